@@ -1,0 +1,109 @@
+"""``flambeau.nn`` IS ``flambeau_nn``: one module object under two names. Imports ``plugins`` alone.
+
+A namespace such as ``flambeau.nn`` lives in a distribution of its own. Two finders map names: the one in front
+knows the first-party namespaces (their shim files in this package are for type checkers and never run), the one at
+the end asks the entry points of the group ``flambeau.namespaces``, after everything else has failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import CodeType, ModuleType
+from typing import Any
+
+from . import plugins
+
+__all__ = ["FIRST_PARTY", "install", "namespace"]
+
+#: Namespaces that have shims here: each is the module ``flambeau_<name>`` of ``flambeau-<name>``.
+FIRST_PARTY = {name: f"flambeau_{name}" for name in ("data", "nn", "optim", "vision")}
+
+_PREFIX = __package__ + "."
+
+
+class AliasFinder:
+    """Finds ``flambeau.<name>.<rest>`` as ``<target>.<rest>``.
+
+    Args:
+        target: the module that a namespace's name stands for, or None.
+    """
+
+    def __init__(self, target: Callable[[str], str | None]) -> None:
+        self.target = target
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not fullname.startswith(_PREFIX):
+            return None
+        head, _, rest = fullname[len(_PREFIX) :].partition(".")
+        top = self.target(head)
+        if top is None:
+            return None
+        try:
+            module = import_module(f"{top}.{rest}" if rest else top)
+        except ModuleNotFoundError as error:
+            if error.name != top:
+                raise
+            raise ModuleNotFoundError(_not_installed(head), name=top) from None
+        loader: Any = self  # has what the import system calls; importlib.abc is costly to import
+        spec = ModuleSpec(fullname, loader, is_package=hasattr(module, "__path__"))
+        spec.loader_state = (module, module.__spec__)
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module: ModuleType = spec.loader_state[0]
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        alias = module.__spec__
+        assert alias is not None
+        own: ModuleSpec | None = alias.loader_state[1]
+        module.__spec__ = own  # the import system has just put the alias there
+        module.__loader__ = own.loader if own else None
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        """The code of the module behind an alias, for ``python -m flambeau.nn.x``."""
+        own: Any = import_module(fullname).__spec__
+        code: CodeType | None = own.loader.get_code(own.name)
+        return code
+
+
+def _not_installed(name: str) -> str:
+    if name in FIRST_PARTY:
+        return f"flambeau.{name} is not installed: pip install 'flambeau[{name}]'"
+    entry = plugins.find("namespaces", name)
+    assert entry is not None
+    return f"flambeau.{name}: {entry} has no such module: {entry.mend()}"
+
+
+def _third_party(name: str) -> str | None:
+    entry = plugins.find("namespaces", name)
+    return entry.value if entry and name not in FIRST_PARTY else None
+
+
+def install() -> None:
+    """Put the finders into ``sys.meta_path``, once."""
+    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, AliasFinder(FIRST_PARTY.get))
+        sys.meta_path.append(AliasFinder(_third_party))
+
+
+def namespace(name: str) -> ModuleType:
+    """The namespace ``flambeau.<name>``; for the package's ``__getattr__``.
+
+    Raises:
+        AttributeError: there is no such namespace, or its distribution isn't installed; the message says which.
+    """
+    target = FIRST_PARTY.get(name) or _third_party(name)
+    if target is None:
+        raise AttributeError(f"module 'flambeau' has no attribute {name!r}")
+    try:
+        return import_module(_PREFIX + name)
+    except ModuleNotFoundError as error:
+        if error.name != target:
+            raise
+        raise AttributeError(str(error)) from None

@@ -1,0 +1,1192 @@
+"""Functions of the top level. Written by tools/make_stubs.py from the records; don't edit."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, overload
+
+from ._tensor import Tensor
+from .devices import Device
+from .dtypes import DType
+from .random import Generator
+
+_Number = bool | int | float | complex
+_bool = bool
+_int = int
+_float = float
+_complex = complex
+_str = str
+_Dims = int | Sequence[int] | None
+
+
+def abs(input: Tensor, *, out: Any = None) -> Tensor:
+    """The absolute value (of complex numbers: the real modulus)."""
+def abs_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def absolute(input: Tensor, *, out: Any = None) -> Tensor:
+    """The absolute value (of complex numbers: the real modulus)."""
+def absolute_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def acos(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse cosine."""
+def acos_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def arccos(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse cosine."""
+def arccos_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def acosh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse hyperbolic cosine."""
+def acosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def arccosh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse hyperbolic cosine."""
+def arccosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def adaptive_avg_pool1d(input: Tensor, output_size: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+    """The means of ``output_size`` windows that cover (N, C, L) evenly."""
+def add(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``self + alpha * other``."""
+def add_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``beta * self + alpha * bmm(batch1, batch2).sum(0)``."""
+def addbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: _Number = 1, out: Any = None) -> Tensor:
+    """``self + value * tensor1 / tensor2``."""
+def addcdiv_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: _Number = 1, out: Any = None) -> Tensor: ...
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: _Number = 1, out: Any = None) -> Tensor:
+    """``self + value * tensor1 * tensor2``."""
+def addcmul_(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: _Number = 1, out: Any = None) -> Tensor: ...
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``beta * self + alpha * (mat1 @ mat2)``."""
+def addmm_(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``beta * self + alpha * (mat @ vec)``."""
+def addmv_(input: Tensor, mat: Tensor, vec: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``beta * self + alpha * outer(vec1, vec2)``."""
+def addr_(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def adjoint(input: Tensor, *, out: Any = None) -> Tensor:
+    """The conjugate transposes of the matrices in the last two dimensions."""
+def all(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """Whether all elements are non-zero."""
+def allclose(input: Tensor, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False, *, out: Any = None) -> _bool:
+    """Whether all elements are close; see `isclose`."""
+def amax(input: Tensor, dim: _Dims = ..., keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """The largest element over dimensions (all by default); NaN if there is one."""
+def amin(input: Tensor, dim: _Dims = ..., keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """The smallest element over dimensions (all by default); NaN if there is one."""
+def aminmax(input: Tensor, *, dim: _int | None = None, keepdim: _bool = False, out: Any = None) -> Any:
+    """The smallest and the largest element."""
+def any(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """Whether any element is non-zero."""
+def arange(start: _Number, end: _Number | None = None, step: _Number = 1, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """Numbers from ``start`` up to, not including, ``end``."""
+def argmax(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """The index of the largest element; of equal ones the first."""
+def argmin(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """The index of the smallest element; of equal ones the first."""
+def argsort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool = True, *, out: Any = None) -> Tensor:
+    """Where sorted values come from."""
+def argwhere(input: Tensor, *, out: Any = None) -> Tensor:
+    """Coordinates of the elements that are not 0, one per row."""
+def as_strided(input: Tensor, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None, *, out: Any = None) -> Tensor:
+    """A view of the whole memory with any sizes, strides and offset (in elements, from the memory's start)."""
+def asin(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse sine."""
+def asin_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def arcsin(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse sine."""
+def arcsin_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def asinh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse hyperbolic sine."""
+def asinh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def arcsinh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse hyperbolic sine."""
+def arcsinh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def atan(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse tangent."""
+def atan_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def arctan(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse tangent."""
+def arctan_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def atan2(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The angle of the point (other, self)."""
+def atan2_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def arctan2(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The angle of the point (other, self)."""
+def arctan2_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def atanh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse hyperbolic tangent."""
+def atanh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def arctanh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse hyperbolic tangent."""
+def arctanh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def atleast_1d(*tensors: Any, out: Any = None) -> Any:
+    """Tensors with at least one dimension."""
+def atleast_2d(*tensors: Any, out: Any = None) -> Any:
+    """Tensors with at least two dimensions; vectors become rows."""
+def atleast_3d(*tensors: Any, out: Any = None) -> Any:
+    """Tensors with at least three dimensions; vectors lie along the middle one."""
+def avg_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, ceil_mode: _bool = False, count_include_pad: _bool = True, *, out: Any = None) -> Tensor:
+    """The mean of each window of (N, C, L)."""
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``beta * self + alpha * bmm(batch1, batch2)``."""
+def baddbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, training: _bool, momentum: _float, eps: _float, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
+    """Channels of (N, C, *) with mean 0 and variance 1 over the batch, then scaled and shifted."""
+def bernoulli(input: Tensor, p: _float | None = None, *, generator: Generator | None = None, out: Any = None) -> Tensor:
+    """1 with the probability that the element says (or ``p``), else 0."""
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: _int = 0, *, out: Any = None) -> Tensor:
+    """How often each number from 0 on occurs, or the sum of its weights."""
+def bitwise_and(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self & other``."""
+def bitwise_and_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def bitwise_left_shift(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self << other``."""
+def bitwise_left_shift_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def bitwise_not(input: Tensor, *, out: Any = None) -> Tensor:
+    """``~self``."""
+def bitwise_not_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def bitwise_or(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self | other``."""
+def bitwise_or_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def bitwise_right_shift(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self >> other``."""
+def bitwise_right_shift_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def bitwise_xor(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self ^ other``."""
+def bitwise_xor_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def block_diag(*tensors: Any, out: Any = None) -> Tensor:
+    """A matrix with matrices along its diagonal."""
+def bmm(input: Tensor, mat2: Tensor, *, out: Any = None) -> Tensor:
+    """The products of two stacks of matrices, [B, M, K] and [B, K, N]."""
+def broadcast_tensors(*tensors: Any, out: Any = None) -> tuple[Tensor, ...]:
+    """All tensors expanded to the shape that they broadcast to."""
+@overload
+def broadcast_to(input: Tensor, *size: _int, out: Any = None) -> Tensor:
+    """Expanded to a shape; a view."""
+@overload
+def broadcast_to(input: Tensor, size: Sequence[_int], *, out: Any = None) -> Tensor:
+    """Expanded to a shape; a view."""
+def bucketize(input: Tensor | _Number, boundaries: Tensor, *, out_int32: _bool = False, right: _bool = False, out: Any = None) -> Tensor:
+    """The number of the bucket between sorted boundaries that each value falls into."""
+def cartesian_prod(*tensors: Any, out: Any = None) -> Tensor:
+    """All combinations of the vectors' elements, one per row."""
+def cat(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tensor:
+    """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out."""
+def concat(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tensor:
+    """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out."""
+def concatenate(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tensor:
+    """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out."""
+def ceil(input: Tensor, *, out: Any = None) -> Tensor:
+    """Rounded up."""
+def ceil_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def celu(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``."""
+def celu_(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor: ...
+def chunk(input: Tensor, chunks: _int, dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """At most ``chunks`` parts of one size (the last may be smaller); views."""
+def unsafe_chunk(input: Tensor, chunks: _int, dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """At most ``chunks`` parts of one size (the last may be smaller); views."""
+def clamp(input: Tensor, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None, *, out: Any = None) -> Tensor:
+    """Values limited to ``[min, max]``; NaN stays."""
+def clamp_(input: Tensor, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None, *, out: Any = None) -> Tensor: ...
+def clip(input: Tensor, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None, *, out: Any = None) -> Tensor:
+    """Values limited to ``[min, max]``; NaN stays."""
+def clip_(input: Tensor, min: Tensor | _Number | None = None, max: Tensor | _Number | None = None, *, out: Any = None) -> Tensor: ...
+def clamp_max(input: Tensor, max: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """Values lowered to at most ``max``."""
+def clamp_max_(input: Tensor, max: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def clamp_min(input: Tensor, min: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """Values raised to at least ``min``."""
+def clamp_min_(input: Tensor, min: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def clone(input: Tensor, *, memory_format: Any = None, out: Any = None) -> Tensor:
+    """A copy with memory of its own; gradients pass through."""
+def column_stack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+    """Joined along the second dimension; vectors are columns."""
+def combinations(input: Tensor, r: _int = 2, with_replacement: _bool = False, *, out: Any = None) -> Tensor:
+    """All choices of ``r`` elements of a vector, one per row."""
+def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
+    """Complex numbers from real and imaginary parts."""
+def conj(input: Tensor, *, out: Any = None) -> Tensor:
+    """The complex conjugate."""
+def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
+    """The cross-correlation of (N, C, L) with weights (O, C / groups, K)."""
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
+    """The cross-correlation of (N, C, H, W) with weights (O, C / groups, kH, kW)."""
+def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
+    """The cross-correlation of (N, C, D, H, W) with weights (O, C / groups, kD, kH, kW)."""
+def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
+    """The transposed convolution of (N, C, L) with weights (C, O / groups, K)."""
+def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
+    """The transposed convolution of (N, C, H, W) with weights (C, O / groups, kH, kW): the gradient of `conv2d`."""
+def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
+    """The transposed convolution of (N, C, D, H, W) with weights (C, O / groups, kD, kH, kW)."""
+def copysign(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """The magnitude of one with the sign of the other."""
+def copysign_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def cos(input: Tensor, *, out: Any = None) -> Tensor:
+    """The cosine."""
+def cos_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def cosh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The hyperbolic cosine."""
+def cosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def count_nonzero(input: Tensor, dim: _Dims = None, *, out: Any = None) -> Tensor:
+    """How many elements are not zero."""
+def cummax(input: Tensor, dim: _int, *, out: Any = None) -> Any:
+    """The running maximum along a dimension and where it was found."""
+def cummin(input: Tensor, dim: _int, *, out: Any = None) -> Any:
+    """The running minimum along a dimension and where it was found."""
+def cumprod(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The running product along a dimension."""
+def cumprod_(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor: ...
+def cumsum(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The running sum along a dimension."""
+def cumsum_(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor: ...
+def diag(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
+    """The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal."""
+def diag_embed(input: Tensor, offset: _int = 0, dim1: _int = -2, dim2: _int = -1, *, out: Any = None) -> Tensor:
+    """Matrices of zeros with the last dimension on their diagonals."""
+def diagflat(input: Tensor, offset: _int = 0, *, out: Any = None) -> Tensor:
+    """A matrix with all elements on its diagonal."""
+def diagonal(input: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1) -> Tensor:
+    """The diagonal of two dimensions as the last dimension; a view."""
+def diagonal_scatter(input: Tensor, src: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1, *, out: Any = None) -> Tensor:
+    """A copy with a diagonal replaced by ``src``."""
+def digamma(input: Tensor, *, out: Any = None) -> Tensor:
+    """The logarithmic derivative of the gamma function."""
+def digamma_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def dist(input: Tensor, other: Tensor, p: _float = 2, *, out: Any = None) -> Tensor:
+    """The p-norm of the difference."""
+def div(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor:
+    """``self / other``; integers give floating-point numbers unless rounded."""
+def div_(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor: ...
+def divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor:
+    """``self / other``; integers give floating-point numbers unless rounded."""
+def divide_(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor: ...
+def dot(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
+    """The product of two vectors."""
+def dropout(input: Any, p: _float, train: _bool, *, out: Any = None) -> Any:
+    """Elements set to 0 with probability ``p``, the others scaled by ``1 / (1 - p)``."""
+def dsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
+    """Split along the third dimension."""
+def dstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+    """Joined along the third dimension."""
+def einsum(equation: _str, *operands: Any, out: Any = None) -> Tensor:
+    """The sum of products that an equation in Einstein's notation describes."""
+@overload
+def empty(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, memory_format: Any = None) -> Tensor:
+    """An uninitialised tensor."""
+@overload
+def empty(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, memory_format: Any = None) -> Tensor:
+    """An uninitialised tensor."""
+def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    """An uninitialised tensor of another's shape."""
+@overload
+def empty_strided(size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+    """An uninitialised tensor with given strides."""
+@overload
+def empty_strided(size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+    """An uninitialised tensor with given strides."""
+def eq(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self == other``, elementwise."""
+def equal(input: Tensor, other: Tensor, *, out: Any = None) -> _bool:
+    """Whether both have the same shape and the same elements."""
+def erf(input: Tensor, *, out: Any = None) -> Tensor:
+    """The error function."""
+def erf_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def erfc(input: Tensor, *, out: Any = None) -> Tensor:
+    """1 - erf(x)."""
+def erfc_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def erfinv(input: Tensor, *, out: Any = None) -> Tensor:
+    """The inverse error function."""
+def erfinv_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def exp(input: Tensor, *, out: Any = None) -> Tensor:
+    """The exponential."""
+def exp_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def exp2(input: Tensor, *, out: Any = None) -> Tensor:
+    """Two to the power."""
+def exp2_(input: Tensor, *, out: Any = None) -> Tensor: ...
+@overload
+def expand(input: Tensor, *size: _int, implicit: _bool = False) -> Tensor:
+    """Dimensions of size 1 repeated to a larger shape, without memory; -1 keeps a size."""
+@overload
+def expand(input: Tensor, size: Sequence[_int], *, implicit: _bool = False) -> Tensor:
+    """Dimensions of size 1 repeated to a larger shape, without memory; -1 keeps a size."""
+def expm1(input: Tensor, *, out: Any = None) -> Tensor:
+    """exp(x) - 1."""
+def expm1_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def eye(n: _int, m: _int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """The identity matrix, of shape (n, m)."""
+def fill(input: Tensor, value: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """A tensor of the same shape filled with one number."""
+def fill_(input: Tensor, value: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """Overwrite with one number."""
+def flatten(input: Tensor, start_dim: _int = 0, end_dim: _int = -1, *, out: Any = None) -> Tensor:
+    """Dimensions from ``start_dim`` to ``end_dim`` merged into one; a view where the memory allows it."""
+@overload
+def flip(input: Tensor, *dims: _int, out: Any = None) -> Tensor:
+    """The order along dimensions reversed; a copy (``x[::-1]`` is a view)."""
+@overload
+def flip(input: Tensor, dims: Sequence[_int], *, out: Any = None) -> Tensor:
+    """The order along dimensions reversed; a copy (``x[::-1]`` is a view)."""
+def fliplr(input: Tensor, *, out: Any = None) -> Tensor:
+    """The order of columns reversed."""
+def flipud(input: Tensor, *, out: Any = None) -> Tensor:
+    """The order of rows reversed."""
+def floor(input: Tensor, *, out: Any = None) -> Tensor:
+    """Rounded down."""
+def floor_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def floor_divide(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self // other``: division rounded down."""
+def floor_divide_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def fmax(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The larger of each pair; the other one if one is NaN."""
+def fmin(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The smaller of each pair; the other one if one is NaN."""
+def fmod(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """The remainder of division with the sign of the dividend."""
+def fmod_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def frac(input: Tensor, *, out: Any = None) -> Tensor:
+    """What `trunc` cuts off."""
+def frac_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def full(size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
+    """A tensor with one value everywhere; its dtype follows the value where not given."""
+def full_like(input: Tensor, fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    """A tensor of another's shape and dtype with one value everywhere."""
+def gather(input: Tensor, dim: _int, index: Tensor, *, sparse_grad: _bool = False, out: Any = None) -> Tensor:
+    """Elements along a dimension where an index says: ``out[i][j] = self[index[i][j]][j]`` for dim 0."""
+def ge(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self >= other``, elementwise."""
+def greater_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self >= other``, elementwise."""
+def group_norm(input: Tensor, num_groups: _int, weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
+    """Groups of channels of (N, C, *) with mean 0 and variance 1, then scaled and shifted per channel."""
+def gt(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self > other``, elementwise."""
+def greater(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self > other``, elementwise."""
+def hardshrink(input: Tensor, lambd: _Number = 0.5, *, out: Any = None) -> Tensor:
+    """0 where ``-lambd <= x <= lambd``, else ``x``."""
+def histc(input: Tensor, bins: _int = 100, min: _Number = 0, max: _Number = 0, *, out: Any = None) -> Tensor:
+    """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
+def hsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
+    """Split along the second dimension (the first of vectors)."""
+def hstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+    """Joined along the second dimension (vectors: the first)."""
+def hypot(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """sqrt(self**2 + other**2)."""
+def hypot_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def imag(input: Tensor, *, out: Any = None) -> Tensor:
+    """The imaginary part; a view."""
+def index_add(input: Tensor, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Any = None) -> Tensor:
+    """A copy with the rows of ``source`` (times ``alpha``) added to the rows that an index names."""
+def index_copy(input: Tensor, dim: _int, index: Tensor, source: Tensor, *, out: Any = None) -> Tensor:
+    """A copy with the rows that an index names replaced by those of ``source``."""
+def index_fill(input: Tensor, dim: _int, index: Tensor, value: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """A copy with one number in the rows that an index names."""
+def index_put(input: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: _bool = False, *, out: Any = None) -> Tensor:
+    """A copy with values put (or added) where index tensors, one per dimension or None, name places."""
+def index_reduce(input: Tensor, dim: _int, index: Tensor, source: Tensor, reduce: _str, *, include_self: _bool = True, out: Any = None) -> Tensor:
+    """Rows of ``source`` folded into the rows that an index names: ``prod``, ``mean``, ``amax`` or ``amin``."""
+def index_select(input: Tensor, dim: _int, index: Tensor, *, out: Any = None) -> Tensor:
+    """The rows (of a dimension) that a vector of places names."""
+def inner(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The products over the last dimension of both."""
+def is_conj(input: Tensor, *, out: Any = None) -> _bool:
+    """Whether a conjugate (or negative) is still to be computed: never."""
+def is_neg(input: Tensor, *, out: Any = None) -> _bool:
+    """Whether a conjugate (or negative) is still to be computed: never."""
+def isclose(input: Tensor, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False, *, out: Any = None) -> Tensor:
+    """Whether ``|self - other| <= atol + rtol * |other|``, elementwise."""
+def isfinite(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element is neither infinite nor NaN."""
+def isin(elements: Tensor | _Number, test_elements: Tensor | _Number, *, assume_unique: _bool = False, invert: _bool = False, out: Any = None) -> Tensor:
+    """Whether each element is one of the tested ones."""
+def isinf(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element is infinite."""
+def isnan(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element is NaN."""
+def isneginf(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element is negative infinity."""
+def isposinf(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element is positive infinity."""
+def isreal(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element has no imaginary part."""
+def kthvalue(input: Tensor, k: _int, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The k-th smallest element along a dimension and where it is."""
+def layer_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enable: _bool = True, *, out: Any = None) -> Tensor:
+    """The last dimensions, of sizes ``normalized_shape``, with mean 0 and variance 1, then scaled and shifted."""
+def le(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self <= other``, elementwise."""
+def less_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self <= other``, elementwise."""
+def lerp(input: Tensor, end: Tensor, weight: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self + weight * (end - self)``, computed from the nearer end."""
+def lerp_(input: Tensor, end: Tensor, weight: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def lgamma(input: Tensor, *, out: Any = None) -> Tensor:
+    """The logarithm of the absolute value of the gamma function."""
+def lgamma_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def linspace(start: _Number, end: _Number, steps: _int, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
+def log(input: Tensor, *, out: Any = None) -> Tensor:
+    """The natural logarithm."""
+def log_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def log10(input: Tensor, *, out: Any = None) -> Tensor:
+    """The logarithm to base 10."""
+def log10_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def log1p(input: Tensor, *, out: Any = None) -> Tensor:
+    """log(1 + x)."""
+def log1p_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def log2(input: Tensor, *, out: Any = None) -> Tensor:
+    """The logarithm to base 2."""
+def log2_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def log_softmax(input: Tensor, dim: _int, dtype: DType | None = None, *, out: Any = None) -> Tensor:
+    """The logarithm of `softmax`, without underflow; the arguments are the same."""
+def logcumsumexp(input: Tensor, dim: _int, *, out: Any = None) -> Tensor:
+    """The logarithm of the running sum of exponentials."""
+def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """Whether both are non-zero."""
+def logical_not(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether each element is zero."""
+def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """Whether either is non-zero."""
+def logical_xor(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """Whether exactly one is non-zero."""
+def logsumexp(input: Tensor, dim: _Dims, keepdim: _bool = False, *, out: Any = None) -> Tensor:
+    """The logarithm of the sum of exponentials, without overflow."""
+def lt(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self < other``, elementwise."""
+def less(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self < other``, elementwise."""
+def masked_fill(input: Tensor, mask: Tensor, value: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """A copy with one value where a mask holds; the mask broadcasts."""
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor, *, out: Any = None) -> Tensor:
+    """A copy with the first elements of ``source`` put, in order, where a mask holds."""
+def masked_select(input: Tensor, mask: Tensor, *, out: Any = None) -> Tensor:
+    """The elements where a mask holds, in one dimension; both broadcast."""
+def matmul(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The matrix product; vectors are rows on the left and columns on the right, further dimensions broadcast."""
+def max(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
+    """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
+def max_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
+    """The largest value of each window of (N, C, L)."""
+def max_pool2d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
+    """The largest value of each window of (N, C, H, W)."""
+def maximum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The larger of each pair; NaN if either is."""
+def maximum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def mean(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The mean over dimensions (all by default)."""
+def median(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The lower median; NaN if there is one. With ``dim`` also where it is."""
+def meshgrid(*tensors: Any, indexing: _str | None = None, out: Any = None) -> tuple[Tensor, ...]:
+    """Each vector spread over the grid of all; ``indexing`` is ``"ij"`` (the default) or ``"xy"``."""
+def min(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
+    """The smallest element; with ``dim`` also where it is; with another tensor the smaller of each pair."""
+def minimum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The smaller of each pair; NaN if either is."""
+def minimum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def mm(input: Tensor, mat2: Tensor, *, out: Any = None) -> Tensor:
+    """The product of two matrices, [M, K] and [K, N]."""
+def movedim(input: Tensor, source: _int | Sequence[_int], destination: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+    """Dimensions moved to other places; the others keep their order; a view."""
+def moveaxis(input: Tensor, source: _int | Sequence[_int], destination: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+    """Dimensions moved to other places; the others keep their order; a view."""
+def msort(input: Tensor, *, out: Any = None) -> Tensor:
+    """Sorted along the first dimension."""
+def mul(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self * other``."""
+def mul_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def multiply(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self * other``."""
+def multiply_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def multinomial(input: Tensor, num_samples: _int, replacement: _bool = False, *, generator: Generator | None = None, out: Any = None) -> Tensor:
+    """Indices drawn with probabilities in proportion to the elements of the last dimension."""
+def mv(input: Tensor, vec: Tensor, *, out: Any = None) -> Tensor:
+    """The product of a matrix [M, K] and a vector [K]."""
+def nan_to_num(input: Tensor, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None, *, out: Any = None) -> Tensor:
+    """NaN and infinities replaced; infinities by the largest finite numbers where not given."""
+def nan_to_num_(input: Tensor, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None, *, out: Any = None) -> Tensor: ...
+def nanmean(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The mean of what is not NaN."""
+def nansum(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The sum with NaN counted as 0."""
+def narrow(input: Tensor, dim: _int, start: _int, length: _int, *, out: Any = None) -> Tensor:
+    """``length`` places of a dimension from ``start`` on; a view."""
+def ne(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self != other``, elementwise."""
+def not_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self != other``, elementwise."""
+def neg(input: Tensor, *, out: Any = None) -> Tensor:
+    """``-self``."""
+def neg_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def negative(input: Tensor, *, out: Any = None) -> Tensor:
+    """``-self``."""
+def negative_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def nonzero(input: Tensor, *, as_tuple: _bool = False, out: Any = None) -> Any:
+    """Coordinates of the elements that are not 0: one per row, or with ``as_tuple`` a tensor per dimension."""
+def nonzero_static(input: Tensor, *, size: _int, fill_value: _int = -1, out: Any = None) -> Tensor:
+    """Coordinates of the elements that are not 0: ``size`` rows, cut or filled up."""
+def norm(input: Tensor, p: Any = 'fro', dim: _Dims = None, keepdim: _bool = False, dtype: DType | None = None, *, out: Any = None) -> Tensor:
+    """The vector norm of order p over dimensions (all by default); "fro" is 2."""
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None) -> Tensor:
+    """Normal numbers with the given means and standard deviations (numbers with a size, or tensors)."""
+@overload
+def ones(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """A tensor of ones."""
+@overload
+def ones(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """A tensor of ones."""
+def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    """Ones of another's shape and dtype."""
+def outer(input: Tensor, vec2: Tensor, *, out: Any = None) -> Tensor:
+    """All products of elements of two vectors."""
+def ger(input: Tensor, vec2: Tensor, *, out: Any = None) -> Tensor:
+    """All products of elements of two vectors."""
+@overload
+def permute(input: Tensor, *dims: _int) -> Tensor:
+    """The dimensions in another order."""
+@overload
+def permute(input: Tensor, dims: Sequence[_int]) -> Tensor:
+    """The dimensions in another order."""
+def positive(input: Tensor, *, out: Any = None) -> Tensor:
+    """``+self``."""
+def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self ** exponent``."""
+def pow_(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def prelu(input: Tensor, weight: Tensor, *, out: Any = None) -> Tensor:
+    """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
+def prod(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The product over a dimension (all by default); integers multiply as int64."""
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: _bool = False, *, out: Any = None) -> Tensor:
+    """A copy with elements of the flattened tensor replaced, or added to."""
+@overload
+def rand(*size: _int, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
+    """Numbers uniform in [0, 1)."""
+@overload
+def rand(size: Sequence[_int], *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
+    """Numbers uniform in [0, 1)."""
+def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    """Numbers uniform in [0, 1), of another tensor's shape and dtype."""
+def randint(low: _int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+    """Integers from ``low`` (0 where only one bound is given) up to, not including, ``high``."""
+def randint_like(input: Tensor, low: _int, high: _int | None = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None) -> Tensor:
+    """Random integers of another tensor's shape and dtype."""
+@overload
+def randn(*size: _int, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
+    """Normal numbers with mean 0 and standard deviation 1."""
+@overload
+def randn(size: Sequence[_int], *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
+    """Normal numbers with mean 0 and standard deviation 1."""
+def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    """Normal numbers, of another tensor's shape and dtype."""
+def randperm(n: _int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+    """The integers from 0 to n - 1 in random order: the order that sorts n random words."""
+def ravel(input: Tensor, *, out: Any = None) -> Tensor:
+    """All elements in one dimension; a view where the memory allows it."""
+def real(input: Tensor, *, out: Any = None) -> Tensor:
+    """The real part, a view; itself where it holds real numbers."""
+def reciprocal(input: Tensor, *, out: Any = None) -> Tensor:
+    """``1 / self``."""
+def reciprocal_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def relu(input: Tensor, *, out: Any = None) -> Tensor:
+    """``max(x, 0)``; NaN stays. The gradient at 0 is 0."""
+def relu_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def remainder(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self % other``, with the sign of the divisor."""
+def remainder_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def repeat_interleave(input: Tensor, repeats: _int | Tensor | None = None, dim: _int | None = None, *, output_size: _int | None = None, out: Any = None) -> Tensor:
+    """Each element repeated: the same number of times, or as a tensor of counts says."""
+@overload
+def reshape(input: Tensor, *shape: _int, out: Any = None) -> Tensor:
+    """Another shape for the same elements; a view where the memory allows it, a copy where not."""
+@overload
+def reshape(input: Tensor, shape: Sequence[_int], *, out: Any = None) -> Tensor:
+    """Another shape for the same elements; a view where the memory allows it, a copy where not."""
+def resolve_conj(input: Tensor, *, out: Any = None) -> Tensor:
+    """Itself: conjugates and negatives are computed at once here, never kept for later."""
+def resolve_neg(input: Tensor, *, out: Any = None) -> Tensor:
+    """Itself: conjugates and negatives are computed at once here, never kept for later."""
+def result_type(tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, out: Any = None) -> DType:
+    """The dtype in which two operands meet."""
+def rms_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, eps: _float | None = None, *, out: Any = None) -> Tensor:
+    """The last dimensions divided by their root mean square, then scaled."""
+def roll(input: Tensor, shifts: _int | Sequence[_int], dims: _int | Sequence[_int] = ..., *, out: Any = None) -> Tensor:
+    """Elements moved along dimensions; those that leave at the end come in at the start."""
+def rot90(input: Tensor, k: _int = 1, dims: Sequence[_int] = ..., *, out: Any = None) -> Tensor:
+    """Rotated by 90 degrees ``k`` times, from the first of two dimensions towards the second."""
+def round(input: Tensor, *, decimals: _int = 0, out: Any = None) -> Tensor:
+    """Rounded to the nearest, halves to even; ``decimals`` counts places after the point."""
+def round_(input: Tensor, *, decimals: _int = 0, out: Any = None) -> Tensor: ...
+def rsqrt(input: Tensor, *, out: Any = None) -> Tensor:
+    """1 / sqrt(x)."""
+def rsqrt_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def rsub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``other - alpha * self``."""
+def scatter_add(input: Tensor, dim: _int, index: Tensor, src: Tensor, *, out: Any = None) -> Tensor:
+    """A copy with ``src`` added where an index says along a dimension."""
+def scatter(input: Tensor, dim: _int, index: Tensor, src: Tensor | _Number, *, reduce: _str | None = None, out: Any = None) -> Tensor:
+    """A copy with ``src`` (a tensor or number) written where an index says: ``out[index[i][j]][j] = src[i][j]``."""
+def scatter_reduce(input: Tensor, dim: _int, index: Tensor, src: Tensor, reduce: _str, *, include_self: _bool = True, out: Any = None) -> Tensor:
+    """Elements of ``src`` folded into a copy where an index says."""
+def searchsorted(sorted_sequence: Tensor, input: Tensor | _Number, *, out_int32: _bool = False, right: _bool = False, side: _str | None = None, sorter: Tensor | None = None, out: Any = None) -> Tensor:
+    """Where values would go into sorted sequences: before equal elements, or with ``right`` after them."""
+def select(input: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
+    """The part at one place of a dimension, which goes; a view."""
+def select_scatter(input: Tensor, src: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
+    """A copy with one place of a dimension replaced by ``src``."""
+def selu(input: Tensor, *, out: Any = None) -> Tensor:
+    """The scaled exponential linear unit, whose constants keep mean 0 and variance 1."""
+def selu_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def sgn(input: Tensor, *, out: Any = None) -> Tensor:
+    """``self / abs(self)``, 0 at 0."""
+def sgn_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def sigmoid(input: Tensor, *, out: Any = None) -> Tensor:
+    """1 / (1 + exp(-x))."""
+def sigmoid_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def sign(input: Tensor, *, out: Any = None) -> Tensor:
+    """-1, 0 or 1."""
+def sign_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def signbit(input: Tensor, *, out: Any = None) -> Tensor:
+    """Whether the sign bit is set (also of -0.0)."""
+def sin(input: Tensor, *, out: Any = None) -> Tensor:
+    """The sine."""
+def sin_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def sinh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The hyperbolic sine."""
+def sinh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def slice_scatter(input: Tensor, src: Tensor, dim: _int = 0, start: _int | None = None, end: _int | None = None, step: _int = 1, *, out: Any = None) -> Tensor:
+    """A copy with places ``start`` to ``end`` of a dimension replaced by ``src``."""
+def softmax(input: Tensor, dim: _int, dtype: DType | None = None, *, out: Any = None) -> Tensor:
+    """Exponentials divided by their sum over a dimension."""
+def sort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool = True, *, out: Any = None) -> Any:
+    """Values in order along a dimension, and where they were; NaN counts as the largest; always stable."""
+def split(input: Tensor, split_size_or_sections: _int | Sequence[_int], dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """Parts of one size (the last may be smaller), or of the sizes listed; views."""
+def unsafe_split(input: Tensor, split_size_or_sections: _int | Sequence[_int], dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """Parts of one size (the last may be smaller), or of the sizes listed; views."""
+def split_with_sizes(input: Tensor, split_sizes: Sequence[_int], dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """Parts of the sizes listed; views."""
+def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[_int], dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """Parts of the sizes listed; views."""
+def sqrt(input: Tensor, *, out: Any = None) -> Tensor:
+    """The square root."""
+def sqrt_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def square(input: Tensor, *, out: Any = None) -> Tensor:
+    """``self * self``."""
+def square_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def squeeze(input: Tensor, dim: _int | Sequence[_int] | None = None) -> Tensor:
+    """Without its dimensions of size 1, or without those named if they have size 1."""
+def stack(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tensor:
+    """Tensors of one shape along a new dimension."""
+def std(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Tensor:
+    """The standard deviation over dimensions (all by default)."""
+def std_mean(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Any:
+    """Standard deviation and mean."""
+def sub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``self - alpha * other``."""
+def sub_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def subtract(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
+    """``self - alpha * other``."""
+def subtract_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
+def sum(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
+    """The sum over dimensions (all by default); integers add up as int64."""
+def t(input: Tensor, *, out: Any = None) -> Tensor:
+    """The transpose of a matrix; vectors stay; a view."""
+def take(input: Tensor, index: Tensor, *, out: Any = None) -> Tensor:
+    """Elements of the flattened tensor, in the index's shape."""
+def take_along_dim(input: Tensor, indices: Tensor, dim: _int | None = None, *, out: Any = None) -> Tensor:
+    """`gather` with broadcasting; without a dimension along the flattened tensor."""
+def tan(input: Tensor, *, out: Any = None) -> Tensor:
+    """The tangent."""
+def tan_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def tanh(input: Tensor, *, out: Any = None) -> Tensor:
+    """The hyperbolic tangent."""
+def tanh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def tensor_split(input: Tensor, indices_or_sections: _int | Sequence[_int] | Tensor, dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
+    """So many parts of nearly equal size, or parts that end at the places listed; views."""
+def tensordot(input: Tensor, other: Tensor, dims: Any = 2, *, out: Any = None) -> Tensor:
+    """The sum of products over pairs of dimensions: the last ``dims`` of one with the first of the other, or two lists."""
+@overload
+def tile(input: Tensor, *dims: _int, out: Any = None) -> Tensor:
+    """Copies of the whole tensor; dimensions that are not named are not repeated."""
+@overload
+def tile(input: Tensor, dims: Sequence[_int], *, out: Any = None) -> Tensor:
+    """Copies of the whole tensor; dimensions that are not named are not repeated."""
+def topk(input: Tensor, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Any = None) -> Any:
+    """The k largest (or smallest) elements along a dimension, in order, and where they are."""
+def transpose(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
+    """Two dimensions swapped."""
+def swapaxes(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
+    """Two dimensions swapped."""
+def swapdims(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
+    """Two dimensions swapped."""
+def tril(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
+    """The lower triangles of matrices, zeros above; ``diagonal`` moves the border up."""
+def tril_(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor: ...
+def tril_indices(row: _int, col: _int, offset: _int = 0, *, dtype: Any = None, device: Any = None, out: Any = None) -> Tensor:
+    """Rows and columns of a lower triangle's elements."""
+def triu(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
+    """The upper triangles of matrices, zeros below; ``diagonal`` moves the border up."""
+def triu_(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor: ...
+def triu_indices(row: _int, col: _int, offset: _int = 0, *, dtype: Any = None, device: Any = None, out: Any = None) -> Tensor:
+    """Rows and columns of an upper triangle's elements."""
+def true_divide(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self / other``."""
+def true_divide_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def trunc(input: Tensor, *, out: Any = None) -> Tensor:
+    """Rounded towards zero."""
+def trunc_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def fix(input: Tensor, *, out: Any = None) -> Tensor:
+    """Rounded towards zero."""
+def fix_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def unbind(input: Tensor, dim: _int = 0) -> Tensor:
+    """The parts at each place of a dimension, which goes; a tuple of views."""
+@overload
+def unflatten(input: Tensor, dim: _int, *sizes: _int, out: Any = None) -> Tensor:
+    """One dimension split into several; a size may be -1."""
+@overload
+def unflatten(input: Tensor, dim: _int, sizes: Sequence[_int], *, out: Any = None) -> Tensor:
+    """One dimension split into several; a size may be -1."""
+def unique(input: Tensor, sorted: _bool = True, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None, *, out: Any = None) -> Any:
+    """The distinct elements (or slices along ``dim``) in order, as asked also where each one went and how often."""
+def unique_consecutive(input: Tensor, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None, *, out: Any = None) -> Any:
+    """The elements (or slices along ``dim``) without repetitions of the one before."""
+@overload
+def unravel_index(indices: Tensor, *shape: _int, out: Any = None) -> tuple[Tensor, ...]:
+    """Coordinates of places in a flattened tensor of a shape, a tensor per dimension."""
+@overload
+def unravel_index(indices: Tensor, shape: Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
+    """Coordinates of places in a flattened tensor of a shape, a tensor per dimension."""
+def unsqueeze(input: Tensor, dim: _int) -> Tensor:
+    """With a dimension of size 1 put in before ``dim``."""
+def var(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Tensor:
+    """The variance over dimensions (all by default), with n - 1 in the denominator unless told otherwise."""
+def var_mean(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Any:
+    """Variance and mean."""
+def vdot(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The product of two vectors, the first one conjugated."""
+def view_as_complex(input: Tensor) -> Tensor:
+    """The last dimension, of size 2, taken as real and imaginary parts; a view."""
+def view_as_real(input: Tensor) -> Tensor:
+    """Real and imaginary parts in a new last dimension of size 2; a view."""
+def vsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
+    """Split along the first dimension."""
+def vstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+    """Joined along the first dimension; vectors are rows."""
+def row_stack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
+    """Joined along the first dimension; vectors are rows."""
+def where(condition: Tensor, input: Tensor | _Number | None = None, other: Tensor | _Number | None = None, *, out: Any = None) -> Any:
+    """Elements of ``self`` where a condition holds, of ``other`` elsewhere; alone: where it holds, per dimension."""
+def xlogy(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self * log(other)``, 0 where self is 0."""
+def xlogy_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def zero_(input: Tensor, *, out: Any = None) -> Tensor:
+    """Overwrite with zeros."""
+@overload
+def zeros(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """A tensor of zeros."""
+@overload
+def zeros(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """A tensor of zeros."""
+def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+    """Zeros of another's shape and dtype."""
+
+__all__ = [
+    "abs",
+    "abs_",
+    "absolute",
+    "absolute_",
+    "acos",
+    "acos_",
+    "acosh",
+    "acosh_",
+    "adaptive_avg_pool1d",
+    "add",
+    "add_",
+    "addbmm",
+    "addbmm_",
+    "addcdiv",
+    "addcdiv_",
+    "addcmul",
+    "addcmul_",
+    "addmm",
+    "addmm_",
+    "addmv",
+    "addmv_",
+    "addr",
+    "addr_",
+    "adjoint",
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "aminmax",
+    "any",
+    "arange",
+    "arccos",
+    "arccos_",
+    "arccosh",
+    "arccosh_",
+    "arcsin",
+    "arcsin_",
+    "arcsinh",
+    "arcsinh_",
+    "arctan",
+    "arctan2",
+    "arctan2_",
+    "arctan_",
+    "arctanh",
+    "arctanh_",
+    "argmax",
+    "argmin",
+    "argsort",
+    "argwhere",
+    "as_strided",
+    "asin",
+    "asin_",
+    "asinh",
+    "asinh_",
+    "atan",
+    "atan2",
+    "atan2_",
+    "atan_",
+    "atanh",
+    "atanh_",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
+    "avg_pool1d",
+    "baddbmm",
+    "baddbmm_",
+    "batch_norm",
+    "bernoulli",
+    "bincount",
+    "bitwise_and",
+    "bitwise_and_",
+    "bitwise_left_shift",
+    "bitwise_left_shift_",
+    "bitwise_not",
+    "bitwise_not_",
+    "bitwise_or",
+    "bitwise_or_",
+    "bitwise_right_shift",
+    "bitwise_right_shift_",
+    "bitwise_xor",
+    "bitwise_xor_",
+    "block_diag",
+    "bmm",
+    "broadcast_tensors",
+    "broadcast_to",
+    "bucketize",
+    "cartesian_prod",
+    "cat",
+    "ceil",
+    "ceil_",
+    "celu",
+    "celu_",
+    "chunk",
+    "clamp",
+    "clamp_",
+    "clamp_max",
+    "clamp_max_",
+    "clamp_min",
+    "clamp_min_",
+    "clip",
+    "clip_",
+    "clone",
+    "column_stack",
+    "combinations",
+    "complex",
+    "concat",
+    "concatenate",
+    "conj",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "copysign",
+    "copysign_",
+    "cos",
+    "cos_",
+    "cosh",
+    "cosh_",
+    "count_nonzero",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumprod_",
+    "cumsum",
+    "cumsum_",
+    "diag",
+    "diag_embed",
+    "diagflat",
+    "diagonal",
+    "diagonal_scatter",
+    "digamma",
+    "digamma_",
+    "dist",
+    "div",
+    "div_",
+    "divide",
+    "divide_",
+    "dot",
+    "dropout",
+    "dsplit",
+    "dstack",
+    "einsum",
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "eq",
+    "equal",
+    "erf",
+    "erf_",
+    "erfc",
+    "erfc_",
+    "erfinv",
+    "erfinv_",
+    "exp",
+    "exp2",
+    "exp2_",
+    "exp_",
+    "expand",
+    "expm1",
+    "expm1_",
+    "eye",
+    "fill",
+    "fill_",
+    "fix",
+    "fix_",
+    "flatten",
+    "flip",
+    "fliplr",
+    "flipud",
+    "floor",
+    "floor_",
+    "floor_divide",
+    "floor_divide_",
+    "fmax",
+    "fmin",
+    "fmod",
+    "fmod_",
+    "frac",
+    "frac_",
+    "full",
+    "full_like",
+    "gather",
+    "ge",
+    "ger",
+    "greater",
+    "greater_equal",
+    "group_norm",
+    "gt",
+    "hardshrink",
+    "histc",
+    "hsplit",
+    "hstack",
+    "hypot",
+    "hypot_",
+    "imag",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "index_put",
+    "index_reduce",
+    "index_select",
+    "inner",
+    "is_conj",
+    "is_neg",
+    "isclose",
+    "isfinite",
+    "isin",
+    "isinf",
+    "isnan",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "kthvalue",
+    "layer_norm",
+    "le",
+    "lerp",
+    "lerp_",
+    "less",
+    "less_equal",
+    "lgamma",
+    "lgamma_",
+    "linspace",
+    "log",
+    "log10",
+    "log10_",
+    "log1p",
+    "log1p_",
+    "log2",
+    "log2_",
+    "log_",
+    "log_softmax",
+    "logcumsumexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "lt",
+    "masked_fill",
+    "masked_scatter",
+    "masked_select",
+    "matmul",
+    "max",
+    "max_pool1d",
+    "max_pool2d",
+    "maximum",
+    "maximum_",
+    "mean",
+    "median",
+    "meshgrid",
+    "min",
+    "minimum",
+    "minimum_",
+    "mm",
+    "moveaxis",
+    "movedim",
+    "msort",
+    "mul",
+    "mul_",
+    "multinomial",
+    "multiply",
+    "multiply_",
+    "mv",
+    "nan_to_num",
+    "nan_to_num_",
+    "nanmean",
+    "nansum",
+    "narrow",
+    "ne",
+    "neg",
+    "neg_",
+    "negative",
+    "negative_",
+    "nonzero",
+    "nonzero_static",
+    "norm",
+    "normal",
+    "not_equal",
+    "ones",
+    "ones_like",
+    "outer",
+    "permute",
+    "positive",
+    "pow",
+    "pow_",
+    "prelu",
+    "prod",
+    "put",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "ravel",
+    "real",
+    "reciprocal",
+    "reciprocal_",
+    "relu",
+    "relu_",
+    "remainder",
+    "remainder_",
+    "repeat_interleave",
+    "reshape",
+    "resolve_conj",
+    "resolve_neg",
+    "result_type",
+    "rms_norm",
+    "roll",
+    "rot90",
+    "round",
+    "round_",
+    "row_stack",
+    "rsqrt",
+    "rsqrt_",
+    "rsub",
+    "scatter",
+    "scatter_add",
+    "scatter_reduce",
+    "searchsorted",
+    "select",
+    "select_scatter",
+    "selu",
+    "selu_",
+    "sgn",
+    "sgn_",
+    "sigmoid",
+    "sigmoid_",
+    "sign",
+    "sign_",
+    "signbit",
+    "sin",
+    "sin_",
+    "sinh",
+    "sinh_",
+    "slice_scatter",
+    "softmax",
+    "sort",
+    "split",
+    "split_with_sizes",
+    "sqrt",
+    "sqrt_",
+    "square",
+    "square_",
+    "squeeze",
+    "stack",
+    "std",
+    "std_mean",
+    "sub",
+    "sub_",
+    "subtract",
+    "subtract_",
+    "sum",
+    "swapaxes",
+    "swapdims",
+    "t",
+    "take",
+    "take_along_dim",
+    "tan",
+    "tan_",
+    "tanh",
+    "tanh_",
+    "tensor_split",
+    "tensordot",
+    "tile",
+    "topk",
+    "transpose",
+    "tril",
+    "tril_",
+    "tril_indices",
+    "triu",
+    "triu_",
+    "triu_indices",
+    "true_divide",
+    "true_divide_",
+    "trunc",
+    "trunc_",
+    "unbind",
+    "unflatten",
+    "unique",
+    "unique_consecutive",
+    "unravel_index",
+    "unsafe_chunk",
+    "unsafe_split",
+    "unsafe_split_with_sizes",
+    "unsqueeze",
+    "var",
+    "var_mean",
+    "vdot",
+    "view_as_complex",
+    "view_as_real",
+    "vsplit",
+    "vstack",
+    "where",
+    "xlogy",
+    "xlogy_",
+    "zero_",
+    "zeros",
+    "zeros_like",
+]

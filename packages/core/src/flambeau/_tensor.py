@@ -1,0 +1,736 @@
+"""The tensor: what a user holds. Methods of ops come from the records (`install`); here is the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from . import op as opmod
+from . import registry, tape
+from ._methods import TensorMethods
+from .devices import Device
+from .dtypes import ALIASES, DType
+from .errors import message
+from .inplace import inplace
+from .layout import Size, Spec, spec_of, wrap_dim
+from .pointwise import Pointwise
+from .state import default_dtype
+from .storage import Storage
+
+__all__ = ["Tensor", "install"]
+
+
+class Tensor(TensorMethods):
+    """A strided array on a device that records what is computed with it.
+
+    Made by `flambeau.tensor` and the creation functions; ``Tensor(2, 3)`` (uninitialised) and ``Tensor([1, 2])``
+    (of the default dtype) work as PyTorch's do.
+
+    Attributes:
+        spec: dtype, shape, strides and device.
+        mem: the memory.
+        offset: the first element's place in it, in elements.
+        ptr: where the first element lies, on devices with addresses.
+        node, nr: the op that made it, and which of its outputs this is; None for leaves.
+        base: the tensor of which this is a view.
+
+    >>> import flambeau as fb
+    >>> x = fb.tensor([1., 2., 3.], requires_grad=True)
+    >>> (x ** 2).sum().backward()
+    >>> x.grad
+    tensor([2., 4., 6.])
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "base",
+        "extra",
+        "held",
+        "mem",
+        "node",
+        "nr",
+        "offset",
+        "ptr",
+        "rg",
+        "seen",
+        "spec",
+    )
+
+    spec: Spec
+    mem: Storage
+
+    def __init__(
+        self, spec: Any = None, mem: Any = None, ptr: Any = None, offset: Any = 0, *rest: int
+    ) -> None:
+        if type(mem) is not Storage:
+            sizes = [
+                v
+                for v in (spec, mem, ptr, *([offset] if rest or (ptr is not None and offset) else []), *rest)
+                if v is not None
+            ]
+            made = _legacy(sizes)
+            spec, mem, ptr, offset = made.spec, made.mem, made.ptr, made.offset
+        self.spec = spec
+        self.mem = mem
+        self.ptr = ptr
+        self.offset = offset
+        self.rg = False
+        self.node: tape.Node | None = None
+        self.nr = 0
+        self.held: Tensor | None = None
+        self.base: Tensor | None = None
+        self.seen = 0
+        self.extra: dict[str, Any] | None = None
+
+    @classmethod
+    def _from_parts(cls, spec: Spec, mem: Storage, offset: int = 0) -> Tensor:
+        handle = mem.handle
+        return Tensor(spec, mem, handle + offset * spec.itemsize if type(handle) is int else handle, offset)
+
+    # What it is
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of its dimensions."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> DType:
+        """The type of its elements."""
+        return self.spec.dtype
+
+    @property
+    def device(self) -> Device:
+        """Where it lies."""
+        return self.spec.device
+
+    @property
+    def ndim(self) -> int:
+        """The number of its dimensions."""
+        return self.spec.ndim
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.spec.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return self.spec.nbytes
+
+    @property
+    def layout(self) -> str:
+        """Always strided."""
+        return "flambeau.strided"
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether it has a shape only."""
+        return self.spec.device.type == "meta"
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether it lies on a CUDA device."""
+        return self.spec.device.type == "cuda"
+
+    is_sparse = is_quantized = is_nested = False
+
+    def size(self, dim: int | None = None) -> Any:
+        """All sizes, or the size of one dimension."""
+        return self.spec.shape if dim is None else self.spec.shape[wrap_dim(dim, self.spec.ndim, "size")]
+
+    def stride(self, dim: int | None = None) -> Any:
+        """All strides in elements, or one."""
+        return (
+            self.spec.strides if dim is None else self.spec.strides[wrap_dim(dim, self.spec.ndim, "stride")]
+        )
+
+    def dim(self) -> int:
+        """The number of its dimensions."""
+        return self.spec.ndim
+
+    def numel(self) -> int:
+        """The number of its elements."""
+        return self.spec.numel
+
+    nelement = numel
+    ndimension = dim
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.spec.itemsize
+
+    def storage_offset(self) -> int:
+        """Where its first element lies in its memory, in elements."""
+        return self.offset
+
+    def data_ptr(self) -> int:
+        """The address of its first element; 0 where the host has none for it."""
+        if not self.spec.numel:
+            return 0
+        if isinstance(self.ptr, int):
+            return self.ptr
+        view = registry.backend_of(self.spec.device).host_buffer(self.mem)
+        if view is None:
+            return 0
+        import ctypes
+
+        return ctypes.addressof(ctypes.c_char.from_buffer(view)) + self.offset * self.spec.itemsize
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether its elements lie in row-major order without gaps."""
+        return self.spec.dense
+
+    def is_floating_point(self) -> bool:
+        """Whether its dtype is a floating-point type."""
+        return self.spec.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Whether its dtype is complex."""
+        return self.spec.dtype.is_complex
+
+    def is_signed(self) -> bool:
+        """Whether its dtype has negative values."""
+        return self.spec.dtype.is_signed
+
+    def get_device(self) -> int:
+        """The index of its device; -1 for the CPU."""
+        return -1 if self.spec.device.type == "cpu" else self.spec.device.slot
+
+    def is_same_size(self, other: Tensor) -> bool:
+        """Whether both have the same shape."""
+        return self.spec.shape == other.spec.shape
+
+    def _is_view(self) -> bool:
+        return self.base is not None
+
+    @property
+    def _base(self) -> Tensor | None:
+        return self.base
+
+    @property
+    def _version(self) -> int:
+        return self.mem.version
+
+    # Gradients
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether what is computed with it is recorded."""
+        return self.rg
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set whether what is computed with it is recorded.
+
+        Raises:
+            RuntimeError: the dtype has no gradients, or it isn't a leaf.
+        """
+        if requires_grad and not (self.spec.dtype.is_floating_point or self.spec.dtype.is_complex):
+            raise RuntimeError(
+                f"[requires_grad_] only Tensors of floating point and complex dtype can require gradients: got "
+                f"{self.spec.dtype.name}. Convert it first, e.g. x.float()."
+            )
+        if self.node is not None and not requires_grad:
+            raise RuntimeError(
+                "[requires_grad_] you can only change requires_grad flags of leaf variables: this one was computed by "
+                f"{self.node.name()}. Use x.detach() to compute without history."
+            )
+        self.rg = bool(requires_grad)
+        return self
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward has accumulated, or None."""
+        return self.held
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(message("grad", "assigned grad must be a Tensor or None", grad=value))
+            if value.spec.shape != self.spec.shape or value.spec.device is not self.spec.device:
+                raise RuntimeError(
+                    message(
+                        "grad",
+                        "assigned grad has data of a different size or device",
+                        tensor=self,
+                        grad=value,
+                    )
+                )
+            if value.spec.dtype is not self.spec.dtype:
+                raise RuntimeError(
+                    message("grad", "assigned grad has data of a different type", tensor=self, grad=value)
+                )
+        self.held = value
+
+    @property
+    def grad_fn(self) -> tape.Node | None:
+        """The tape's node that made it; None for leaves."""
+        if self.base is not None and self.rg and self.node is not None:
+            tape.edge_of(self)
+        return self.node
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was not computed from tensors that require grad."""
+        return self.node is None
+
+    @property
+    def output_nr(self) -> int:
+        """Which output of its node it is."""
+        return self.nr
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called on it while it had a history."""
+        return self.node is not None and bool(self.extra and self.extra.get("retains"))
+
+    def is_inference(self) -> bool:
+        """Whether it can never be recorded; flambeau has no such tensors."""
+        return False
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Compute the gradients of the leaves that it depends on and add them to their ``.grad``.
+
+        Args:
+            gradient: the gradient of this tensor; may be left out for one element (then 1).
+            retain_graph: keep what was saved, so that backward can run again (default: ``create_graph``).
+            create_graph: record the computation of the gradients.
+            inputs: add gradients to these tensors only.
+        """
+        from .autograd import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def detach(self) -> Tensor:
+        """The same memory without history."""
+        return Tensor(self.spec, self.mem, self.ptr, self.offset)
+
+    def detach_(self) -> Tensor:
+        """Drop the history."""
+        self.node, self.nr, self.rg, self.base = None, 0, False, None
+        return self
+
+    def register_hook(self, hook: Callable[[Tensor], Any]) -> tape.Removable:
+        """Call ``hook(grad)`` when the gradient of this tensor is known; what it returns replaces the gradient.
+
+        Raises:
+            RuntimeError: it doesn't require grad.
+        """
+        if not self.rg:
+            raise RuntimeError(
+                "[register_hook] cannot register a hook on a tensor that doesn't require gradient. Call "
+                "requires_grad_() first."
+            )
+        if self.node is not None:
+            tape.edge_of(self)
+            if self.node.hooks is None:
+                self.node.hooks = {}
+            return tape.Removable.append(self.node.hooks.setdefault(self.nr, []), hook)
+        return tape.Removable.append(self._extra().setdefault("hooks", []), hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Removable:
+        """Call ``hook(leaf)`` after a gradient was added to this leaf's ``.grad``."""
+        if self.node is not None or not self.rg:
+            raise RuntimeError(
+                "[register_post_accumulate_grad_hook] only leaves that require grad accumulate gradients. Use "
+                "register_hook."
+            )
+        return tape.Removable.append(self._extra().setdefault("post_hooks", []), hook)
+
+    def retain_grad(self) -> None:
+        """Keep the gradient in ``.grad`` although this is no leaf."""
+        if not self.rg:
+            raise RuntimeError("[retain_grad] can't retain_grad on Tensor that has requires_grad=False.")
+        if self.node is None or self.retains_grad:
+            return
+        from weakref import ref
+
+        me = ref(self)
+        self._extra()["retains"] = True
+
+        def keep(g: Tensor) -> None:
+            t = me()
+            if t is not None:
+                t.held = g if t.held is None else t.held + g
+
+        self.register_hook(keep)
+
+    def _extra(self) -> dict[str, Any]:
+        if self.extra is None:
+            self.extra = {}
+        return self.extra
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history; assigning gives this tensor another's memory, shape and dtype."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(message("data", "data must be a Tensor", data=value))
+        self.spec, self.mem, self.ptr, self.offset = value.spec, value.mem, value.ptr, value.offset
+
+    def set_(self, source: Tensor) -> Tensor:
+        """Make this tensor share another's memory, shape and dtype."""
+        self.data = source
+        return self
+
+    def as_subclass(self, cls: type[Any]) -> Any:
+        """The same memory and history as an instance of a subclass (whose ``__init__`` doesn't run)."""
+        t = object.__new__(cls)
+        Tensor.__init__(t, self.spec, self.mem, self.ptr, self.offset)
+        t.node, t.nr, t.rg, t.base, t.seen = self.node, self.nr, self.rg, self.base, self.seen
+        return t
+
+    # Values
+
+    def item(self) -> Any:
+        """Its only element as a Python number.
+
+        Raises:
+            RuntimeError: it has not exactly one element.
+        """
+        from .interop import item
+
+        return item(self)
+
+    def tolist(self) -> Any:
+        """Its elements as nested lists of Python numbers."""
+        from .interop import tolist
+
+        return tolist(self)
+
+    def numpy(self, *, force: bool = False) -> Any:
+        """A NumPy array over the same memory where the host sees it."""
+        from .interop import to_numpy
+
+        return to_numpy(self, force=force)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        from .interop import array
+
+        return array(self, dtype, copy)
+
+    __array_priority__ = 1000
+
+    def __array_wrap__(self, result: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        from .interop import array_wrap
+
+        return array_wrap(self, result, context, return_scalar)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        from .interop import to_dlpack
+
+        return to_dlpack(self, **kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        from .interop import dlpack_device
+
+        return dlpack_device(self)
+
+    def __bool__(self) -> bool:
+        if self.spec.numel != 1:
+            raise RuntimeError(
+                f"[bool] Boolean value of Tensor with {'more than one value' if self.spec.numel else 'no values'} is "
+                f"ambiguous: got {list(self.shape)}. Use .any() or .all()."
+            )
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.spec.dtype.rank > 1 or self.spec.numel != 1:
+            raise TypeError(
+                message(
+                    "index",
+                    "only integer tensors of a single element can be converted to an index",
+                    self=self,
+                )
+            )
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.spec.ndim:
+            raise TypeError("[len] len() of a 0-d tensor. Use .item() to get its value.")
+        return self.spec.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.spec.ndim:
+            raise TypeError("[iter] iteration over a 0-d tensor. Use .item() to get its value.")
+        return iter(self.unbind(0))
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    def __hash__(self) -> int:
+        return id(self) >> 4
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        from .printing import tensor_str
+
+        return tensor_str(self)
+
+    def __format__(self, spec: str) -> str:
+        if self.spec.ndim == 0 and spec:
+            return format(self.item(), spec)
+        return object.__format__(self, spec) if spec else repr(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        from .copying import reduce_ex
+
+        return reduce_ex(self, protocol)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        from .copying import deepcopy
+
+        return deepcopy(self, memo)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        from .ops.indexing import getitem
+
+        return getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        from .ops.indexing import setitem
+
+        setitem(self, index, value)
+
+    # Other views
+
+    @property
+    def T(self) -> Tensor:
+        """All dimensions in reverse order; a view."""
+        return registry.OPS["reversed_dims"](self)  # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Tensor:
+        """The transposes of the matrices in the last two dimensions; a view."""
+        return registry.OPS["matrix_transpose"](self)  # type: ignore[no-any-return]
+
+    @property
+    def H(self) -> Tensor:
+        """The conjugate transpose of a matrix."""
+        return registry.OPS["hermitian"](self)  # type: ignore[no-any-return]
+
+    @property
+    def mH(self) -> Tensor:
+        """The conjugate transposes of the matrices in the last two dimensions."""
+        return registry.OPS["adjoint"](self)  # type: ignore[no-any-return]
+
+    @property
+    def real(self) -> Tensor:
+        """The real part, a view; itself where it holds real numbers. Assigning writes it."""
+        return registry.OPS["real"](self)  # type: ignore[no-any-return]
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        registry.OPS["real"](self)[...] = value
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part of complex numbers, a view. Assigning writes it."""
+        return registry.OPS["imag"](self)  # type: ignore[no-any-return]
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        registry.OPS["imag"](self)[...] = value
+
+    # Moving and converting
+
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Another dtype or device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``.
+
+        Returns itself where nothing changes, unless ``copy=True``.
+        """
+        from .ops.creation import to
+
+        return to(self, *args, **kwargs)
+
+    def cpu(self) -> Tensor:
+        """On the CPU."""
+        return self.to(Device("cpu"))
+
+    def cuda(self, device: Any = None) -> Tensor:
+        """On a CUDA device."""
+        return self.to(Device("cuda" if device is None else device))
+
+    def type(self, dtype: Any = None) -> Any:
+        """The dtype as PyTorch's type string, or converted to a dtype."""
+        if dtype is None:
+            return f"flambeau.{_TYPE_NAMES.get(self.spec.dtype.name, self.spec.dtype.name)}Tensor"
+        if isinstance(dtype, str):
+            name = dtype.rpartition(".")[2].removesuffix("Tensor")
+            dtype = next(
+                ALIASES.get(k.lower(), d)
+                for d in registry_dtypes()
+                for k in (_TYPE_NAMES.get(d.name, d.name),)
+                if k == name
+            )
+        return self.to(dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Converted to another's dtype."""
+        return self.to(other.spec.dtype)
+
+
+def registry_dtypes() -> Sequence[DType]:
+    """All dtypes."""
+    from .dtypes import DTYPES
+
+    return DTYPES
+
+
+_TYPE_NAMES = {
+    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "uint8": "Byte", "int8": "Char",
+    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
+    "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64",
+}  # fmt: skip
+
+
+def _legacy(args: list[Any]) -> Tensor:
+    from .interop import tensor
+
+    if len(args) == 1 and not isinstance(args[0], int):
+        if isinstance(args[0], Tensor):
+            return args[0]
+        if not isinstance(args[0], Size):
+            return tensor(args[0], default_dtype())
+    sizes = args[0] if len(args) == 1 and isinstance(args[0], Size) else args
+    from .state import default_device
+
+    if not args:
+        sizes = (0,)
+    return opmod.new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
+
+
+opmod.TENSOR = Tensor
+
+#: Operator -> record; a leading "r" swaps the operands.
+OPERATORS = {
+    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
+    "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+    "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
+}  # fmt: skip
+COMPARISONS = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
+UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
+
+
+def _inplace_method(op: Any) -> Callable[..., Any]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return inplace(op, self, args, kwargs)
+
+    method.__name__, method.__doc__ = op.name + "_", f"In-place form of `{op.name}`."
+    return method
+
+
+def _reflected(op: Any) -> Callable[..., Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        return op(other, self)
+
+    return method
+
+
+def _operator(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Let Python try the other operand's reflected form where ours can't take it."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, (Tensor, int, float, complex)):
+            return fn(self, other)
+        if hasattr(other, "item") and getattr(other, "shape", None) == ():
+            return fn(self, other.item())
+        if hasattr(other, "__array__") and not hasattr(other, "spec"):
+            from .interop import as_tensor
+
+            return fn(self, as_tensor(other, device=self.spec.device))
+        return NotImplemented
+
+    return method
+
+
+def _fast(op: Any) -> Callable[..., Any]:
+    if isinstance(op, Pointwise) and op.params:
+        operands = sum(p.kind in ("tensor", "operand") for p in op.params)
+        if operands == 2 and all(p.default is not opmod.Param.NONE for p in op.params[2:]):
+            return op.binary()
+        if operands == 1 and all(p.default is not opmod.Param.NONE for p in op.params[1:]):
+            return op.unary()
+    call: Callable[..., Any] = op.__call__
+    if op.kind in ("kernel", "view"):
+        short = op.short()
+        if short != call:
+            return short  # type: ignore[no-any-return]
+
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return call(*args, **kwargs)
+
+    return method
+
+
+def _named(fn: Callable[..., Any], op: Any, name: str) -> Callable[..., Any]:
+    fn.__name__, fn.__qualname__, fn.__doc__ = name, name, op.fn.__doc__
+    fn.__wrapped__ = op.fn  # type: ignore[attr-defined]
+    fn.op = op  # type: ignore[attr-defined]
+    return fn
+
+
+def install() -> dict[str, Callable[..., Any]]:
+    """Give the class the methods, in-place forms and operators of all records; returns the functions by name."""
+    from .ops.indexing import getitem, setitem
+
+    Tensor.__getitem__, Tensor.__setitem__ = getitem, setitem  # type: ignore[method-assign]
+    functions: dict[str, Callable[..., Any]] = {}
+    for op in registry.OPS.values():
+        call = _named(_fast(op), op, op.exports[0])
+        for name in op.exports:
+            if op.function:
+                functions[name] = call
+            if op.method and not hasattr(Tensor, name):
+                setattr(Tensor, name, call)
+            if op.inplace:
+                setattr(Tensor, name + "_", _inplace_method(op))
+                if op.function:
+                    functions[name + "_"] = getattr(Tensor, name + "_")
+    for py, name in OPERATORS.items():
+        op = registry.OPS.get(name)
+        if op is not None:
+            forward = functions[name]
+            setattr(Tensor, f"__{py}__", _binary_operator(op, forward))
+            setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
+            if name != "matmul":
+                setattr(Tensor, f"__i{py}__", _operator(_inplace_method(op)))
+    for py, name in COMPARISONS.items():
+        op = registry.OPS.get(name)
+        if op is not None:
+            setattr(Tensor, f"__{py}__", _binary_operator(op, functions[name]))
+    for py, name in UNARY.items():
+        if name in functions:
+            setattr(Tensor, f"__{py}__", functions[name])
+    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
+    return functions
+
+
+def _binary_operator(op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+    slow = _operator(forward)
+    if not isinstance(op, Pointwise):
+        return slow
+    return op.binary(slow)

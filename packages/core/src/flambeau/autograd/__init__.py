@@ -1,0 +1,251 @@
+"""Gradients: `backward`, `grad`, modes, custom functions, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from .. import tape
+from ..errors import message
+from ..state import grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
+from ..tape import Node
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+__all__ = [
+    "Function", "Node", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
+    "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled",
+]  # fmt: skip
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _start(op: str, roots: list[Any], given: list[Any]) -> list[Any]:
+    """The gradients to start from: ones for single elements, checked otherwise."""
+    if len(given) != len(roots):
+        raise RuntimeError(
+            f"[{op}] got {len(roots)} tensors and {len(given)} gradients: give one gradient per tensor."
+        )
+    starts = []
+    for root, g in zip(roots, given, strict=True):
+        if not hasattr(root, "spec"):
+            raise TypeError(message(op, "needs Tensors", tensor=root))
+        if not root.rg:
+            raise RuntimeError(
+                f"[{op}] element 0 of tensors does not require grad and does not have a grad_fn: got "
+                f"{list(root.shape)} {root.dtype.name}. Nothing that it was computed from has requires_grad=True, or it "
+                "was computed under no_grad()."
+            )
+        if g is None:
+            if root.numel() != 1:
+                raise RuntimeError(
+                    f"[{op}] grad can be implicitly created only for scalar outputs: got {list(root.shape)}. Reduce it "
+                    "first, e.g. with .sum(), or give a gradient of its shape."
+                )
+            from ..ops.creation import ones_like
+
+            g = ones_like(root.detach())
+        elif not hasattr(g, "spec") or g.shape != root.shape:
+            raise RuntimeError(
+                message(
+                    op,
+                    "Mismatch in shape: the gradient must have its tensor's shape",
+                    tensor=root,
+                    gradient=g,
+                )
+            )
+        starts.append(g)
+    return starts
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Compute the gradients of leaves and add them to their ``.grad``.
+
+    Args:
+        tensors: what to differentiate: a tensor or several.
+        grad_tensors: the gradient of each, of its shape; None for single elements (then 1).
+        retain_graph: keep what was saved, for another backward (default: ``create_graph``).
+        create_graph: record the computation of the gradients.
+        inputs: only these leaves get gradients.
+
+    Raises:
+        RuntimeError: a tensor has no history, or more than one element and no gradient.
+    """
+    roots = _listed(tensors)
+    starts = _start("backward", roots, [None] * len(roots) if grad_tensors is None else _listed(grad_tensors))
+    targets = None if inputs is None else _listed(inputs)
+    if targets is not None and not targets:
+        raise RuntimeError(
+            "[backward] `inputs` argument to `backward` cannot be empty. Leave it out for all leaves."
+        )
+    tape.backward(
+        roots, starts, create_graph if retain_graph is None else retain_graph, create_graph, targets
+    )
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of outputs with respect to inputs; ``.grad`` is left alone.
+
+    Args:
+        outputs, grad_outputs, retain_graph, create_graph: as for `backward`.
+        inputs: tensors that require grad.
+        allow_unused: return None for inputs that the outputs don't depend on (default: ``materialize_grads``).
+        is_grads_batched: ``grad_outputs`` have a leading dimension to go over.
+        materialize_grads: return zeros instead of None.
+
+    Returns:
+        One gradient per input.
+
+    >>> import flambeau as fb
+    >>> x = fb.tensor(3., requires_grad=True)
+    >>> fb.autograd.grad(x ** 2, x)
+    (tensor(6.),)
+    """
+    roots, targets = _listed(outputs), _listed(inputs)
+    given = [None] * len(roots) if grad_outputs is None else _listed(grad_outputs)
+    if allow_unused is None:
+        allow_unused = materialize_grads
+    if is_grads_batched:
+        from ..ops.joining import stack
+
+        n = next(g.shape[0] for g in given if g is not None)
+        rows = [
+            grad(
+                outputs,
+                inputs,
+                [None if g is None else g[k] for g in given],
+                True,
+                create_graph,
+                True,
+                allow_unused,
+            )
+            for k in range(n)
+        ]
+        return tuple(None if r[0] is None else stack(list(r)) for r in zip(*rows, strict=True))
+    for t in targets:
+        if not t.rg:
+            raise RuntimeError(
+                "[grad] One of the differentiated Tensors does not require grad: got "
+                f"{list(t.shape)} {t.dtype.name}. Call requires_grad_() on it before computing with it."
+            )
+    starts = _start("grad", roots, given)
+    keep = create_graph if retain_graph is None else retain_graph
+    found = tape.backward(roots, starts, keep, create_graph, targets, accumulate=False)
+    result = []
+    for t, g in zip(targets, found, strict=True):
+        if g is None:
+            if not allow_unused:
+                raise RuntimeError(
+                    "[grad] One of the differentiated Tensors appears to not have been used in the graph: got "
+                    f"{list(t.shape)} {t.dtype.name}. Set allow_unused=True if this is the desired behavior."
+                )
+            if materialize_grads:
+                from ..ops.creation import zeros_like
+
+                g = zeros_like(t.detach())
+        result.append(g)
+    return tuple(result)
+
+
+class no_grad(grad_mode):
+    """Context manager and decorator: nothing is recorded inside.
+
+    >>> import flambeau as fb
+    >>> x = fb.ones(2, requires_grad=True)
+    >>> with fb.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __init__(self, fn: Callable[..., Any] | None = None) -> None:
+        super().__init__(False)
+
+    def __new__(cls, fn: Callable[..., Any] | None = None) -> Any:
+        return object.__new__(cls) if fn is None else grad_mode(False)(fn)
+
+
+class enable_grad(grad_mode):
+    """Context manager and decorator: recording is on inside."""
+
+    def __init__(self, fn: Callable[..., Any] | None = None) -> None:
+        super().__init__(True)
+
+    def __new__(cls, fn: Callable[..., Any] | None = None) -> Any:
+        return object.__new__(cls) if fn is None else grad_mode(True)(fn)
+
+
+class inference_mode(grad_mode):
+    """Context manager and decorator: as `no_grad`, for results that will never be recorded."""
+
+    def __init__(self, mode: Any = True) -> None:
+        super().__init__(not mode, bool(mode))
+
+    def __new__(cls, mode: Any = True) -> Any:
+        return object.__new__(cls) if isinstance(mode, bool) else grad_mode(False, True)(mode)
+
+
+class set_grad_enabled:
+    """Set whether this thread records; also a context manager that restores the mode."""
+
+    def __init__(self, mode: bool) -> None:
+        self.previous = modes.grad
+        self.mode = bool(mode)
+        set_grad(self.mode)
+
+    def __enter__(self) -> None:
+        set_grad(self.mode)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        set_grad(self.previous)
+
+    def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        set_grad(self.previous)
+        return grad_mode(self.mode)(fn)
+
+
+class set_detect_anomaly:
+    """Note where every op was called, and stop at the first gradient that is NaN; also a context manager."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self.previous = dict(tape.anomaly)
+        tape.anomaly.update(on=bool(mode), nan=check_nan)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        tape.anomaly.update(self.previous)
+
+
+class detect_anomaly(set_detect_anomaly):
+    """`set_detect_anomaly(True)` as a context manager."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        super().__init__(True, check_nan)
+
+
+from . import functional  # noqa: E402
+from .check import gradcheck, gradgradcheck  # noqa: E402
+from .function import Function  # noqa: E402

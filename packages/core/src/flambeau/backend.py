@@ -1,0 +1,175 @@
+"""Contract version 1: what a device's backend implements.
+
+A backend is an instance of a subclass of `Backend`. Kernels write into tensors that the core has allocated
+(destination-passing) after it has checked shapes, dtypes and devices; a kernel checks nothing but the values of
+indices. A tensor ``t`` is read through ``t.spec`` (dtype, shape, strides, numel, dense), ``t.mem.handle`` with
+``t.offset`` (elements), or ``t.ptr``: where its first element lies, if the handles are integer addresses.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .dtypes import DType
+
+if TYPE_CHECKING:
+    from ._tensor import Tensor
+    from .layout import Spec
+    from .program import TypedProgram
+    from .storage import Storage
+
+__all__ = ["CONTRACT", "Backend"]
+
+#: Version of this contract: (major, minor). A backend of another major version is refused.
+CONTRACT = (1, 0)
+
+
+class Backend(ABC):
+    """A device type.
+
+    Attributes:
+        contract: the version of the contract that the backend was written for.
+        name: the device type.
+        addressed: whether handles are integer addresses to which byte offsets can be added.
+        dtypes: the names of the dtypes that kernels take; None means all.
+        asynchronous: whether kernels may still run when their call returns.
+    """
+
+    contract: tuple[int, int] = CONTRACT
+    name: str
+    addressed: bool = False
+    dtypes: frozenset[str] | None = None
+    asynchronous: bool = False
+
+    # Memory
+
+    @abstractmethod
+    def allocate(self, nbytes: int, index: int) -> Any:
+        """A handle of uninitialised memory, aligned to 64 bytes. Raises `OutOfMemoryError`."""
+
+    @abstractmethod
+    def free(self, handle: Any, nbytes: int, index: int) -> None:
+        """Give memory back. Never raises."""
+
+    @abstractmethod
+    def copy_in(self, handle: Any, offset: int, data: Any) -> None:
+        """Copy a contiguous host buffer to memory at a byte offset."""
+
+    @abstractmethod
+    def copy_out(self, handle: Any, offset: int, nbytes: int) -> Any:
+        """Copy memory at a byte offset into a new bytes-like object on the host."""
+
+    def copy_across(self, out: Any, src: Any, nbytes: int) -> None:
+        """Copy between two handles, perhaps of different indices; by default through the host."""
+        self.copy_in(out, 0, self.copy_out(src, 0, nbytes))
+
+    def synchronize(self, index: int) -> None:
+        """Wait for all work of a device."""
+
+    def host_buffer(self, mem: Storage) -> memoryview | None:
+        """The memory itself as a writable host buffer, or None where the host can't see it."""
+        return None
+
+    def wrap_host(self, address: int, nbytes: int, owner: Any) -> Any:
+        """A handle for foreign host memory, or None where the device can't use it."""
+        return None
+
+    # Properties
+
+    def device_count(self) -> int:
+        """How many devices there are."""
+        return 1
+
+    def properties(self, index: int) -> dict[str, Any]:
+        """What is to be known of a device: name, memory, threads, instruction set..."""
+        return {"name": self.name}
+
+    def get_num_threads(self) -> int:
+        """How many host threads kernels use."""
+        return 1
+
+    def set_num_threads(self, n: int) -> None:
+        """Set how many host threads kernels may use; a backend without threads ignores it."""
+
+    #: DLPack's device type, or None where memory can't be exchanged.
+    dlpack_type: int | None = None
+
+    def current_stream(self, index: int) -> int | None:
+        """The stream that kernels run on, as DLPack numbers it."""
+        return None
+
+    def wait_stream(self, stream: int | None, index: int) -> None:
+        """Let a consumer's stream wait for the work done so far."""
+
+    def memory_stats(self, index: int) -> dict[str, int]:
+        """Bytes and counts: allocated, reserved, peak..."""
+        return {}
+
+    # Compute
+
+    @abstractmethod
+    def run_program(
+        self, program: TypedProgram, outs: Sequence[Tensor], ins: Sequence[Tensor], scalars: Sequence[Any]
+    ) -> None:
+        """Run an elementwise program; all tensors have the outputs' shape (repeated ones by stride 0)."""
+
+    def copy(self, out: Tensor, src: Tensor) -> None:
+        """Copy with cast between tensors of one shape."""
+        from .program import Expr, Program
+
+        cast = Program([Expr("in", (), 0)], 1, 0).typed((src.spec.dtype,), (out.spec.dtype,))
+        self.run_program(cast, (out,), (src,), ())
+
+    @abstractmethod
+    def reduce(self, kind: str, out: Tensor, src: Tensor, dims: tuple[int, ...]) -> None:
+        """Reduce over dimensions: sum prod max min argmax argmin any all; ``out`` lacks them."""
+
+    @abstractmethod
+    def scan(self, kind: str, out: Tensor, src: Tensor, dim: int) -> None:
+        """Running cumsum, cumprod or logcumsumexp along a dimension."""
+
+    @abstractmethod
+    def scan2(self, kind: str, values: Tensor, indices: Tensor, src: Tensor, dim: int) -> None:
+        """Running cummax or cummin with the place where each was found."""
+
+    @abstractmethod
+    def matmul(self, out: Tensor, a: Tensor, b: Tensor) -> None:
+        """[B, M, K] times [B, K, N]; any strides; 16-bit floats accumulate in float32."""
+
+    @abstractmethod
+    def gather(self, out: Tensor, src: Tensor, dim: int, index: Tensor) -> None:
+        """``out[i][j] = src[index[i][j]][j]`` for dim 0; raises IndexError that names the first bad index."""
+
+    @abstractmethod
+    def scatter(self, out: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str | None) -> None:
+        """``out[index[i][j]][j] = src[i][j]`` for dim 0, in the order of the index; reduce: sum prod amax amin."""
+
+    @abstractmethod
+    def sort(
+        self, values: Tensor, indices: Tensor, src: Tensor, dim: int, descending: bool, stable: bool
+    ) -> None:
+        """Sort along a dimension; NaN is the largest."""
+
+    # Optional: speed
+
+    def plan(
+        self, entry: str, outs: Sequence[Spec], ins: Sequence[Spec], args: dict[str, Any]
+    ) -> Callable[..., Any] | None:
+        """A prepared launch of a required entry for given specs, ``launch(*out_ptrs, *in_ptrs, *scalars)``.
+
+        Only asked of backends with ``addressed``. Entries: ``"run_program"`` (args: program), ``"reduce"`` (kind,
+        dims), ``"matmul"``, ``"copy"``. None: the entry itself is called.
+        """
+        return None
+
+    def kernel(
+        self, name: str, ins: Sequence[Spec | None], attrs: dict[str, Any]
+    ) -> Callable[[Sequence[Any], Sequence[Any], dict[str, Any]], Any] | None:
+        """A native kernel ``fn(outs, ins, attrs)`` for an op that has a default, or None to use the default."""
+        return None
+
+    def supports(self, dtype: DType) -> bool:
+        """Whether kernels take a dtype."""
+        return self.dtypes is None or dtype.name in self.dtypes

@@ -1,0 +1,3 @@
+"""For type checkers: at run time this is the module ``flambeau_data`` itself."""
+
+from flambeau_data import *

@@ -1,0 +1,110 @@
+"""``flambeau doctor``: what is installed, what of it works, and what each device can do.
+
+It loads every backend and asks every hook, so that what is broken shows; it exits with 1 if something is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from . import hooks, plugins, registry
+from .backend import CONTRACT, Backend
+from .devices import Device
+
+__all__ = ["main", "report"]
+
+
+def report() -> tuple[str, bool]:
+    """The report, and whether everything works."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they would say stands in the report
+        devices = list(_devices())
+        registered = list(hooks.datasets())
+        for entry in plugins.entries("namespaces"):
+            with suppress(plugins.PluginError):  # remembered in plugins.failures
+                plugins.load(entry)
+    lines = [*_about(), "", "plugins", *_indent(_plugins()), "", "devices"]
+    for name, backend in devices:
+        lines += _indent(_device(name, backend))
+    lines += ["", "registered", *_indent([f"data sets: {', '.join(registered) or 'none'}"])]
+    return "\n".join(lines), not plugins.failures
+
+
+def _about() -> Iterator[str]:
+    yield f"flambeau {_version('flambeau')}, backend contract {_dotted(CONTRACT)}"
+    yield f"Python {platform.python_version()}, NumPy {_version('numpy')}, {platform.platform()}"
+
+
+def _plugins() -> Iterator[str]:
+    found = [entry for group in ("backends", "namespaces", "hooks") for entry in plugins.entries(group)]
+    for entry in found:
+        yield f"{entry.group}/{entry.name}: {entry}: {plugins.status(entry)}"
+        if entry.key in plugins.failures:
+            yield f"  to mend it: {entry.mend()}"
+    if not found:
+        yield "none found"
+
+
+def _devices() -> Iterator[tuple[str, Backend | Exception]]:
+    names = dict.fromkeys(
+        ["cpu", *(entry.name for entry in plugins.entries("backends")), "reference", "meta"]
+    )
+    for name in [*names, *(name for name in registry.loaded_backends() if name not in names)]:
+        try:
+            yield name, registry.backend_of(Device(name))
+        except Exception as error:  # a broken backend is what this is here to tell
+            yield name, error
+
+
+def _device(name: str, backend: Backend | Exception) -> Iterator[str]:
+    if isinstance(backend, Exception):
+        yield f"{name}: {type(backend).__name__}: {backend}"
+        return
+    kind = type(backend)
+    count = backend.device_count()
+    yield f"{name}: {kind.__module__}.{kind.__qualname__}, contract {_dotted(backend.contract)}, devices: {count}"
+    for index in range(count):
+        facts = {**backend.properties(index), **backend.memory_stats(index)}
+        yield f"  {name}:{index}: " + ", ".join(f"{key} {_readable(value)}" for key, value in facts.items())
+    kernels = {op for op, record in registry.OPS.items() if record.default is not None}
+    native = kernels & getattr(backend, "natives", frozenset())
+    yield f"  ops with a native kernel: {len(native)}, with their default: {len(kernels - native)}"
+
+
+def _readable(value: Any) -> str:
+    return f"{value / 2**20:.1f} MiB" if isinstance(value, int) and value >= 2**20 else str(value)
+
+
+def _version(dist: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(dist)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _dotted(version: Sequence[Any]) -> str:
+    return ".".join(map(str, version))
+
+
+def _indent(lines: Iterator[str] | list[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report."""
+    argparse.ArgumentParser(prog="flambeau doctor", description=__doc__).parse_args(arguments)
+    text, well = report()
+    print(text)
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

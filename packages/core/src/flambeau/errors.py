@@ -1,0 +1,58 @@
+"""The grammar of error messages and the exceptions that PyTorch has no built-in type for.
+
+Every message reads ``[op] what was wrong: what was got, what is needed. What to do.``
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["BackendError", "FallbackWarning", "OutOfMemoryError", "describe", "message"]
+
+
+class OutOfMemoryError(RuntimeError):
+    """An allocation failed; nothing was written and the program can go on."""
+
+
+class BackendError(RuntimeError):
+    """A device's backend is missing, failed to load, or speaks another contract version."""
+
+
+class FallbackWarning(UserWarning):
+    """An op ran on the host because the device can't do it."""
+
+
+def describe(value: Any) -> str:
+    """Say what a value is, for a message: a tensor by shape, dtype and device, anything else by type and value.
+
+    >>> describe(3)
+    'int 3'
+    """
+    spec = getattr(value, "spec", value if hasattr(value, "dense") else None)  # a Spec stands for its tensor
+    if spec is not None:
+        return f"{list(spec.shape)} {spec.dtype.name} {spec.device}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__} of {len(value)}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
+
+
+def message(op: str, wrong: str, need: str = "", do: str = "", **got: Any) -> str:
+    """Build a message of the grammar.
+
+    Args:
+        op: the op's public name.
+        wrong: what was wrong, no full stop.
+        need: what is needed.
+        do: a whole sentence: what to do.
+        got: the operands by argument name.
+
+    >>> message("add", "shapes don't broadcast", "equal sizes or 1", "Use reshape.", alpha=3)
+    "[add] shapes don't broadcast: got alpha: int 3; needed: equal sizes or 1. Use reshape."
+    """
+    text = f"[{op}] {wrong}"
+    if got:
+        text += ": got " + ", ".join(f"{name}: {describe(v)}" for name, v in got.items())
+    if need:
+        text += f"{';' if got else ':'} needed: {need}"
+    return f"{text}. {do}" if do else f"{text}."

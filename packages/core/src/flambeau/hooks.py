@@ -1,0 +1,192 @@
+"""The hooks: where many plugins may answer one question. For registration and events, never per op.
+
+A plugin names the hook in an entry point, ``"<any name>.<hook>" = "module"`` in the group ``flambeau.hooks``, and
+implements it in that module::
+
+    from flambeau.hooks import hookimpl
+
+    @hookimpl
+    def register_datasets(registry):
+        registry.add("birds", Birds)
+
+The first call of a hook imports the modules that name this hook and no others. A module that can't be imported,
+misspells a hook or fails is left out and reported by one warning; the other plugins are called all the same.
+``FLAMBEAU_TRACE_HOOKS=1`` prints every call.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import plugins
+
+if TYPE_CHECKING:
+    import pluggy
+
+    hookimpl: pluggy.HookimplMarker
+
+__all__ = ["HookSpecs", "PluginWarning", "Registry", "datasets", "hookimpl", "refresh"]
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out; the message says which and why."""
+
+
+class Registry:
+    """What plugins have registered under names.
+
+    Args:
+        kind: what is registered, for messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._made: dict[str, Callable[..., Any]] = {}
+
+    def add(self, name: str, make: Callable[..., Any]) -> None:
+        """Register a class or function under a name.
+
+        Raises:
+            PluginError: the name is taken; the message names both.
+        """
+        taken = self._made.setdefault(name, make)
+        if taken is not make:
+            raise plugins.PluginError(
+                f"[hooks] {self.kind} {name!r} is registered twice: "
+                f"got {_where(taken)} and {_where(make)}, needed: one. Uninstall or rename one."
+            )
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._made:
+            failed = [str(entry) for entry in plugins.entries("hooks") if entry.key in plugins.failures]
+            raise LookupError(
+                f"[hooks] no {self.kind} of that name: got {name!r}, needed: one of {', '.join(self) or 'none'}."
+                + (f" Plugins left out: {', '.join(failed)}; see `flambeau doctor`." if failed else "")
+            )
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._made))
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made
+
+
+class HookSpecs:
+    """Every hook, with its exact arguments."""
+
+    def register_datasets(self, registry: Registry) -> None:
+        """Called at the first use of :func:`datasets`.
+
+        Args:
+            registry: takes ``registry.add(name, make)``; ``make(**options)`` gives a data set.
+        """
+
+
+_manager: pluggy.PluginManager | None = None
+_datasets: Registry | None = None
+
+
+def datasets() -> Registry:
+    """The data sets that plugins provide, by name.
+
+    >>> "digits" in datasets()
+    True
+    """
+    global _datasets
+    if _datasets is None:
+        made = Registry("data set")
+        _call("register_datasets", registry=made)
+        _datasets = made
+    return _datasets
+
+
+def refresh() -> None:
+    """Forget what plugins have registered; the next use asks them again."""
+    global _manager, _datasets
+    _manager = _datasets = None
+    plugins.refresh()
+
+
+def _call(hook: str, **arguments: Any) -> None:
+    """Call a hook in every plugin that names it. One that fails is left out, remembered and warned about."""
+    manager = _plugin_manager()
+    failed: list[str] = []
+    for entry in plugins.entries("hooks"):
+        asked = entry.name.rpartition(".")[2]
+        try:
+            if not hasattr(HookSpecs, asked):
+                raise plugins.PluginError(f"there is no hook {asked!r}{_similar(asked)}")
+            if asked == hook:
+                _register(manager, plugins.load(entry), hook)
+                others = [module for name, module in manager.list_name_plugin() if name != entry.value]
+                manager.subset_hook_caller(hook, others)(**arguments)
+        except Exception as error:  # a plugin's failure is its own
+            reason = error.__cause__ if error.__cause__ is not None else error
+            plugins.failures.setdefault(entry.key, error)
+            failed.append(f"[hooks] plugin left out: {entry}: {type(reason).__name__}: {reason}")
+    for text in failed:
+        import warnings
+
+        warnings.warn(PluginWarning(text), stacklevel=3)
+
+
+def _register(manager: pluggy.PluginManager, module: Any, hook: str) -> None:
+    name = module.__name__
+    if manager.has_plugin(name):
+        return
+    try:
+        manager.register(module, name)
+        manager.check_pending()  # a misspelt hook
+        if not any(found.plugin is module for found in getattr(manager.hook, hook).get_hookimpls()):
+            raise plugins.PluginError(f"{name} has no @hookimpl {hook}")
+    except Exception:
+        manager.unregister(module, name)
+        raise
+
+
+def _plugin_manager() -> pluggy.PluginManager:
+    global _manager
+    if _manager is None:
+        import pluggy
+
+        manager = pluggy.PluginManager("flambeau")
+        mark = pluggy.HookspecMarker("flambeau")
+        for name, spec in vars(HookSpecs).items():
+            if not name.startswith("_"):
+                mark(spec)
+        manager.add_hookspecs(HookSpecs)
+        if os.environ.get("FLAMBEAU_TRACE_HOOKS", "0") != "0":
+            manager.add_hookcall_monitoring(_trace, lambda *_: None)
+        _manager = manager
+    return _manager
+
+
+def _trace(hook: str, impls: Any, arguments: Any) -> None:
+    print(f"flambeau hook {hook}: {', '.join(impl.plugin_name for impl in impls)}", file=sys.stderr)
+
+
+def _similar(name: str) -> str:
+    import difflib
+
+    known = [spec for spec in vars(HookSpecs) if not spec.startswith("_")]
+    close = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
+
+
+def _where(make: Callable[..., Any]) -> str:
+    return f"{make.__module__}.{getattr(make, '__qualname__', make)}"
+
+
+def __getattr__(name: str) -> Any:
+    if name != "hookimpl":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pluggy
+
+    return pluggy.HookimplMarker("flambeau")

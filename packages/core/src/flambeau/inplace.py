@@ -1,0 +1,272 @@
+"""Writing into tensors that exist: in-place forms, ``out=``, and what both do to the tape.
+
+An in-place change of a view is recorded on its base as "the base with this part replaced", and the view gets a
+node that reads it back; other views of the base notice at their next use (`refresh_view`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import op as opmod
+from . import tape
+from .dtypes import can_cast
+from .errors import message
+from .layout import broadcast_shapes
+from .pointwise import Pointwise
+from .rules import Rules
+from .state import GRAD_OFF, WATCHED, modes
+
+if TYPE_CHECKING:
+    from ._tensor import Tensor
+
+__all__ = ["assign", "inplace", "into", "touched"]
+
+
+def _inside(module: str) -> bool:
+    """Whether a module is flambeau's own machinery."""
+    return module.startswith("flambeau") and not module.startswith("flambeau.testing")
+
+
+def touched(t: Tensor, op: str) -> None:
+    """Say that a tensor's memory was written in place; where the tape watches it, note by what and where."""
+    mem = t.mem
+    mem.version += 1
+    if mem.watch is not None:
+        frame = sys._getframe(1)
+        while frame.f_back is not None and _inside(frame.f_globals.get("__name__", "")):
+            frame = frame.f_back
+        mem.watch.append(f"{op} at {frame.f_code.co_filename}:{frame.f_lineno}")
+
+
+def check_writable(t: Tensor, op: str) -> None:
+    """Refuse tensors whose elements share memory among themselves.
+
+    Raises:
+        RuntimeError: a dimension has stride 0.
+    """
+    if not t.spec.dense and any(s == 0 and n > 1 for s, n in zip(t.spec.strides, t.spec.shape, strict=True)):
+        raise RuntimeError(
+            message(
+                op,
+                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+                "location",
+                do="Please clone() the tensor before performing the operation.",
+                self=t,
+            )
+        )
+
+
+def overlaps(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors share some memory without being the same view of it."""
+    if a.mem is not b.mem or a.spec.numel == 0 or b.spec.numel == 0:
+        return False
+    if a.offset == b.offset and a.spec.strides == b.spec.strides and a.spec.shape == b.spec.shape:
+        return False
+    (al, ah), (bl, bh) = a.spec.extent(), b.spec.extent()
+    ka, kb = a.spec.itemsize, b.spec.itemsize
+    return (a.offset + al) * ka <= (b.offset + bh) * kb + kb - 1 and (b.offset + bl) * kb <= (
+        a.offset + ah
+    ) * ka + ka - 1
+
+
+def _is_leaf_view(t: Tensor) -> bool:
+    return t.base is not None and t.base.rg and t.base.node is None
+
+
+def check_leaf(t: Tensor, op: str) -> None:
+    """Refuse to change a leaf that requires grad.
+
+    Raises:
+        RuntimeError: it is one, or a view of one.
+    """
+    if t.rg and t.node is None:
+        raise RuntimeError(
+            f"[{op}] a leaf Variable that requires grad is being used in an in-place operation: got self: "
+            f"{list(t.shape)} {t.dtype.name}. Change it under no_grad(), or work on x.clone()."
+        )
+    if _is_leaf_view(t):
+        raise RuntimeError(
+            f"[{op}] a view of a leaf Variable that requires grad is being used in an in-place operation. Change it "
+            "under no_grad(), or work on a clone() of the leaf."
+        )
+
+
+def into(op: str, out: Tensor, result: Tensor) -> None:
+    """Put a result into ``out``, which takes its shape if it has none.
+
+    Raises:
+        RuntimeError: shapes differ, or the dtype can't be cast.
+    """
+    if not isinstance(out, opmod.TENSOR):
+        raise TypeError(message(op, "argument 'out' must be a Tensor", out=out))
+    if out.spec.device is not result.spec.device:
+        raise RuntimeError(message(op, "out= is on another device", "one device", out=out, result=result))
+    if not can_cast(result.spec.dtype, out.spec.dtype):
+        raise RuntimeError(
+            f"[{op}] result type {result.dtype.name} can't be cast to the desired output type {out.dtype.name}. "
+            "Give out= of the result's dtype."
+        )
+    if out.spec.shape != result.spec.shape:
+        if out.spec.numel:
+            import warnings
+
+            warnings.warn(
+                f"[{op}] out= had shape {list(out.shape)} and was resized to {list(result.shape)}; give an empty tensor "
+                "or one of the right shape.",
+                UserWarning,
+                4,
+            )
+        out.resize_(result.spec.shape)
+    check_writable(out, op)
+    backend = opmod.registry.backend_of(out.spec.device)
+    if out.mem is result.mem:
+        result = result.clone()
+    backend.copy(out, result)
+    touched(out, op)
+
+
+def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
+    """``t.op_(...)``: the op with its result written over its first argument."""
+    if not isinstance(t, opmod.TENSOR):
+        raise TypeError(message(op.name + "_", "argument 'self' must be a Tensor", self=t))
+    if WATCHED and modes.watchers:
+        stack = modes.watchers
+        modes.watchers = stack[:-1]
+        try:
+            r: Tensor = stack[-1](op, lambda *a, **k: inplace(op, a[0], a[1:], k), (t, *args), kwargs)
+            return r
+        finally:
+            modes.watchers = stack
+    name = op.name + "_"
+    values = op.bind((t, *args), kwargs)
+    recording = (not GRAD_OFF or modes.grad) and (
+        t.rg or _is_leaf_view(t) or any(isinstance(v, opmod.TENSOR) and v.rg for v in values)
+    )
+    if recording:
+        check_leaf(t, name)
+    check_writable(t, name)
+    if isinstance(op, Pointwise) and not recording:
+        for v in values[1:]:
+            if isinstance(v, opmod.TENSOR) and overlaps(t, v):
+                raise RuntimeError(
+                    message(
+                        name,
+                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+                        "single memory location",
+                        do="Please clone() the tensor before performing the operation.",
+                        self=t,
+                        other=v,
+                    )
+                )
+        plan, tensors, scalars = op.find(values, t.spec)
+        plan.runner.write(t, tensors, scalars)
+        touched(t, name)
+        return t
+    if recording:
+        # Computed aside and then assigned: the rules may read the old value.
+        return assign(t, op(*[old_value(t), *args], **kwargs), name)
+    return assign(t, op.apply(values), name)
+
+
+def old_value(t: Tensor) -> Tensor:
+    """What a tensor is now, as a tensor of its own on the tape."""
+    tape.edge_of(t)  # brings the node of a view up to date
+    r: Tensor = opmod.TENSOR(t.spec, t.mem, t.ptr, t.offset)
+    r.node, r.nr, r.rg = t.node, t.nr, t.rg
+    return r.clone() if t.rg else r
+
+
+def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
+    """Write a value into a tensor and give the tensor the value's history."""
+    if value.spec.device is not t.spec.device:
+        value = value.to(t.spec.device)
+    if broadcast_shapes(value.spec.shape, t.spec.shape, op=op) != t.spec.shape:
+        raise RuntimeError(
+            f"[{op}] output with shape {list(t.shape)} doesn't match the broadcast shape "
+            f"{list(broadcast_shapes(value.shape, t.shape))}. Use the out-of-place form."
+        )
+    if op != "copy_" and not can_cast(value.spec.dtype, t.spec.dtype):
+        raise RuntimeError(
+            f"[{op}] result type {value.dtype.name} can't be cast to the desired output type {t.dtype.name}. "
+            "Use the out-of-place form, or convert with .to()."
+        )
+    recording = (not GRAD_OFF or modes.grad) and (value.rg or t.rg or _is_leaf_view(t))
+    if recording:
+        check_leaf(t, op)
+    check_writable(t, op)
+    source = value if value.spec.shape == t.spec.shape else value.expand(t.spec.shape)
+    data = source.detach() if source.rg else source
+    if overlaps(t, data):
+        data = data.clone()
+    base = t.base
+    if recording and base is not None:
+        tape.edge_of(base)
+    opmod.registry.backend_of(t.spec.device).copy(t, data)
+    touched(t, op)
+    if recording:
+        if source.spec.dtype is not t.spec.dtype:
+            source = source.to(t.spec.dtype)
+        rebase(t, source)
+    return t
+
+
+def rebase(t: Tensor, value: Tensor) -> None:
+    """Give a tensor that was written in place the history of what was written."""
+    base = t.base
+    floats = t.spec.dtype.is_floating_point or t.spec.dtype.is_complex
+    if base is None:
+        if value.rg and floats:
+            t.node, t.nr, t.rg = (value.node or _pass_on(value)), value.nr, True
+        else:
+            t.node, t.nr, t.rg = None, 0, False
+        return
+    if not (base.rg or value.rg):
+        return
+    old = opmod.TENSOR(base.spec, base.mem, base.ptr, base.offset)
+    old.node, old.nr, old.rg = base.node, base.nr, base.rg
+    node = _rules_of("as_strided_scatter").node(
+        [tape.edge_of(old), tape.edge_of(value)],
+        [base.spec, value.spec],
+        {"size": t.spec.shape, "stride": t.spec.strides, "offset": t.offset - base.offset},
+        (base.spec,),
+    )
+    base.node, base.nr, base.rg = node, 0, True
+    base.seen = base.mem.version
+    refresh_view(t)
+
+
+def _pass_on(leaf: Tensor) -> tape.Node:
+    copy = leaf.clone()
+    assert copy.node is not None
+    return copy.node
+
+
+def _rules_of(name: str) -> Rules:
+    op = opmod.registry.OPS[name]
+    if op._rules is None:
+        op._rules = Rules(op)
+    rules: Rules = op._rules
+    return rules
+
+
+def refresh_view(t: Tensor) -> None:
+    """Bring the node of a view up to date after its base, or another view of it, was written in place."""
+    base = t.base
+    assert base is not None
+    t.seen = t.mem.version
+    if base.node is None or t.spec.dtype is not base.spec.dtype:
+        return
+    place = {
+        "size": t.spec.shape,
+        "stride": t.spec.strides,
+        "storage_offset": t.offset,
+        "base_offset": base.offset,
+    }
+    node = _rules_of("as_strided").node([(base.node, base.nr)], [base.spec], place, (t.spec,))
+    t.node, t.nr, t.rg = node, 0, True
+
+
+tape.refresh_view = refresh_view

@@ -1,0 +1,345 @@
+"""Exchange with NumPy and Python: arrays, sequences and numbers to tensors and back. NumPy is imported on first use.
+
+`from_numpy`, `to_numpy` and ``__array__`` share memory where the device's memory is host memory.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from ._tensor import Tensor
+from .devices import Device
+from .dtypes import BY_NAME, DType, bfloat16
+from .layout import spec_of
+from .literals import parse
+from .registry import backend_of
+from .state import default_device
+from .storage import Storage
+from .transfer import host_array, item, storage_type, tolist, upload
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "array", "array_wrap", "as_tensor", "asarray", "dlpack_device", "from_dlpack", "from_numpy", "frombuffer", "item",
+    "tensor", "to_dlpack", "to_numpy", "tolist",
+]  # fmt: skip
+
+
+#: Types of data that are surely no arrays.
+_PLAIN = frozenset((bool, int, float, complex, list, tuple, range))
+#: The dtypes of NumPy's, as met; a name takes NumPy far longer.
+_known: dict[Any, DType] = {}
+
+# Making tensors
+
+
+def tensor(data: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of the data.
+
+    Args:
+        data: a number, nested sequences of numbers, an array or a tensor.
+        dtype: the element type; by default the data's own, the default dtype for Python floats, int64 for ints.
+        device: where it shall be; by default the data's device if it is a tensor, else the default device.
+        requires_grad: whether operations on it are recorded.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([[1, 2.5], [3, 4]])
+    tensor([[1.0000, 2.5000],
+            [3.0000, 4.0000]])
+    """
+    place = _place(data, device)
+    if isinstance(data, Tensor):
+        made = data.detach().to(device=place, dtype=dtype or data.dtype)
+        made = made.clone() if made.mem is data.mem else made
+    elif type(data) not in _PLAIN and (view := _as_array(data)) is not None:
+        found = _dtype_of(view)
+        if not (view.flags.c_contiguous and view.dtype.isnative):
+            view = view.astype(view.dtype.newbyteorder("="), order="C")
+        made = upload(view.view(storage_type(found)), view.shape, found, place)
+        made = made if dtype is None or dtype is found else made.to(dtype)
+    elif type(data) not in _PLAIN and hasattr(data, "__dlpack__"):
+        made = from_dlpack(data, copy=True)
+        made = made.to(device=_place(data, device, made), dtype=dtype or made.dtype)
+    else:
+        buffer, shape, found = parse(data, dtype)
+        made = upload(buffer, shape, found, place)
+    return made.requires_grad_() if requires_grad else made
+
+
+def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """The data as a tensor, shared where dtype and device allow it; a tensor stays recorded.
+
+    >>> import flambeau as fb
+    >>> t = fb.ones(2)
+    >>> fb.as_tensor(t) is t
+    True
+    """
+    source, _ = _adopt(data)
+    if source is None:
+        return tensor(data, dtype=dtype, device=device)
+    return source.to(device=_place(data, device, source), dtype=dtype or source.dtype)
+
+
+def asarray(
+    obj: Any,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Anything array-like as a tensor: a tensor, an array, an object with ``__dlpack__``, a buffer, sequences.
+
+    Args:
+        dtype: the element type; needed for bytes and other buffers.
+        copy: True copies always; False never, even if that is an error; None where sharing is not possible.
+
+    Raises:
+        ValueError: copy=False where only a copy is possible.
+    """
+    source, shared = _adopt(obj)
+    if source is None and dtype is not None and isinstance(obj, (bytes, bytearray, memoryview)):
+        source, shared = frombuffer(obj, dtype=dtype), True
+    if source is None:
+        made = tensor(obj, dtype=dtype, device=device)
+        shared = False
+    else:
+        made = source.to(device=_place(obj, device, source), dtype=dtype or source.dtype)
+        shared = shared and made.mem is source.mem
+    if copy is False and not shared:
+        raise ValueError(
+            f"[asarray] can't alias this with copy=False: got {type(obj).__name__}; needed: memory that can be "
+            "shared, of the same dtype and device. Leave out copy=False."
+        )
+    if copy and shared:
+        made = made.clone()
+    if made.requires_grad != requires_grad:
+        made = made.detach()
+    return made.requires_grad_() if requires_grad and not made.requires_grad else made
+
+
+def frombuffer(
+    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A 1-d tensor on the memory of an object with the buffer protocol.
+
+    Args:
+        count: how many elements; -1: as many as there are.
+        offset: bytes to skip.
+
+    Raises:
+        ValueError: the buffer is too short, or its rest is not a whole number of elements.
+    """
+    room = memoryview(buffer).nbytes - offset
+    n = room // dtype.itemsize if count < 0 else count
+    if offset < 0 or n < 1 or n * dtype.itemsize > room or (count < 0 and room % dtype.itemsize):
+        raise ValueError(
+            f"[frombuffer] buffer size doesn't fit: got {room + offset} bytes, offset={offset}, count={count}; "
+            f"needed: a whole number of {dtype.name} ({dtype.itemsize} bytes), at least one."
+        )
+    made = _share(_numpy().frombuffer(buffer, storage_type(dtype), n, offset), dtype, "frombuffer")
+    return made.requires_grad_() if requires_grad else made
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor on the memory of an array; negative strides are kept.
+
+    Raises:
+        TypeError: not an array, or no such dtype.
+        ValueError: foreign byte order, or strides between elements.
+
+    >>> import numpy, flambeau as fb
+    >>> a = numpy.arange(3.0)
+    >>> t = fb.from_numpy(a)
+    >>> t[0] = 7
+    >>> a
+    array([7., 1., 2.])
+    """
+    if not isinstance(ndarray, _numpy().ndarray):
+        raise TypeError(
+            f"[from_numpy] expected np.ndarray: got {type(ndarray).__name__}. Use tensor() for other data."
+        )
+    dtype = _dtype_of(ndarray)
+    trouble = _trouble(ndarray)
+    if trouble is not None:
+        raise ValueError(f"[from_numpy] {trouble}. Copy it first with array.astype(...) or array.copy().")
+    return _share(ndarray, dtype, "from_numpy")
+
+
+def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor on the memory of another library's array; see `flambeau.dlpack.from_dlpack`."""
+    from .dlpack import from_dlpack as convert
+
+    return convert(source, device=device, copy=copy)
+
+
+def to_dlpack(t: Tensor, **wanted: Any) -> Any:
+    """A tensor's memory as a DLPack capsule; see `flambeau.dlpack.to_dlpack`."""
+    from .dlpack import to_dlpack as convert
+
+    return convert(t, **wanted)
+
+
+def dlpack_device(t: Tensor) -> tuple[int, int]:
+    """DLPack's device type and index of a tensor."""
+    from .dlpack import dlpack_device as find
+
+    return find(t)
+
+
+def _adopt(data: Any) -> tuple[Tensor | None, bool]:
+    """The data as a tensor and whether it lies on the data's own memory; None: it is no tensor or array."""
+    if isinstance(data, Tensor):
+        return data, True
+    if type(data) in _PLAIN:
+        return None, False
+    view = _as_array(data)
+    if view is None:
+        return (from_dlpack(data), True) if hasattr(data, "__dlpack__") else (None, False)
+    dtype = _dtype_of(view)
+    if _trouble(view) is None:
+        return _share(view, dtype, "asarray"), view is data
+    return _share(view.astype(view.dtype.newbyteorder("=")), dtype, "asarray"), False
+
+
+def _as_array(data: Any) -> Any:
+    """A NumPy array or scalar, or what turns itself into one unless it speaks DLPack, as an array; else None."""
+    if hasattr(data, "__array_interface__") or (
+        hasattr(data, "__array__") and not hasattr(data, "__dlpack__")
+    ):
+        return _numpy().asarray(data)
+    return None
+
+
+def _share(ndarray: Any, dtype: DType, op: str) -> Tensor:
+    """A tensor on the memory of an array without trouble; warns in the name of ``op`` if it is read-only."""
+    if op and not ndarray.flags.writeable:
+        warnings.warn(
+            f"[{op}] the array is not writable: tensors know no read-only memory, so writing to this one is "
+            "undefined. Use tensor(array) for a copy.",
+            UserWarning,
+            stacklevel=3,
+        )
+    device = Device("cpu")
+    backend = backend_of(device)
+    size = dtype.itemsize
+    spec = spec_of(dtype, ndarray.shape, device, tuple(s // size for s in ndarray.strides))
+    low, high = (0, spec.numel - 1) if spec.dense else spec.extent()
+    nbytes = (high - low + 1) * size
+    handle = None
+    if nbytes:
+        handle = backend.wrap_host(ndarray.__array_interface__["data"][0] + low * size, nbytes, ndarray)
+    if handle is None:
+        data = _numpy().ascontiguousarray(ndarray).reshape(-1).view(_numpy().uint8)
+        return upload(data, ndarray.shape, dtype, device)
+    return Tensor._from_parts(spec, Storage.wrap(handle, nbytes, device, ndarray), -low)
+
+
+def _place(data: Any, device: Any, source: Tensor | None = None) -> Device:
+    """The device asked for; else a tensor's own, that of memory off the host, or the default device."""
+    if device is not None:
+        return Device(device)
+    if isinstance(data, Tensor):
+        return data.device
+    return default_device() if source is None or source.device.type == "cpu" else source.device
+
+
+# To NumPy
+
+
+def to_numpy(t: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
+    """A tensor as an array on the same memory.
+
+    Args:
+        force: detach and copy to the host where that is needed; the array may then have its own memory.
+
+    Raises:
+        RuntimeError: the tensor requires grad.
+        TypeError: its memory is not host memory, or NumPy has no such dtype (bfloat16 needs ``ml_dtypes``).
+
+    >>> import flambeau as fb
+    >>> fb.ones(2).numpy()
+    array([1., 1.], dtype=float32)
+    """
+    if force:
+        t = t.detach()
+        if t.spec.device.type != "cpu":
+            t = t.to("cpu")
+    elif t.requires_grad:
+        raise RuntimeError(
+            "[numpy] Can't call numpy() on Tensor that requires grad: changes of the array could not be recorded. "
+            "Use tensor.detach().numpy() instead."
+        )
+    if t.spec.dtype is bfloat16:
+        _bfloat16()
+    words = host_array(t)
+    if words is None:
+        raise TypeError(
+            f"[numpy] can't convert {t.spec.device.type} device type tensor to numpy: got {list(t.spec.shape)} "
+            f"{t.spec.dtype.name} {t.spec.device}, needed: host memory. Use Tensor.cpu() to copy it first."
+        )
+    made: np.ndarray[Any, Any] = words.view(_bfloat16()) if t.spec.dtype is bfloat16 else words
+    return made
+
+
+def array(t: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    """A tensor as an array: NumPy's ``__array__`` protocol."""
+    made = to_numpy(t)
+    if dtype is not None and made.dtype != dtype:
+        if copy is False:
+            raise ValueError(
+                f"[__array__] can't convert without copying: got {made.dtype}, needed: {dtype}. Leave out copy=False."
+            )
+        return made.astype(dtype)
+    return made.copy() if copy else made
+
+
+def array_wrap(t: Tensor, result: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    """A ufunc's result on a tensor, as a tensor: NumPy's ``__array_wrap__`` protocol."""
+    return from_numpy(_numpy().asarray(result))
+
+
+# What arrays are
+
+
+def _numpy() -> Any:
+    import numpy
+
+    return numpy
+
+
+def _bfloat16() -> Any:
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise TypeError(
+            "[numpy] Got unsupported ScalarType BFloat16: NumPy has no bfloat16 of its own. "
+            "Convert it with .float() first, or pip install ml_dtypes."
+        ) from None
+    return ml_dtypes.bfloat16
+
+
+def _dtype_of(ndarray: Any) -> DType:
+    found = _known.get(ndarray.dtype)
+    if found is None:
+        found = BY_NAME.get(ndarray.dtype.name)
+        if found is None:
+            raise TypeError(
+                f"[from_numpy] can't convert np.ndarray of type {ndarray.dtype}: needed: one of {', '.join(BY_NAME)}. "
+                "Convert it first with astype."
+            )
+        _known[ndarray.dtype] = found
+    return found
+
+
+def _trouble(ndarray: Any) -> str | None:
+    """What forbids a tensor on an array's memory."""
+    if not ndarray.dtype.isnative:
+        return f"array has byte order different from the native byte order: got dtype {ndarray.dtype.str}"
+    if any(s % ndarray.dtype.itemsize for s in ndarray.strides):
+        return f"array strides are not a multiple of the element size: got {ndarray.strides} bytes"
+    if not ndarray.flags.aligned:
+        return "array is not aligned to its element size"
+    return None

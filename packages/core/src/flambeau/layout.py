@@ -1,0 +1,242 @@
+"""Shape, strides, dtype and device of a tensor in one interned object, and the geometry of views.
+
+Equal specs are nearly always the same object, so that an op finds its plan by one dictionary look-up
+on identities; correctness never rests on it (a missed identity costs a new plan, nothing else).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .devices import Device
+from .dtypes import DType
+
+__all__ = [
+    "Size",
+    "Spec",
+    "broadcast_shapes",
+    "contiguous_strides",
+    "spec_of",
+    "view_strides",
+    "wrap_dim",
+    "wrap_dims",
+]
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple of sizes that prints as PyTorch's ``torch.Size``.
+
+    >>> Size((2, 3)).numel()
+    6
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __repr__(self) -> str:
+        return f"flambeau.Size([{', '.join(map(str, self))}])"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Size, (tuple(self),))
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, i):
+            r = tuple.__getitem__(self, i)
+            return Size(r) if type(i) is slice else r
+
+        def __add__(self, other):
+            return Size(tuple.__add__(self, tuple(other)))
+
+
+def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Row-major strides, in elements."""
+    strides = []
+    step = 1
+    for s in reversed(shape):
+        strides.append(step)
+        step *= s if s > 1 else 1
+    return tuple(reversed(strides))
+
+
+class Spec:
+    """What is known of a tensor without looking at its memory.
+
+    Attributes:
+        dtype: the element type.
+        shape: the sizes.
+        strides: steps in elements, signed; 0 repeats.
+        device: where it lies.
+        numel, ndim, itemsize, nbytes: derived sizes.
+        dense: whether elements lie in row-major order without gaps.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "dense",
+        "device",
+        "dtype",
+        "itemsize",
+        "nbytes",
+        "ndim",
+        "numel",
+        "shape",
+        "strides",
+    )
+
+    def __init__(self, dtype: DType, shape: Size, strides: tuple[int, ...], device: Device) -> None:
+        self.dtype = dtype
+        self.shape = shape
+        self.strides = strides
+        self.device = device
+        self.ndim = len(shape)
+        self.numel = shape.numel()
+        self.itemsize = dtype.itemsize
+        self.nbytes = self.numel * dtype.itemsize
+        self.dense = self.numel == 0 or all(
+            n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True)
+        )
+
+    def __repr__(self) -> str:
+        return f"Spec({self.dtype.name}, {list(self.shape)}, strides={list(self.strides)}, {self.device})"
+
+    def like(self, dtype: DType | None = None, shape: Sequence[int] | None = None) -> Spec:
+        """A dense spec on the same device."""
+        return spec_of(dtype or self.dtype, self.shape if shape is None else shape, self.device)
+
+    def extent(self) -> tuple[int, int]:
+        """Lowest and highest element offset, relative to the first element; (0, -1) where empty."""
+        if self.numel == 0:
+            return 0, -1
+        low = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True) if s < 0)
+        high = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True) if s > 0)
+        return low, high
+
+
+_CAPACITY = 1 << 15
+_specs: dict[tuple[Any, ...], Spec] = {}
+_dense: dict[tuple[DType, tuple[int, ...], Device], Spec] = {}
+
+
+def spec_of(
+    dtype: DType, shape: Sequence[int], device: Device, strides: tuple[int, ...] | None = None
+) -> Spec:
+    """The interned spec of a dtype, shape, device and strides (dense where not given)."""
+    if strides is None:
+        key = (dtype, shape if isinstance(shape, tuple) else tuple(shape), device)
+        spec = _dense.get(key)
+        if spec is None:
+            size = Size(shape)
+            spec = spec_of(dtype, size, device, contiguous_strides(size))
+            if len(_dense) >= _CAPACITY:
+                _dense.clear()
+            _dense[key] = spec
+        return spec
+    full = (dtype, shape if isinstance(shape, tuple) else tuple(shape), strides, device)
+    spec = _specs.get(full)
+    if spec is None:
+        if len(_specs) >= _CAPACITY:
+            _specs.clear()
+        spec = _specs[full] = Spec(dtype, Size(full[1]), tuple(strides), device)
+    return spec
+
+
+def broadcast_shapes(*shapes: Sequence[int], op: str = "broadcast_shapes") -> Size:
+    """The shape to which all broadcast.
+
+    Raises:
+        RuntimeError: where sizes differ and neither is 1.
+
+    >>> broadcast_shapes((3, 1), (4,))
+    flambeau.Size([3, 4])
+    """
+    ndim = max((len(s) for s in shapes), default=0)
+    out = [1] * ndim
+    for shape in shapes:
+        for i, n in enumerate(shape, ndim - len(shape)):
+            if n != 1 and out[i] != n:
+                if out[i] != 1:
+                    raise RuntimeError(
+                        f"[{op}] shapes don't broadcast: got {' and '.join(str(list(s)) for s in shapes)}, sizes "
+                        f"{out[i]} and {n} differ at dimension {i - ndim} (counted from the end); needed: equal "
+                        "sizes, or 1. Use reshape, unsqueeze or expand."
+                    )
+                out[i] = n
+    return Size(out)
+
+
+def expand_strides(shape: Sequence[int], strides: Sequence[int], to: Sequence[int]) -> tuple[int, ...]:
+    """Strides that repeat a tensor to a broadcast shape."""
+    lead = len(to) - len(shape)
+    return (0,) * lead + tuple(
+        0 if n == 1 and m != 1 else s for n, s, m in zip(shape, strides, to[lead:], strict=True)
+    )
+
+
+def wrap_dim(dim: int, ndim: int, op: str, name: str = "dim") -> int:
+    """A dimension counted from the front.
+
+    Raises:
+        IndexError: out of range (a 0-d tensor is taken as 1-d, as PyTorch does).
+    """
+    n = ndim or 1
+    if not isinstance(dim, int):
+        if not hasattr(dim, "__index__"):
+            raise TypeError(
+                f"[{op}] {name} is not an integer: got {type(dim).__name__} {dim!r}, needed: int."
+            )
+        dim = dim.__index__()
+    if not -n <= dim < n:
+        raise IndexError(
+            f"[{op}] Dimension out of range: got {name}={dim} for a tensor of {ndim} dimensions, "
+            f"needed: a number in [{-n}, {n - 1}]."
+        )
+    return dim % n
+
+
+def wrap_dims(dims: int | Iterable[int] | None, ndim: int, op: str) -> tuple[int, ...]:
+    """Dimensions counted from the front, in the order given; ``None`` means all.
+
+    Raises:
+        IndexError: out of range.
+        RuntimeError: a dimension twice.
+    """
+    if dims is None:
+        return tuple(range(ndim))
+    given = (dims,) if isinstance(dims, int) else tuple(dims)
+    out = tuple(wrap_dim(d, ndim, op) for d in given)
+    if len(set(out)) != len(out):
+        raise RuntimeError(f"[{op}] a dimension appears twice: got dim={given}. Name each dimension once.")
+    return out if ndim else ()
+
+
+def view_strides(shape: Sequence[int], strides: Sequence[int], to: Sequence[int]) -> tuple[int, ...] | None:
+    """Strides with which memory of one shape is seen in another of equal size, or None where it can't be."""
+    if 0 in shape:
+        return contiguous_strides(to)
+    out = [0] * len(to)
+    j = len(to) - 1
+    run, base = 1, strides[-1] if strides else 1
+    view_n = 1
+    for i in range(len(shape) - 1, -1, -1):
+        run *= shape[i]
+        # A chunk ends where the next outer dimension doesn't continue it.
+        if i == 0 or (shape[i - 1] != 1 and strides[i - 1] != run * base):
+            while j >= 0 and (view_n < run or to[j] == 1):
+                out[j] = view_n * base
+                view_n *= to[j]
+                j -= 1
+            if view_n != run:
+                return None
+            if i:
+                run, view_n, base = 1, 1, strides[i - 1]
+    for k in range(j, -1, -1):
+        out[k] = 1 if j == len(to) - 1 else out[j + 1] * to[j + 1]
+    return tuple(out)

@@ -1,0 +1,31 @@
+"""The operators: one record each, one file per family."""
+
+from . import (
+    complexes,
+    creation,
+    elementwise,
+    embedding,
+    families,
+    gathering,
+    indexing,
+    joining,
+    masks,
+    nn,
+    products,
+    randoms,
+    rearranging,
+    reduction,
+    replacing,
+    scans,
+    selecting,
+    sets,
+    shapes,
+    slicing,
+    splitting,
+    views,
+)
+
+__all__ = [
+    "complexes", "creation", "elementwise", "embedding", "families", "gathering", "indexing", "joining", "masks", "nn", "products",
+    "randoms", "rearranging", "reduction", "replacing", "scans", "selecting", "sets", "shapes", "slicing", "splitting", "views",
+]  # fmt: skip

@@ -1,0 +1,76 @@
+"""Complex numbers seen as pairs of real ones, and back: views."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import message
+from ..op import composite
+from ..op import view as view_op
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+
+@view_op(vjp={"self": lambda g: view_as_complex(g if g.spec.strides[-1] == 1 else g.contiguous())})  # type: ignore[has-type]
+def view_as_real(self: Tensor) -> Any:
+    """Real and imaginary parts in a new last dimension of size 2; a view."""
+    s: Any = self
+    if not s.dtype.is_complex:
+        raise RuntimeError(
+            message("view_as_real", "view_as_real is only supported for complex tensors", self=s)
+        )
+    return (*s.shape, 2), (*(2 * k for k in s.strides), 1), 0, s.dtype.to_real()
+
+
+@view_op(vjp={"self": lambda g: view_as_real(g)})
+def view_as_complex(self: Tensor) -> Any:
+    """The last dimension, of size 2, taken as real and imaginary parts; a view."""
+    s: Any = self
+    if not s.dtype.is_floating_point or s.itemsize < 4:
+        raise RuntimeError(
+            message(
+                "view_as_complex", "view_as_complex is only supported for floating point tensors",
+                "float32 or float64", self=s,
+            )
+        )  # fmt: skip
+    if not s.ndim or s.shape[-1] != 2:
+        raise RuntimeError(message("view_as_complex", "Tensor must have a last dimension of size 2", self=s))
+    if s.strides[-1] != 1 or any(k % 2 for k, n in zip(s.strides[:-1], s.shape[:-1], strict=True) if n > 1):
+        raise RuntimeError(
+            f"[view_as_complex] Tensor must have a last dimension with stride 1 and other strides divisible by 2: got "
+            f"strides {list(s.strides)}. Use .contiguous()."
+        )
+    return s.shape[:-1], tuple(k // 2 for k in s.strides[:-1]), 0, s.dtype.to_complex()
+
+
+@composite(method=False)
+def real(self: Tensor) -> Tensor:
+    """The real part, a view; itself where it holds real numbers."""
+    return view_as_real(self).select(-1, 0) if self.spec.dtype.is_complex else self
+
+
+@composite(method=False)
+def imag(self: Tensor) -> Tensor:
+    """The imaginary part; a view.
+
+    Raises:
+        RuntimeError: the tensor holds real numbers.
+    """
+    if not self.spec.dtype.is_complex:
+        raise RuntimeError(
+            message("imag", "imag is not implemented for tensors with non-complex dtypes", self=self)
+        )
+    return view_as_real(self).select(-1, 1)  # type: ignore[no-any-return]
+
+
+@composite(aliases=("resolve_neg",))
+def resolve_conj(self: Tensor) -> Tensor:
+    """Itself: conjugates and negatives are computed at once here, never kept for later."""
+    return self
+
+
+@composite(aliases=("is_neg",))
+def is_conj(self: Tensor) -> bool:
+    """Whether a conjugate (or negative) is still to be computed: never."""
+    return False

@@ -1,0 +1,582 @@
+"""Making tensors: uninitialised, filled, counted, copied and converted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import dtypes as dt
+from .. import registry
+from ..devices import Device
+from ..errors import message
+from ..inplace import assign, touched
+from ..layout import Size, Spec, spec_of
+from ..op import CACHES, Call, composite, kernel, new_tensor
+from ..pointwise import Runner, number_dtype, pointwise, result_type_of
+from ..program import Expr, Program, call
+from ..state import default_device, default_dtype
+from .views import ints
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+    from ..program import Number
+
+
+def _device(device: Any) -> Device:
+    return default_device() if device is None else Device(device)
+
+
+def _sizes(op: str, size: Any) -> tuple[int, ...]:
+    try:
+        sizes = ints(size)
+    except TypeError:
+        raise TypeError(message(op, "size must be ints", size=size)) from None
+    if any(s < 0 for s in sizes):
+        raise RuntimeError(f"[{op}] Trying to create tensor with negative dimension: got size {list(sizes)}.")
+    return sizes
+
+
+def _finish(t: Tensor, requires_grad: bool) -> Tensor:
+    return t.requires_grad_() if requires_grad else t
+
+
+_fills: dict[Spec, Runner] = {}
+CACHES.append(_fills)
+
+
+def fill_with(t: Tensor, value: Any) -> Tensor:
+    """Write one number everywhere, outside the tape."""
+    spec = t.spec
+    runner = _fills.get(spec)
+    if runner is None:
+        program = _FILL.typed((), (spec.dtype,), None, frozenset(), (_holder(spec.dtype),))
+        if len(_fills) >= 4096:
+            _fills.clear()
+        runner = _fills[spec] = Runner(program, spec, ())
+    if spec.numel:
+        runner.write(t, (), (value,))
+    return t
+
+
+_FILL = Program([Expr("scalar", (), 0)], 0, 1)
+_COUNT = Program([call("iota").to(dt.int64)], 0, 0)
+
+
+def _holder(d: dt.DType) -> dt.DType:
+    """The dtype in which a scalar for a tensor of a dtype is passed."""
+    return dt.float32 if d in (dt.float16, dt.bfloat16) else d
+
+
+def check_number(op: str, value: Any, d: dt.DType) -> Any:
+    """A number as one of a dtype.
+
+    Raises:
+        TypeError: not a number.
+        RuntimeError: it doesn't fit into the dtype.
+    """
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():
+        value = value.item()
+    if type(value) not in (bool, int, float, complex):
+        raise TypeError(message(op, "fill value must be a number", value=value))
+    if d.is_complex:
+        return complex(value)
+    if type(value) is complex:
+        if value.imag:
+            raise RuntimeError(
+                f"[{op}] value {value} cannot be converted to {d.name} without losing its imaginary part."
+            )
+        value = value.real
+    if d is dt.bool_:
+        return bool(value)
+    if d.is_floating_point:
+        return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RuntimeError(
+            f"[{op}] value cannot be converted to type {d.name} without overflow: got {value}."
+        )
+    limits = dt.iinfo(d)
+    if not limits.min <= int(value) <= limits.max:
+        raise RuntimeError(
+            f"[{op}] value cannot be converted to type {d.name} without overflow: got {value}."
+        )
+    return int(value)
+
+
+@composite(method=False)
+def empty(
+    size: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """An uninitialised tensor.
+
+    Args:
+        size: the shape, as ints or a sequence.
+        dtype: the element type (default: the default dtype).
+        device: where (default: the default device).
+        requires_grad: whether to record what is computed with it.
+    """
+    return _finish(
+        new_tensor(spec_of(dtype or default_dtype(), _sizes("empty", size), _device(device))), requires_grad
+    )
+
+
+@composite(method=False)
+def empty_strided(
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """An uninitialised tensor with given strides."""
+    from .._tensor import Tensor as T
+
+    seen = spec_of(dtype or default_dtype(), _sizes("empty_strided", size), _device(device), ints(stride))
+    flat = new_tensor(spec_of(seen.dtype, (seen.extent()[1] + 1,), seen.device))
+    return _finish(T._from_parts(seen, flat.mem, 0), requires_grad)
+
+
+@composite(method=False)
+def full(
+    size: Sequence[int],
+    fill_value: Number,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """A tensor with one value everywhere; its dtype follows the value where not given.
+
+    >>> import flambeau as fb
+    >>> fb.full((2,), 7)
+    tensor([7, 7])
+    """
+    if dtype is None:
+        item = fill_value.item() if hasattr(fill_value, "item") else fill_value
+        dtype = number_dtype(type(item)) if type(item) in (bool, int, float, complex) else default_dtype()
+    value = check_number("full", fill_value, dtype)
+    t = new_tensor(spec_of(dtype, _sizes("full", size), _device(device)))
+    return _finish(fill_with(t, value), requires_grad)
+
+
+@composite(method=False)
+def zeros(
+    size: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """A tensor of zeros."""
+    return full(
+        _sizes("zeros", size), 0, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad
+    )  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def ones(
+    size: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """A tensor of ones."""
+    return full(
+        _sizes("ones", size), 1, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad
+    )  # type: ignore[no-any-return]
+
+
+def _like(t: Tensor, dtype: dt.DType | None, device: Any) -> dict[str, Any]:
+    return {"dtype": dtype or t.spec.dtype, "device": t.spec.device if device is None else device}
+
+
+@composite(method=False)
+def empty_like(
+    self: Tensor,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """An uninitialised tensor of another's shape."""
+    return empty(self.spec.shape, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def full_like(
+    self: Tensor,
+    fill_value: Number,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """A tensor of another's shape and dtype with one value everywhere."""
+    return full(self.spec.shape, fill_value, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def zeros_like(
+    self: Tensor,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Zeros of another's shape and dtype."""
+    return full(self.spec.shape, 0, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def ones_like(
+    self: Tensor,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Ones of another's shape and dtype."""
+    return full(self.spec.shape, 1, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def new_empty(
+    self: Tensor,
+    size: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """An uninitialised tensor of this one's dtype and device."""
+    return empty(size, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def new_full(
+    self: Tensor,
+    size: Sequence[int],
+    fill_value: Number,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A filled tensor of this one's dtype and device."""
+    return full(size, fill_value, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def new_zeros(
+    self: Tensor,
+    size: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Zeros of this one's dtype and device."""
+    return full(_sizes("new_zeros", size), 0, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def new_ones(
+    self: Tensor,
+    size: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Ones of this one's dtype and device."""
+    return full(_sizes("new_ones", size), 1, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def new_tensor_from(
+    self: Tensor, data: Any, *, dtype: dt.DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor from data, of this one's dtype and device."""
+    from ..interop import tensor
+
+    return tensor(data, requires_grad=requires_grad, **_like(self, dtype, device))
+
+
+@composite(method=False)
+def arange(
+    start: Number,
+    end: Number | None = None,
+    step: Number = 1,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """Numbers from ``start`` up to, not including, ``end``.
+
+    Raises:
+        RuntimeError: a step of 0, or one that leads away from ``end``.
+
+    >>> import flambeau as fb
+    >>> fb.arange(1, 10, 4)
+    tensor([1, 5, 9])
+    """
+    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
+    if end is None:
+        start, end = 0, start
+    if step == 0:
+        raise RuntimeError("[arange] step must be nonzero: got 0.")
+    if (step > 0) != (end >= start) and end != start:  # type: ignore[operator]
+        raise RuntimeError(
+            f"[arange] upper bound and lower bound inconsistent with step sign: got {start} to {end} by {step}."
+        )
+    floats = any(isinstance(v, float) for v in (start, end, step))
+    dtype = dtype or (default_dtype() if floats else dt.int64)
+    n = max(0, math.ceil((end - start) / step)) if floats else max(0, -((start - end) // step))  # type: ignore[operator]
+    out = new_tensor(spec_of(dtype, (int(n),), _device(device)))
+    hold = dt.float64 if dtype.rank > 1 else dt.int64
+    count = Expr("cast", (call("iota"),), hold)
+    ramp = Program([count * Expr("scalar", (), 1) + Expr("scalar", (), 0)], 0, 2)
+    conv = float if hold is dt.float64 else int
+    if n:
+        typed = ramp.typed((), (dtype,), None, frozenset(), (hold, hold))
+        Runner(typed, out.spec, ()).write(out, (), (conv(start), conv(step)))  # type: ignore[arg-type]
+    return _finish(out, requires_grad)
+
+
+@composite(method=False)
+def linspace(
+    start: Number,
+    end: Number,
+    steps: int,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
+    start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
+    if steps < 0:
+        raise RuntimeError(f"[linspace] number of steps must be non-negative: got {steps}.")
+    dtype = dtype or default_dtype()
+    out = new_tensor(spec_of(dtype, (int(steps),), _device(device)))
+    step = (end - start) / (steps - 1) if steps > 1 else 0.0
+    i = Expr("cast", (call("iota"),), dt.float64)
+    a, b, d, n = (Expr("scalar", (), k) for k in range(4))
+    # From both ends, so that both are exact.
+    ramp = Program([call("where", call("lt", i * 2, n), a + i * d, b - (n - 1 - i) * d)], 0, 4)
+    if steps:
+        typed = ramp.typed((), (dtype,), None, frozenset(), (dt.float64,) * 4)
+        Runner(typed, out.spec, ()).write(out, (), (float(start), float(end), float(step), float(steps)))  # type: ignore[arg-type]
+    return _finish(out, requires_grad)
+
+
+@composite(method=False)
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """The identity matrix, of shape (n, m)."""
+    m = n if m is None else m
+    out = zeros((n, m), dtype=dtype, device=device)
+    diagonal = out.as_strided((min(n, m),), (m + 1,))
+    fill_with(diagonal, check_number("eye", 1, out.dtype))
+    return _finish(out, requires_grad)
+
+
+# Copies
+
+
+@kernel(method=False, function=False, name="copy_to", vjp={"self": lambda g: g})
+def _copy_to(self: Tensor, dtype: dt.DType) -> Any:
+    s: Any = self
+    return Call(s.like(dtype), "copy")
+
+
+@kernel(vjp={"self": lambda g: g})
+def clone(self: Tensor, *, memory_format: Any = None) -> Any:
+    """A copy with memory of its own; gradients pass through."""
+    s: Any = self
+    return Call(s.like(), "copy")
+
+
+@composite(function=False)
+def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
+    """Itself if its elements lie in row-major order without gaps, a copy otherwise."""
+    return self if self.spec.dense else clone(self)  # type: ignore[no-any-return]
+
+
+class _Transfer:
+    """Gradient rules of a copy between devices: the gradient travels back."""
+
+    name = "to_copy"
+
+    def gradients(self, node: Any, gs: list[Any]) -> list[Any]:
+        """Back to the device that the data came from."""
+        return [to(gs[0], node.specs[0].device)]
+
+
+_TRANSFER = _Transfer()
+
+
+def transfer(t: Tensor, device: Device) -> Tensor:
+    """A dense copy on another device."""
+    source = registry.backend_of(t.spec.device)
+    target = registry.backend_of(device)
+    dense = t if t.spec.dense else clone(t)
+    spec = spec_of(t.spec.dtype, t.spec.shape, device)
+    out = new_tensor(spec, target)
+    if spec.nbytes and device.type != "meta":
+        at = dense.offset * spec.itemsize
+        target.copy_in(out.mem.handle, 0, source.copy_out(dense.mem.handle, at, spec.nbytes))
+    from ..tape import edge_of, make_node, will_record
+
+    if will_record((t,)):
+        out.node = make_node(_TRANSFER, [edge_of(t)], [t.spec], [], None, (spec,))
+        out.rg = True
+    return out
+
+
+def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Another dtype or device; see `Tensor.to`."""
+    dtype, device = kwargs.get("dtype"), kwargs.get("device")
+    copy = bool(kwargs.get("copy", False))
+    unknown = set(kwargs) - {"dtype", "device", "copy", "non_blocking", "memory_format", "other"}
+    if unknown:
+        raise TypeError(f"[to] got an unexpected keyword argument '{sorted(unknown)[0]}'.")
+    for a in (*args, *([kwargs["other"]] if "other" in kwargs else [])):
+        if isinstance(a, dt.DType):
+            dtype = a
+        elif isinstance(a, (Device, str)):
+            device = a
+        elif hasattr(a, "spec"):
+            dtype, device = a.spec.dtype, a.spec.device
+        elif isinstance(a, bool):
+            pass
+        elif isinstance(a, int):
+            device = a
+        elif a is not None:
+            raise TypeError(message("to", "takes a dtype, a device or a tensor", argument=a))
+    t = self
+    if device is not None:
+        target = Device(device)
+        if target is not t.spec.device:
+            registry.backend_of(target)
+            t = transfer(t, target)
+    if dtype is not None and dtype is not t.spec.dtype:
+        t = _copy_to(t, dtype)
+    return clone(t) if copy and t is self else t
+
+
+def _conversion(name: str, d: dt.DType) -> None:
+    def fn(self: Tensor, memory_format: Any = None) -> Tensor:
+        return to(self, d)
+
+    fn.__doc__ = f"Converted to {d.name}."
+    composite(name=name + "_cast", export=name, function=False)(fn)
+
+
+for _name, _dtype in (
+    dt.ALIASES | {"bool": dt.bool_, "byte": dt.uint8, "char": dt.int8, "bfloat16": dt.bfloat16}
+).items():
+    _conversion(_name, _dtype)
+
+
+# Writing in place
+
+
+@composite(function=False, name="copy_from", export="copy_")
+def _copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
+    """Overwrite with another tensor's values, broadcast and converted."""
+    if not hasattr(src, "spec"):
+        src = full((), src, dtype=self.dtype, device=self.device)
+    return assign(self, src, "copy_")
+
+
+@composite(inplace=False, name="fill_all", export="fill_")
+def _fill_(self: Tensor, value: Tensor | Number) -> Tensor:
+    """Overwrite with one number."""
+    if hasattr(value, "spec"):
+        if value.spec.ndim:
+            raise RuntimeError(message("fill_", "fill_ only supports 0-dimension value tensor", value=value))
+        return assign(self, value, "fill_")
+    number = check_number("fill_", value, self.spec.dtype)
+    if self.rg or self.base is not None:
+        return assign(self, full((), number, dtype=self.spec.dtype, device=self.spec.device), "fill_")
+    from ..inplace import check_writable
+
+    check_writable(self, "fill_")
+    fill_with(self, number)
+    touched(self, "fill_")
+    return self
+
+
+@composite()
+def fill(self: Tensor, value: Tensor | Number) -> Tensor:
+    """A tensor of the same shape filled with one number."""
+    return self.clone().fill_(value)
+
+
+@composite(function=True, name="zero_all", export="zero_")
+def _zero_(self: Tensor) -> Tensor:
+    """Overwrite with zeros."""
+    return _fill_(self, 0)  # type: ignore[no-any-return]
+
+
+@composite(function=False, name="resize_memory", export="resize_")
+def _resize_(self: Tensor, size: Sequence[int], memory_format: Any = None) -> Tensor:
+    """Another shape in place; new elements are uninitialised, memory grows where needed."""
+    spec = spec_of(self.spec.dtype, _sizes("resize_", size), self.spec.device)
+    if self.rg:
+        raise RuntimeError(
+            "[resize_] cannot resize variables that require grad. Use reshape, or detach it first."
+        )
+    if self.offset * spec.itemsize + spec.nbytes > self.mem.nbytes:
+        grown = new_tensor(spec)
+        keep = min(self.spec.numel, spec.numel)
+        if keep and self.spec.dense:
+            part = spec_of(spec.dtype, (keep,), spec.device)
+            from .._tensor import Tensor as T
+
+            registry.backend_of(spec.device).copy(
+                T(part, grown.mem, grown.ptr, 0), T(part, self.mem, self.ptr, self.offset)
+            )
+        self.mem, self.ptr, self.offset = grown.mem, grown.ptr, 0
+    self.spec = spec
+    touched(self, "resize_")
+    return self
+
+
+@composite(method=False)
+def result_type(tensor1: Tensor | Number, tensor2: Tensor | Number) -> dt.DType:
+    """The dtype in which two operands meet."""
+    both = (tensor1, tensor2)
+    return result_type_of(
+        [t.spec for t in both if hasattr(t, "spec")], [type(t) for t in both if not hasattr(t, "spec")]
+    )
+
+
+__all__ = ["Size", "check_number", "fill_with", "pointwise", "to", "transfer"]

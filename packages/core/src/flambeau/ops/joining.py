@@ -1,0 +1,368 @@
+"""Joining tensors: cat, stack and their relatives; repetition; grids of several tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations as choose
+from itertools import combinations_with_replacement as choose_again
+from typing import TYPE_CHECKING, Any
+
+from .. import registry
+from ..errors import message
+from ..layout import Spec, spec_of, wrap_dim
+from ..op import CACHES, Call, composite, kernel, new_tensor, view_of
+from ..pointwise import result_type_of
+from .shapes import _listed as listed
+from .shapes import atleast_1d, atleast_2d, atleast_3d
+from .views import ints
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+#: By (specs, dim): the result's spec, and per tensor the part of the result that it fills (None: skipped).
+_layouts: dict[Any, tuple[Spec, list[tuple[Spec, int] | None]]] = {}
+CACHES.append(_layouts)
+
+
+def _nothing(s: Spec) -> bool:
+    """Whether a tensor is one of shape [0], which joins anything."""
+    return s.ndim == 1 and not s.shape[0]
+
+
+def _cat_layout(specs: tuple[Spec, ...], dim: int) -> tuple[Spec, list[tuple[Spec, int] | None], int]:
+    if not specs:
+        raise ValueError("[cat] expected a non-empty list of Tensors: got none.")
+    for k, s in enumerate(specs):
+        if not s.ndim:
+            raise RuntimeError(
+                f"[cat] zero-dimensional tensor (at position {k}) cannot be concatenated. Use stack, or reshape(1)."
+            )
+    first = next((s for s in specs if not _nothing(s)), specs[0])
+    d = wrap_dim(dim, first.ndim, "cat")
+    total = 0
+    for k, s in enumerate(specs):
+        if _nothing(s):
+            continue
+        if s.ndim != first.ndim:
+            raise RuntimeError(
+                f"[cat] Tensors must have same number of dimensions: got {first.ndim} and {s.ndim} "
+                f"({list(first.shape)} and {list(s.shape)} at position {k})."
+            )
+        for e, (n, m) in enumerate(zip(s.shape, first.shape, strict=True)):
+            if e != d and n != m:
+                raise RuntimeError(
+                    f"[cat] Sizes of tensors must match except in dimension {d}. Expected size {m} but got size {n} "
+                    f"for tensor number {k} in the list: got {list(s.shape)}, the first is {list(first.shape)}."
+                )
+        total += s.shape[d]
+    shape = (*first.shape[:d], total, *first.shape[d + 1 :])
+    out = spec_of(result_type_of(specs), shape, first.device)
+    parts: list[tuple[Spec, int] | None] = []
+    at = 0
+    for s in specs:
+        parts.append(
+            None
+            if s.numel == 0
+            else (spec_of(out.dtype, s.shape, out.device, out.strides), at * out.strides[d])
+        )
+        at += 0 if _nothing(s) else s.shape[d]
+    return out, parts, d
+
+
+def _fill_parts(layout: tuple[Spec, list[tuple[Spec, int] | None]], tensors: Sequence[Tensor]) -> Tensor:
+    """A new tensor whose parts are copies of tensors."""
+    spec, parts = layout
+    backend = registry.backend_of(spec.device)
+    out = new_tensor(spec, backend)
+    for t, part in zip(tensors, parts, strict=True):
+        if part is not None:
+            backend.copy(view_of(out, part[0], part[1]), t)
+    return out
+
+
+def _keep(key: Any, layout: tuple[Spec, list[tuple[Spec, int] | None]]) -> None:
+    if len(_layouts) >= 4096:
+        _layouts.clear()
+    _layouts[key] = layout
+
+
+def _cat_default(tensors: Sequence[Tensor], dim: int) -> Tensor:
+    key = ("cat", tuple([t.spec for t in tensors]), dim)
+    if key not in _layouts:
+        _keep(key, _cat_layout(key[1], dim)[:2])
+    return _fill_parts(_layouts[key], tensors)
+
+
+def _cat_gradient(g: Any, specs: Sequence[Spec], needs: Sequence[bool], dim: int) -> list[Any]:
+    out, at = [], 0
+    for s, need in zip(specs, needs, strict=True):
+        if _nothing(s):
+            out.append(g.new_zeros((0,)) if need else None)
+            continue
+        out.append(g.narrow(dim, at, s.shape[dim]) if need else None)
+        at += s.shape[dim]
+    return out
+
+
+@kernel(
+    method=False,
+    aliases=("concat", "concatenate"),
+    vjp={"tensors": lambda g, tensors_spec, needs, dim: _cat_gradient(g, tensors_spec, needs, dim)},
+    default=_cat_default,
+)
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out.
+
+    Raises:
+        RuntimeError: there are none, or sizes of the other dimensions differ.
+
+    >>> import flambeau as fb
+    >>> fb.cat([fb.zeros(2), fb.ones(1)])
+    tensor([0., 0., 1.])
+    """
+    specs: Any = tensors
+    out, _, d = _cat_layout(specs, dim)
+    return Call(out, "native", {"dim": d})
+
+
+def _stack_layout(specs: tuple[Spec, ...], dim: int) -> tuple[Spec, list[tuple[Spec, int] | None], int]:
+    if not specs:
+        raise RuntimeError("[stack] stack expects a non-empty TensorList: got none.")
+    first = specs[0]
+    for k, s in enumerate(specs):
+        if s.shape != first.shape:
+            raise RuntimeError(
+                f"[stack] stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and "
+                f"{list(s.shape)} at entry {k}. Use cat for different sizes."
+            )
+    d = wrap_dim(dim, first.ndim + 1, "stack")
+    out = spec_of(result_type_of(specs), (*first.shape[:d], len(specs), *first.shape[d:]), first.device)
+    step = out.strides[d]
+    part = spec_of(out.dtype, first.shape, out.device, (*out.strides[:d], *out.strides[d + 1 :]))
+    return out, [(part, k * step) if first.numel else None for k in range(len(specs))], d
+
+
+def _stack_default(tensors: Sequence[Tensor], dim: int) -> Tensor:
+    key = ("stack", tuple([t.spec for t in tensors]), dim)
+    if key not in _layouts:
+        _keep(key, _stack_layout(key[1], dim)[:2])
+    return _fill_parts(_layouts[key], tensors)
+
+
+@kernel(
+    method=False,
+    vjp={"tensors": lambda g, dim: list(g.unbind(dim))},
+    default=_stack_default,
+)
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    """Tensors of one shape along a new dimension."""
+    specs: Any = tensors
+    out, _, d = _stack_layout(specs, dim)
+    return Call(out, "native", {"dim": d})
+
+
+@composite(method=False)
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Joined along the second dimension (vectors: the first)."""
+    parts = atleast_1d(tuple(tensors))
+    return cat(parts, 0 if parts and parts[0].ndim == 1 else 1)  # type: ignore[no-any-return]
+
+
+@composite(method=False, aliases=("row_stack",))
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Joined along the first dimension; vectors are rows."""
+    return cat(atleast_2d(tuple(tensors)), 0)  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Joined along the third dimension."""
+    return cat(atleast_3d(tuple(tensors)), 2)  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Joined along the second dimension; vectors are columns."""
+    return cat([x.reshape(-1, 1) if x.ndim < 2 else x for x in tensors], 1)  # type: ignore[no-any-return]
+
+
+# Repetition
+
+
+@composite(function=False)
+def repeat(self: Tensor, repeats: Sequence[int]) -> Tensor:
+    """Copies of the whole tensor along each dimension.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([1, 2]).repeat(2, 2)
+    tensor([[1, 2, 1, 2],
+            [1, 2, 1, 2]])
+    """
+    times, s = ints(repeats), self.spec
+    lead = len(times) - s.ndim
+    if lead < 0:
+        raise RuntimeError(
+            f"[repeat] Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: got "
+            f"{list(times)} for {list(s.shape)}."
+        )
+    if any(n < 0 for n in times):
+        raise RuntimeError(
+            f"[repeat] Trying to create tensor with negative dimension: got repeats {list(times)}."
+        )
+    shape = (1,) * lead + tuple(s.shape)
+    total = [n * m for n, m in zip(times, shape, strict=True)]
+    one: list[int] = []
+    many: list[int] = []
+    for n, m in zip(times, shape, strict=True):
+        one += [1, m]
+        many += [n, m]
+    spread = self.reshape(one).expand(many)
+    return spread.clone().view(total)
+
+
+@composite()
+def tile(self: Tensor, dims: Sequence[int]) -> Tensor:
+    """Copies of the whole tensor; dimensions that are not named are not repeated."""
+    times = ints(dims)
+    return repeat(self, (1,) * (self.spec.ndim - len(times)) + times)  # type: ignore[no-any-return]
+
+
+@composite()
+def repeat_interleave(
+    self: Tensor,
+    repeats: int | Tensor | None = None,
+    dim: int | None = None,
+    *,
+    output_size: int | None = None,
+) -> Tensor:
+    """Each element repeated: the same number of times, or as a tensor of counts says.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([5, 6]).repeat_interleave(fb.tensor([1, 2]))
+    tensor([5, 6, 6])
+    """
+    if repeats is None:
+        return _places(self, output_size)
+    x = self.reshape(-1) if dim is None else self
+    if not x.spec.ndim:
+        x = x.reshape(1)
+    d = 0 if dim is None else wrap_dim(dim, x.spec.ndim, "repeat_interleave")
+    n = x.spec.shape[d]
+    if isinstance(repeats, int):
+        if repeats < 0:
+            raise RuntimeError(f"[repeat_interleave] repeats can not be negative: got {repeats}.")
+        shape = list(x.spec.shape)
+        return (
+            x.unsqueeze(d + 1).expand([*shape[: d + 1], repeats, *shape[d + 1 :]]).clone().flatten(d, d + 1)
+        )
+    if repeats.spec.ndim > 1 or repeats.spec.numel not in (1, n):
+        raise RuntimeError(
+            message(
+                "repeat_interleave", "repeats must have the same size as input along dim", f"{n} counts, or one",
+                self=self, repeats=repeats,
+            )
+        )  # fmt: skip
+    return x.index_select(d, _places(repeats.reshape(-1).expand(n), output_size))
+
+
+def _places(repeats: Tensor, output_size: int | None) -> Tensor:
+    """Each position as often as its count says."""
+    from .creation import ones, zeros
+
+    if repeats.spec.ndim != 1 or repeats.spec.dtype.rank != 1:
+        raise RuntimeError(
+            message("repeat_interleave", "repeats has to be a 1-d tensor of int64 or int32", repeats=repeats)
+        )
+    n = repeats.spec.shape[0]
+    if n and int(repeats.amin()) < 0:
+        raise RuntimeError("[repeat_interleave] repeats can not be negative: got a negative count.")
+    ends = repeats.long().cumsum(0)
+    total = (int(ends[-1]) if n else 0) if output_size is None else output_size
+    # Position p belongs to the element with as many ends at or before p.
+    marks = zeros((total + 1,), dtype=ends.dtype, device=repeats.device)
+    marks = marks.scatter_add(0, ends, ones((n,), dtype=ends.dtype, device=repeats.device))
+    return marks.cumsum(0).narrow(0, 0, total)  # type: ignore[no-any-return]
+
+
+# Grids
+
+
+@composite(method=False)
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Each vector spread over the grid of all; ``indexing`` is ``"ij"`` (the default) or ``"xy"``."""
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(f'[meshgrid] indexing must be one of "xy" or "ij", but received: {indexing!r}.')
+    given = [x.reshape(1) if not x.ndim else x for x in listed(tensors)]
+    if not given:
+        raise RuntimeError("[meshgrid] meshgrid expects a non-empty TensorList: got none.")
+    for x in given:
+        if x.ndim > 1:
+            raise RuntimeError(
+                f"[meshgrid] Expected 0D or 1D tensor in the tensor list but got: {list(x.shape)} {x.dtype.name}."
+            )
+    swap = indexing == "xy" and len(given) > 1
+    if swap:
+        given[0], given[1] = given[1], given[0]
+    shape = [x.shape[0] for x in given]
+    grids = [
+        x.reshape([n if k == e else 1 for e in range(len(shape))]).expand(shape)
+        for k, (x, n) in enumerate(zip(given, shape, strict=True))
+    ]
+    if swap:
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@composite(method=False)
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """All combinations of the vectors' elements, one per row."""
+    given = listed(tensors)
+    if len(given) == 1:
+        return given[0]  # type: ignore[no-any-return]
+    return stack([x.reshape(-1) for x in meshgrid(given)], 1)  # type: ignore[no-any-return]
+
+
+@composite()
+def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All choices of ``r`` elements of a vector, one per row."""
+    from ..interop import tensor
+
+    if self.spec.ndim != 1:
+        raise RuntimeError(
+            f"[combinations] Expect a 1D vector, but got shape {list(self.shape)}. Use reshape(-1)."
+        )
+    if r < 0:
+        raise RuntimeError(f"[combinations] Expect a non-negative number, but got {r}.")
+    places = list((choose_again if with_replacement else choose)(range(self.spec.shape[0]), r)) if r else []
+    if not places:
+        return self.new_empty((0, r) if r else (0,))
+    flat = tensor([k for row in places for k in row], device=self.device)
+    return self.index_select(0, flat).reshape(len(places), r)
+
+
+@composite(method=False)
+def block_diag(*tensors: Any) -> Tensor:
+    """A matrix with matrices along its diagonal."""
+    blocks = [atleast_2d(x) for x in listed(tensors)]
+    if any(b.ndim > 2 for b in blocks):
+        raise RuntimeError("[block_diag] Input tensors must have 2 or fewer dimensions.")
+    width = sum(b.shape[1] for b in blocks)
+    rows, at = [], 0
+    for b in blocks:
+        n, m = b.shape
+        rows.append(cat([b.new_zeros((n, at)), b, b.new_zeros((n, width - at - m))], 1))
+        at += m
+    return cat(rows, 0)  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def sum_to_size(self: Tensor, size: Sequence[int]) -> Tensor:
+    """Summed to a smaller shape that would broadcast to this one."""
+    sizes, s = ints(size), self.spec
+    lead = s.ndim - len(sizes)
+    if lead < 0 or any(m not in (1, n) for n, m in zip(s.shape[lead:], sizes, strict=True)):
+        raise RuntimeError(
+            f"[sum_to_size] size {list(sizes)} is not expandable to size {list(s.shape)}: needed: equal sizes, or 1."
+        )
+    dims = [d for d, n in enumerate(s.shape) if d < lead or (sizes[d - lead] == 1 and n != 1)]
+    return self.sum(dims, keepdim=True).reshape(sizes) if dims else self

@@ -1,0 +1,121 @@
+"""Softmax and its logarithm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ...dtypes import DType, bfloat16, float16, float32
+from ...layout import Spec, wrap_dim
+from ...op import Call, kernel
+from .._check import only_float
+
+if TYPE_CHECKING:
+    from ..._tensor import Tensor
+
+__all__ = ["log_softmax", "softmax", "widened"]
+
+
+def widened(x: Any) -> Any:
+    """A tensor in the dtype that arithmetic is done in: 16-bit floats as float32."""
+    return x.to(float32) if x.spec.dtype in (float16, bfloat16) else x
+
+
+def _call(op: str, x: Any, dim: int, dtype: DType | None) -> Call:
+    s: Spec = x
+    d = wrap_dim(dim, s.ndim, op)
+    out = dtype or s.dtype
+    only_float(op, out)
+    return Call(s.like(out), "native" if out is s.dtype else "default", {"dim": d})
+
+
+def _shifted(x: Any, dim: int, dtype: DType | None) -> tuple[Any, Any]:
+    """The input less its maximum, and the sum of exponentials of that."""
+    x = widened(x if dtype is None else x.to(dtype))
+    shifted = x - x.amax(dim, True) if x.numel() else x
+    return shifted, shifted.exp().sum(dim, True)
+
+
+def _softmax_default(self: Any, dim: int, dtype: DType | None) -> Any:
+    shifted, total = _shifted(self, dim, dtype)
+    return (shifted.exp() / total).to(dtype or self.dtype)
+
+
+def _log_softmax_default(self: Any, dim: int, dtype: DType | None) -> Any:
+    shifted, total = _shifted(self, dim, dtype)
+    return (shifted - total.log()).to(dtype or self.dtype)
+
+
+def _softmax_rule(g: Any, out: Any, dim: int) -> Any:
+    return softmax_backward(g, out, dim)
+
+
+def _log_softmax_rule(g: Any, out: Any, dim: int) -> Any:
+    return log_softmax_backward(g, out, dim)
+
+
+@kernel(vjp={"self": _softmax_rule}, default=_softmax_default)
+def softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Any:
+    """Exponentials divided by their sum over a dimension.
+
+    Args:
+        self: any shape.
+        dim: the dimension that sums to 1.
+        dtype: the dtype to compute and return (default: the input's).
+
+    >>> import flambeau as fb
+    >>> fb.softmax(fb.zeros(2), 0)
+    tensor([0.5000, 0.5000])
+    """
+    return _call("softmax", self, dim, dtype)
+
+
+@kernel(vjp={"self": _log_softmax_rule}, default=_log_softmax_default)
+def log_softmax(self: Tensor, dim: int, dtype: DType | None = None) -> Any:
+    """The logarithm of `softmax`, without underflow; the arguments are the same."""
+    return _call("log_softmax", self, dim, dtype)
+
+
+def _inner(a: Any, b: Any, dim: int) -> Any:
+    return (a * b).sum(dim, True)
+
+
+@kernel(
+    module="nn", method=False, function=False,
+    vjp={
+        "grad": lambda g0, output, dim: _softmax_rule(g0, output, dim),
+        "output": lambda g0, grad, output, dim: (
+            g0 * (grad - _inner(grad, output, dim)) - grad * _inner(g0, output, dim)
+        ),
+    },
+    default=lambda grad, output, dim: _narrow(_softmax_backward, grad, output, dim),
+)  # fmt: skip
+def softmax_backward(grad: Tensor, output: Tensor, dim: int) -> Any:
+    """The gradient of `softmax` from its output."""
+    s: Any = grad
+    return Call(s.like())
+
+
+@kernel(
+    module="nn", method=False, function=False,
+    vjp={
+        "grad": lambda g0, output, dim: g0 - _inner(g0, output.exp(), dim),
+        "output": lambda g0, grad, output, dim: -g0 * output.exp() * grad.sum(dim, True),
+    },
+    default=lambda grad, output, dim: _narrow(_log_softmax_backward, grad, output, dim),
+)  # fmt: skip
+def log_softmax_backward(grad: Tensor, output: Tensor, dim: int) -> Any:
+    """The gradient of `log_softmax` from its output."""
+    s: Any = grad
+    return Call(s.like())
+
+
+def _softmax_backward(g: Any, y: Any, dim: int) -> Any:
+    return y * (g - _inner(g, y, dim))
+
+
+def _log_softmax_backward(g: Any, y: Any, dim: int) -> Any:
+    return g - y.exp() * g.sum(dim, True)
+
+
+def _narrow(fn: Any, g: Any, y: Any, dim: int) -> Any:
+    return fn(widened(g), widened(y), dim).to(g.dtype)

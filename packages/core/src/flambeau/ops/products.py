@@ -1,0 +1,292 @@
+"""Matrix products and what is written with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..dtypes import promote_types
+from ..errors import message
+from ..layout import Spec, broadcast_shapes, expand_strides, spec_of, wrap_dim
+from ..op import Call, composite, kernel
+from ..registry import OPS
+from .views import ints
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+    from ..program import Number
+
+
+def _same_dtype(op: str, a: Any, b: Any) -> None:
+    if a.dtype is not b.dtype:
+        raise RuntimeError(
+            message(
+                op,
+                "expected both operands to have the same dtype",
+                do="Convert one with .to(dtype).",
+                self=a,
+                other=b,
+            )
+        )
+
+
+def _as_batch(s: Spec, batch: Sequence[int]) -> Spec | None:
+    """A matrix or stack of matrices as [B, M, N] for a broadcast batch shape, or None where strides don't allow it."""
+    rows = s.shape[-2:]
+    strides = expand_strides(s.shape[:-2], s.strides[:-2], batch)
+    n, step = 1, 0
+    for size, st in zip(reversed(batch), reversed(strides), strict=True):
+        if size == 1:
+            continue
+        if n == 1:
+            n, step = size, st
+        elif st == step * n:
+            n *= size
+        else:
+            return None
+    return spec_of(s.dtype, (n, *rows), s.device, (step, *s.strides[-2:]))
+
+
+def _matmul_default(self: Any, other: Any) -> Any:
+    """Batches that no single stride describes: copied first."""
+    batch = broadcast_shapes(self.shape[:-2], other.shape[:-2], op="matmul")
+    a = self.expand((*batch, *self.shape[-2:])).reshape((-1, *self.shape[-2:]))
+    b = other.expand((*batch, *other.shape[-2:])).reshape((-1, *other.shape[-2:]))
+    return bmm(a, b).reshape((*batch, self.shape[-2], other.shape[-1]))
+
+
+def _left(g: Any, self_spec: Spec, other: Any) -> Any:
+    if other.ndim == 1:
+        v = other.conj()
+        return g * v if self_spec.ndim == 1 else g.unsqueeze(-1) * v
+    if self_spec.ndim == 1:
+        return matmul(other.conj(), g.unsqueeze(-1)).squeeze(-1)
+    if self_spec.ndim == 2 and other.ndim > 2:
+        # The batch sums up inside one product.
+        rows = g.movedim(-2, 0).reshape((g.shape[-2], -1))
+        return (
+            matmul(rows, other.conj().movedim(-2, 0).reshape((other.shape[-2], -1)).mT)
+            if g.ndim == other.ndim
+            else matmul(g, other.mT.conj())
+        )
+    return matmul(g, other.mT.conj())
+
+
+def _right(g: Any, self: Any, other_spec: Spec) -> Any:
+    if self.ndim == 1:
+        v = self.conj()
+        return g * v if other_spec.ndim == 1 else v.unsqueeze(-1) * g.unsqueeze(-2)
+    if other_spec.ndim == 1:
+        return matmul(self.mT.conj(), g.unsqueeze(-1)).squeeze(-1)
+    if other_spec.ndim == 2 and self.ndim > 2:
+        return matmul(self.reshape((-1, self.shape[-1])).mT.conj(), g.reshape((-1, g.shape[-1])))
+    return matmul(self.mT.conj(), g)
+
+
+@kernel(
+    vjp={
+        "self": lambda g, self_spec, other: _left(g, self_spec, other),
+        "other": lambda g, self, other_spec: _right(g, self, other_spec),
+    },
+    default=_matmul_default,
+)
+def matmul(self: Tensor, other: Tensor) -> Any:
+    """The matrix product; vectors are rows on the left and columns on the right, further dimensions broadcast.
+
+    Args:
+        self: [..., M, K] or [K].
+        other: [..., K, N] or [K].
+
+    >>> import flambeau as fb
+    >>> fb.tensor([[1., 2.], [3., 4.]]) @ fb.tensor([1., 1.])
+    tensor([3., 7.])
+    """
+    a: Any = self
+    b: Any = other
+    _same_dtype("matmul", a, b)
+    if not a.ndim or not b.ndim:
+        raise RuntimeError(
+            message("matmul", "both arguments to matmul need to be at least 1D", self=a, other=b)
+        )
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise RuntimeError(
+            message(
+                "matmul",
+                f"mat1 and mat2 shapes cannot be multiplied ({a.shape[-1]} columns, {b.shape[-2 if b.ndim > 1 else 0]} rows)",
+                "as many columns on the left as rows on the right",
+                "Transpose one with .mT, or reshape it.",
+                self=a,
+                other=b,
+            )
+        )
+    x = a if a.ndim > 1 else spec_of(a.dtype, (1, *a.shape), a.device, (0, *a.strides))
+    y = b if b.ndim > 1 else spec_of(b.dtype, (*b.shape, 1), b.device, (*b.strides, 0))
+    batch = broadcast_shapes(x.shape[:-2], y.shape[:-2], op="matmul")
+    shape = [*batch, *([a.shape[-2]] if a.ndim > 1 else []), *([b.shape[-1]] if b.ndim > 1 else [])]
+    out = spec_of(a.dtype, tuple(shape), a.device)
+    if len(x.shape) > 2 and y.ndim == 2 and x.dense and x.numel:
+        # One matrix for the whole batch: the batch is more rows.
+        x = spec_of(x.dtype, (x.numel // x.shape[-1], x.shape[-1]), x.device)
+        batch = broadcast_shapes(())
+    xs, ys = _as_batch(x, batch), _as_batch(y, batch)
+    if xs is None or ys is None:
+        return Call(out, "default")
+    n = max(xs.shape[0], ys.shape[0]) if batch.numel() else 0
+    seen = spec_of(a.dtype, (n, x.shape[-2], y.shape[-1]), a.device)
+    return Call(out, "matmul", outs_as=(seen,), ins_as=(xs, ys))
+
+
+def _need(op: str, t: Any, ndim: int, name: str) -> None:
+    if t.ndim != ndim:
+        raise RuntimeError(
+            message(op, f"{name} must be a {('vector', 'matrix', '3D tensor')[ndim - 1]}", **{name: t})
+        )
+
+
+@composite()
+def mm(self: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices, [M, K] and [K, N]."""
+    _need("mm", self, 2, "self")
+    _need("mm", mat2, 2, "mat2")
+    return matmul(self, mat2)  # type: ignore[no-any-return]
+
+
+@composite()
+def bmm(self: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two stacks of matrices, [B, M, K] and [B, K, N]."""
+    _need("bmm", self, 3, "batch1")
+    _need("bmm", mat2, 3, "batch2")
+    if self.shape[0] != mat2.shape[0]:
+        raise RuntimeError(message("bmm", "Expected batches of equal size", self=self, mat2=mat2))
+    return matmul(self, mat2)  # type: ignore[no-any-return]
+
+
+@composite()
+def mv(self: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix [M, K] and a vector [K]."""
+    _need("mv", self, 2, "self")
+    _need("mv", vec, 1, "vec")
+    return matmul(self, vec)  # type: ignore[no-any-return]
+
+
+@composite()
+def dot(self: Tensor, tensor: Tensor) -> Tensor:
+    """The product of two vectors."""
+    if self.ndim != 1 or tensor.ndim != 1:
+        raise RuntimeError(message("dot", "1D tensors expected", self=self, tensor=tensor))
+    return matmul(self, tensor)  # type: ignore[no-any-return]
+
+
+@composite()
+def vdot(self: Tensor, other: Tensor) -> Tensor:
+    """The product of two vectors, the first one conjugated."""
+    return dot(self.conj(), other)  # type: ignore[no-any-return]
+
+
+@composite()
+def inner(self: Tensor, other: Tensor) -> Tensor:
+    """The products over the last dimension of both."""
+    if not self.ndim or not other.ndim:
+        return self * other
+    return tensordot(self, other, ([-1], [-1]))  # type: ignore[no-any-return]
+
+
+@composite(aliases=("ger",))
+def outer(self: Tensor, vec2: Tensor) -> Tensor:
+    """All products of elements of two vectors."""
+    _need("outer", self, 1, "self")
+    _need("outer", vec2, 1, "vec2")
+    return self.unsqueeze(-1) * vec2
+
+
+def _scaled(x: Any, factor: Any) -> Any:
+    return x if type(factor) in (int, float) and factor == 1 else x * factor
+
+
+def _plus(c: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    product = _scaled(product, alpha)
+    return product if beta == 0 else _scaled(c, beta) + product
+
+
+@composite(inplace=True)
+def addmm(self: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """``beta * self + alpha * (mat1 @ mat2)``."""
+    return _plus(self, mm(mat1, mat2), beta, alpha)  # type: ignore[no-any-return]
+
+
+@composite(inplace=True)
+def baddbmm(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """``beta * self + alpha * bmm(batch1, batch2)``."""
+    return _plus(self, bmm(batch1, batch2), beta, alpha)  # type: ignore[no-any-return]
+
+
+@composite(inplace=True)
+def addbmm(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """``beta * self + alpha * bmm(batch1, batch2).sum(0)``."""
+    return _plus(self, bmm(batch1, batch2).sum(0), beta, alpha)  # type: ignore[no-any-return]
+
+
+@composite(inplace=True)
+def addmv(self: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """``beta * self + alpha * (mat @ vec)``."""
+    return _plus(self, mv(mat, vec), beta, alpha)  # type: ignore[no-any-return]
+
+
+@composite(inplace=True)
+def addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """``beta * self + alpha * outer(vec1, vec2)``."""
+    return _plus(self, outer(vec1, vec2), beta, alpha)  # type: ignore[no-any-return]
+
+
+@composite()
+def tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
+    """The sum of products over pairs of dimensions: the last ``dims`` of one with the first of the other, or two lists."""
+    if isinstance(dims, int):
+        left: Sequence[int] = range(self.ndim - dims, self.ndim)
+        right: Sequence[int] = range(dims)
+    else:
+        left, right = ints(dims[0]), ints(dims[1])
+    left = [wrap_dim(d, self.ndim, "tensordot") for d in left]
+    right = [wrap_dim(d, other.ndim, "tensordot") for d in right]
+    if [self.shape[d] for d in left] != [other.shape[d] for d in right]:
+        raise RuntimeError(
+            message(
+                "tensordot", f"contracted dimensions {left} and {right} need to match", self=self, other=other
+            )
+        )
+    rows = [d for d in range(self.ndim) if d not in left]
+    cols = [d for d in range(other.ndim) if d not in right]
+    k = 1
+    for d in left:
+        k *= self.shape[d]
+    a = self.permute((*rows, *left)).reshape((-1, k) if k else (_numel(self, rows), 0))
+    b = other.permute((*right, *cols)).reshape((k, -1) if k else (0, _numel(other, cols)))
+    return matmul(a, b).reshape([self.shape[d] for d in rows] + [other.shape[d] for d in cols])  # type: ignore[no-any-return]
+
+
+def _numel(t: Any, dims: Sequence[int]) -> int:
+    n = 1
+    for d in dims:
+        n *= t.shape[d]
+    return n
+
+
+@composite(method=False)
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """The sum of products that an equation in Einstein's notation describes.
+
+    Args:
+        equation: such as ``"bij,bjk->bik"``; ``...`` stands for broadcast dimensions; without ``->`` the result has
+            the letters that appear once, in alphabetical order.
+        operands: the tensors, in the equation's order.
+
+    >>> import flambeau as fb
+    >>> fb.einsum("ij,j->i", fb.ones(2, 3), fb.ones(3))
+    tensor([3., 3.])
+    """
+    from .einsum import einsum as run
+
+    return run(equation, operands)
+
+
+__all__ = ["OPS", "promote_types"]

@@ -1,0 +1,312 @@
+"""The same elements in other places: flips, rolls, rotations, triangles, diagonals, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import registry
+from ..errors import message
+from ..layout import wrap_dim, wrap_dims
+from ..op import Call, composite, kernel, new_tensor
+from ..pointwise import pointwise
+from ..program import call, select
+from .creation import arange, check_number, fill_with
+from .slicing import Key, Range, cut, key_along, slice_view, zeros_of
+from .slicing import diagonal as diagonal_view
+from .views import ints
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+# Flips and rolls
+
+
+def _flip_default(self: Any, dims: Sequence[int]) -> Any:
+    turned = wrap_dims(ints(dims), self.spec.ndim, "flip")
+    key = tuple((n - 1, n, -1) if d in turned and n else (0, n, 1) for d, n in enumerate(self.spec.shape))
+    return cut(self, key).clone()
+
+
+@kernel(vjp={"self": lambda g, dims: g.flip(dims)}, default=_flip_default)
+def flip(self: Tensor, dims: Sequence[int]) -> Any:
+    """The order along dimensions reversed; a copy (``x[::-1]`` is a view)."""
+    s: Any = self
+    wrap_dims(ints(dims), s.ndim, "flip")
+    return Call(s.like())
+
+
+@composite()
+def fliplr(self: Tensor) -> Tensor:
+    """The order of columns reversed."""
+    if self.spec.ndim < 2:
+        raise RuntimeError(f"[fliplr] Input must be >= 2-d: got {list(self.shape)}.")
+    return flip(self, (1,))  # type: ignore[no-any-return]
+
+
+@composite()
+def flipud(self: Tensor) -> Tensor:
+    """The order of rows reversed."""
+    if self.spec.ndim < 1:
+        raise RuntimeError("[flipud] Input must be >= 1-d: got a 0-d tensor.")
+    return flip(self, (0,))  # type: ignore[no-any-return]
+
+
+def _roll_default(self: Any, shifts: Any, dims: Any) -> Any:
+    by, along = ints(shifts), ints(dims)
+    if not along:
+        return _roll_default(self.reshape(-1), by, (0,)).reshape(self.spec.shape)
+    x = self
+    for shift, dim in zip(by, along, strict=True):
+        spec = x.spec
+        d = wrap_dim(dim, spec.ndim, "roll")
+        n = spec.shape[d] if spec.ndim else 0
+        k = shift % n if n else 0
+        out = new_tensor(spec.like())
+        copy = registry.backend_of(spec.device).copy
+        for start, length, to in ((0, n - k, k), (n - k, k, 0)):
+            if length:
+                place = key_along(spec, d, (to, length, 1))
+                copy(slice_view(out, place), slice_view(x, key_along(spec, d, (start, length, 1))))
+        x = out if n else x.clone()
+    return x if along else self.clone()
+
+
+@kernel(
+    vjp={"self": lambda g, shifts, dims: g.roll(tuple(-k for k in ints(shifts)), dims)},
+    default=_roll_default,
+)
+def roll(self: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = ()) -> Any:
+    """Elements moved along dimensions; those that leave at the end come in at the start."""
+    s: Any = self
+    by, along = ints(shifts), ints(dims if dims is not None else ())
+    if not by:
+        raise RuntimeError("[roll] `shifts` required: got none.")
+    if len(by) != len(along) and not (not along and len(by) == 1):
+        raise RuntimeError(
+            f"[roll] shifts and dimensions must align: got shifts: {len(by)}, dims: {len(along)}."
+        )
+    for d in along:
+        wrap_dim(d, s.ndim, "roll")
+    return Call(s.like(), attrs={"shifts": by, "dims": along})
+
+
+@composite()
+def rot90(self: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Rotated by 90 degrees ``k`` times, from the first of two dimensions towards the second."""
+    if len(dims) != 2:
+        raise RuntimeError(f"[rot90] expected total rotation dims == 2, but got dims = {len(dims)}.")
+    if self.spec.ndim < 2:
+        raise RuntimeError(
+            f"[rot90] expected total dims >= 2, but got total dims = {self.spec.ndim}: {list(self.shape)}."
+        )
+    a, b = (wrap_dim(d, self.spec.ndim, "rot90") for d in dims)
+    if a == b:
+        raise RuntimeError(f"[rot90] expected rotation dims to be different, but got {tuple(dims)}.")
+    k %= 4
+    if k == 2:
+        return flip(self, (a, b))  # type: ignore[no-any-return]
+    if k == 1:
+        return flip(self, (b,)).transpose(a, b)  # type: ignore[no-any-return]
+    return flip(self, (a,)).transpose(a, b) if k else self.clone()
+
+
+# Triangles
+
+
+@pointwise(raw=("row", "col"), method=False, function=False, name="tril_values")
+def _tril(self: Tensor, row: Tensor, col: Tensor) -> Any:
+    return select(call("le", col, row), self, 0)
+
+
+@pointwise(raw=("row", "col"), method=False, function=False, name="triu_values")
+def _triu(self: Tensor, row: Tensor, col: Tensor) -> Any:
+    return select(call("ge", col, row), self, 0)
+
+
+def _triangle(op: Any, name: str, self: Any, diagonal: int) -> Any:
+    if self.spec.ndim < 2:
+        raise RuntimeError(message(name, f"{name}: input tensor must have at least 2 dimensions", self=self))
+    n, m = self.spec.shape[-2:]
+    k = diagonal.__index__()
+    row = arange(k, n + k, device=self.device).reshape(n, 1)
+    return op(self, row, arange(m, device=self.device))
+
+
+@composite(inplace=True)
+def tril(self: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangles of matrices, zeros above; ``diagonal`` moves the border up."""
+    return _triangle(_tril, "tril", self, diagonal)  # type: ignore[no-any-return]
+
+
+@composite(inplace=True)
+def triu(self: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangles of matrices, zeros below; ``diagonal`` moves the border up."""
+    return _triangle(_triu, "triu", self, diagonal)  # type: ignore[no-any-return]
+
+
+def _triangle_indices(name: str, row: int, col: int, offset: int, dtype: Any, device: Any) -> Any:
+    from .creation import ones
+
+    if row < 0 or col < 0:
+        raise RuntimeError(f"[{name}] row and col must be non-negative: got row={row}, col={col}.")
+    mask = ones((row, col), dtype=None, device=device)
+    found = getattr(mask, name[:4])(offset).nonzero().t().contiguous()
+    return found if dtype is None else found.to(dtype)
+
+
+@composite(method=False)
+def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Rows and columns of a lower triangle's elements."""
+    return _triangle_indices("tril_indices", row, col, offset, dtype, device)  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """Rows and columns of an upper triangle's elements."""
+    return _triangle_indices("triu_indices", row, col, offset, dtype, device)  # type: ignore[no-any-return]
+
+
+# Diagonals
+
+
+def _diag_embed_default(self: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    out = zeros_of(diag_embed.fn(self.spec, offset, dim1, dim2).outs[0])
+    registry.backend_of(out.spec.device).copy(diagonal_view(out, offset, dim1, dim2), self)
+    return out
+
+
+@kernel(
+    vjp={"self": lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2)}, default=_diag_embed_default
+)
+def diag_embed(self: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+    """Matrices of zeros with the last dimension on their diagonals."""
+    s: Any = self
+    if not s.ndim:
+        raise IndexError(
+            "[diag_embed] Dimension out of range: got a 0-d tensor, needed: at least 1 dimension."
+        )
+    n = s.ndim + 1
+    a, b = wrap_dim(dim1, n, "diag_embed", "dim1"), wrap_dim(dim2, n, "diag_embed", "dim2")
+    if a == b:
+        raise RuntimeError(f"[diag_embed] diagonal dimensions cannot be identical: got {dim1}, {dim2}.")
+    size = s.shape[-1] + abs(offset)
+    rest = iter(s.shape[:-1])
+    return Call(s.like(shape=[size if d in (a, b) else next(rest) for d in range(n)]))
+
+
+@composite()
+def diag(self: Tensor, diagonal: int = 0) -> Tensor:
+    """The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal."""
+    if self.spec.ndim == 1:
+        return diag_embed(self, diagonal)  # type: ignore[no-any-return]
+    if self.spec.ndim != 2:
+        raise RuntimeError(f"[diag] Supports 1D or 2D tensors. Got {self.spec.ndim}D: {list(self.shape)}.")
+    return self.diagonal(diagonal).clone()
+
+
+@composite()
+def diagflat(self: Tensor, offset: int = 0) -> Tensor:
+    """A matrix with all elements on its diagonal."""
+    return diag_embed(self.reshape(-1), offset)  # type: ignore[no-any-return]
+
+
+# Padding
+
+
+def _pad_default(self: Any, widths: Sequence[int], value: Any) -> Any:
+    """Widths are pairs per dimension, in order; negative ones cut."""
+    spec = self.spec
+    taken: list[Range] = []
+    put: list[Range] = []
+    for d, n in enumerate(spec.shape):
+        low, high = widths[2 * d], widths[2 * d + 1]
+        length = max(n + min(low, 0) + min(high, 0), 0)
+        taken.append((max(-low, 0), length, 1))
+        put.append((max(low, 0), length, 1))
+    out = new_tensor(constant_pad.fn(spec, widths, value).outs[0])
+    fill_with(out, check_number("pad", value, spec.dtype))
+    to: Key = tuple(put)
+    registry.backend_of(spec.device).copy(slice_view(out, to), slice_view(self, tuple(taken)))
+    return out
+
+
+@kernel(
+    method=False,
+    function=False,
+    vjp={"self": lambda g, widths: constant_pad(g, tuple(-w for w in widths), 0)},  # type: ignore[has-type]
+    default=_pad_default,
+)
+def constant_pad(self: Tensor, widths: Sequence[int], value: Any) -> Any:
+    """A border of one value around a tensor: two widths per dimension, from the first one on; negative ones cut."""
+    s: Any = self
+    shape = [n + widths[2 * d] + widths[2 * d + 1] for d, n in enumerate(s.shape)]
+    for d, n in enumerate(shape):
+        if n < 0:
+            raise RuntimeError(
+                f"[pad] The input size {s.shape[d]}, plus negative padding {widths[2 * d]} and {widths[2 * d + 1]} "
+                f"resulted in a negative output size, which is invalid. Check dimension {d} of your input."
+            )
+    return Call(s.like(shape=shape))
+
+
+def _pad_places(mode: str, n: int, low: int, high: int, device: Any) -> Any:
+    at = arange(-low, n + high, device=device)
+    if mode == "circular":
+        return at % n
+    if mode == "replicate":
+        return at.clamp(0, n - 1)
+    return (n - 1) - ((n - 1) - at.abs()).abs()
+
+
+@composite(name="pad", module="nn", function=False, method=False)
+def pad(self: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """A border around a tensor.
+
+    Args:
+        self: the tensor.
+        pad: widths before and after, pairs from the last dimension on.
+        mode: ``constant``, ``reflect`` (without the edge), ``replicate`` (the edge) or ``circular``.
+        value: what ``constant`` pads with (default 0).
+    """
+    widths, shape = ints(pad), self.spec.shape
+    if len(widths) % 2:
+        raise RuntimeError(f"[pad] Padding length must be divisible by 2: got {list(widths)}.")
+    k, ndim = len(widths) // 2, len(shape)
+    if k > ndim:
+        raise RuntimeError(
+            f"[pad] Padding length should be less than or equal to two times the input dimension but got padding "
+            f"length {len(widths)} and input of dimension {ndim}."
+        )
+    if mode == "constant":
+        pairs = [widths[2 * j : 2 * j + 2] for j in range(k)][::-1]
+        full = (0, 0) * (ndim - k) + tuple(w for p in pairs for w in p)
+        return constant_pad(self, full, 0 if value is None else value)  # type: ignore[no-any-return]
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(
+            f"[pad] Unrecognised padding mode {mode!r}: needed: constant, reflect, replicate or circular."
+        )
+    if value not in (None, 0):
+        raise ValueError(f'[pad] Padding mode "{mode}" doesn\'t take in value argument: got value={value}.')
+    if not (1 <= k <= 3 and ndim - k in (1, 2)):
+        raise NotImplementedError(
+            f"[pad] Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: got padding "
+            f"{list(widths)} for {list(shape)}, needed: all dimensions but one or two."
+        )
+    cuts = [(min(widths[2 * j], 0), min(widths[2 * j + 1], 0)) for j in range(k)][::-1]
+    x = self
+    if any(a or b for a, b in cuts):
+        x = constant_pad(x, (0, 0) * (ndim - k) + tuple(w for p in cuts for w in p), 0)
+    for j in range(k):
+        low, high = max(widths[2 * j], 0), max(widths[2 * j + 1], 0)
+        d = ndim - 1 - j
+        n = x.spec.shape[d]
+        limit = {"reflect": n - 1, "circular": n}.get(mode)
+        if (limit is not None and max(low, high) > limit) or not n:
+            raise RuntimeError(
+                f"[pad] Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({low}, {high}) at dimension {d} of input {list(shape)} (mode {mode!r})."
+            )
+        if low or high:
+            x = x.index_select(d, _pad_places(mode, n, low, high, self.device))
+    return x

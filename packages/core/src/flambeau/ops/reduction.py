@@ -1,0 +1,504 @@
+"""Reductions: sums, products, extremes, means, variances, norms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import dtypes as dt
+from ..errors import message
+from ..layout import Spec, spec_of, wrap_dim, wrap_dims
+from ..op import Call, composite, kernel
+from ..registry import OPS
+from ._check import no_complex
+from .results import named
+from .views import ints
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+Dims = Any
+
+
+def reduced(s: Spec, dims: Sequence[int], keepdim: bool, dtype: dt.DType) -> tuple[Spec, Spec]:
+    """The result's spec, and the one without the reduced dimensions that the backend sees."""
+    seen = spec_of(dtype, tuple(n for d, n in enumerate(s.shape) if d not in dims), s.device)
+    if not keepdim:
+        return seen, seen
+    return spec_of(dtype, tuple(1 if d in dims else n for d, n in enumerate(s.shape)), s.device), seen
+
+
+def dims_of(dim: Dims, ndim: int, op: str) -> tuple[int, ...]:
+    """Dimensions to reduce, sorted; None and () mean all."""
+    if dim is None or dim == ():
+        return tuple(range(ndim))
+    return tuple(sorted(wrap_dims(ints(dim), ndim, op)))
+
+
+def count(s: Spec, dims: Sequence[int]) -> int:
+    """How many elements go into one result."""
+    n = 1
+    for d in dims:
+        n *= s.shape[d]
+    return n
+
+
+def spread(g: Any, spec: Spec, dims: Sequence[int]) -> Any:
+    """A reduced gradient with its dimensions back, repeated over them."""
+    return g.reshape([1 if d in dims else n for d, n in enumerate(spec.shape)]).expand(spec.shape)
+
+
+def _sum_dtype(d: dt.DType, dtype: dt.DType | None) -> dt.DType:
+    return dtype or (dt.int64 if d.rank < 2 else d)
+
+
+def _reduce(s: Spec, kind: str, dim: Dims, keepdim: bool, dtype: dt.DType, op: str) -> Call:
+    dims = dims_of(dim, s.ndim, op)
+    out, seen = reduced(s, dims, keepdim, dtype)
+    return Call(out, "reduce", {"kind": kind, "dims": dims}, outs_as=(seen,))
+
+
+@kernel(vjp={"self": lambda g, self_spec, dims: spread(g, self_spec, dims)})
+def sum(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
+    """The sum over dimensions (all by default); integers add up as int64.
+
+    Args:
+        self: any shape.
+        dim: one dimension or several.
+        keepdim: keep reduced dimensions with size 1.
+        dtype: the dtype to add up in.
+
+    >>> import flambeau as fb
+    >>> fb.ones(2, 3).sum(0)
+    tensor([2., 2., 2.])
+    """
+    s: Any = self
+    return _reduce(s, "sum", dim, keepdim, _sum_dtype(s.dtype, dtype), "sum")
+
+
+@kernel(vjp={"self": lambda g, self, out, dims: _prod_gradient(g, self, out, dims)})
+def prod(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
+    """The product over a dimension (all by default); integers multiply as int64."""
+    s: Any = self
+    return _reduce(s, "prod", dim, keepdim, _sum_dtype(s.dtype, dtype), "prod")
+
+
+def _prod_gradient(g: Any, x: Any, out: Any, dims: Sequence[int]) -> Any:
+    if not bool((x == 0).any()):
+        return spread(g * out.conj(), x.spec, dims) / x.conj()
+    # A factor is 0: the product of the others, for each one, by replacing it with 1.
+    rest = [d for d in range(x.ndim) if d not in dims]
+    moved = x.permute([*rest, *dims])
+    flat = moved.reshape([x.shape[d] for d in rest] + [-1])
+    n = flat.shape[-1]
+    one = OPS["eye"](n, dtype=dt.bool_, device=x.device)
+    others = flat.unsqueeze(-2).masked_fill(one, 1).prod(-1)
+    grad = (g.reshape(flat.shape[:-1]).unsqueeze(-1) * others.conj()).reshape(moved.shape)
+    back = [0] * x.ndim
+    for k, d in enumerate([*rest, *dims]):
+        back[d] = k
+    return grad.permute(back)
+
+
+def _mean_default(
+    self: Any, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None
+) -> Any:
+    dims = dims_of(dim, self.ndim, "mean")
+    out = self.spec.dtype if dtype is None else dtype
+    wide = dt.float32 if out in (dt.float16, dt.bfloat16) else out
+    n = count(self.spec, dims)
+    total = self.sum(dims, keepdim, dtype=wide)
+    return (total / n if n else total * math.nan).to(out)
+
+
+@kernel(
+    vjp={"self": lambda g, self_spec, dims: spread(g / max(count(self_spec, dims), 1), self_spec, dims)},
+    default=_mean_default,
+)
+def mean(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
+    """The mean over dimensions (all by default).
+
+    Raises:
+        RuntimeError: the input holds integers or bools and no dtype is given.
+    """
+    s: Any = self
+    out = dtype or s.dtype
+    if out.rank < 2:
+        raise RuntimeError(
+            message(
+                "mean", "could not infer output dtype; input dtype must be either a floating point or complex dtype",
+                do="Convert with .float(), or give dtype=.", self=self,
+            )
+        )  # fmt: skip
+    dims = dims_of(dim, s.ndim, "mean")
+    result, seen = reduced(s, dims, keepdim, out)
+    if dtype is not None and dtype is not s.dtype:
+        return Call(result, "default", {"dims": dims})
+    return Call(result, "native", {"dims": dims, "dim": dims, "keepdim": keepdim}, outs_as=(seen,))
+
+
+# Extremes
+
+
+def _not_empty(s: Spec, dims: Sequence[int], op: str) -> None:
+    if any(s.shape[d] == 0 for d in dims):
+        raise (IndexError if s.ndim and len(dims) == 1 else RuntimeError)(
+            f"[{op}] Expected reduction dim to be specified for input.numel() == 0, and to have non-zero size: got "
+            f"{list(s.shape)}, dim={list(dims)}. The largest of no elements is not defined."
+        )
+
+
+def _even(g: Any, x: Any, out: Any, dims: Sequence[int]) -> Any:
+    """The gradient of an extreme, shared evenly by all elements that are it."""
+    at = x == spread(out, x.spec, dims)
+    at = at | (x != x) if x.is_floating_point() else at
+    shares = at.sum(dims, keepdim=True)
+    return spread(g, x.spec, dims) * at / shares
+
+
+@kernel(vjp={"self": lambda g, self, out, dims: _even(g, self, out, dims)})
+def amax(self: Tensor, dim: Dims = (), keepdim: bool = False) -> Any:
+    """The largest element over dimensions (all by default); NaN if there is one."""
+    s: Any = self
+    no_complex("amax", s.dtype)
+    _not_empty(s, dims_of(dim, s.ndim, "amax"), "amax")
+    return _reduce(s, "max", dim, keepdim, s.dtype, "amax")
+
+
+@kernel(vjp={"self": lambda g, self, out, dims: _even(g, self, out, dims)})
+def amin(self: Tensor, dim: Dims = (), keepdim: bool = False) -> Any:
+    """The smallest element over dimensions (all by default); NaN if there is one."""
+    s: Any = self
+    no_complex("amin", s.dtype)
+    _not_empty(s, dims_of(dim, s.ndim, "amin"), "amin")
+    return _reduce(s, "min", dim, keepdim, s.dtype, "amin")
+
+
+@composite()
+def aminmax(self: Tensor, *, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest and the largest element."""
+    dims = () if dim is None else dim
+    return named("aminmax", "min max", self.amin(dims, keepdim), self.amax(dims, keepdim))
+
+
+def _place_of(s: Spec, kind: str, dim: int | None, keepdim: bool) -> Call:
+    no_complex(kind, s.dtype)
+    flat = spec_of(s.dtype, (s.numel,), s.device)
+    if dim is None:
+        _not_empty(flat, (0,), kind)
+        shape = (1,) * s.ndim if keepdim else ()
+        if not s.dense:
+            return Call(spec_of(dt.int64, shape, s.device), "default")
+        seen = spec_of(dt.int64, (), s.device)
+        return Call(
+            spec_of(dt.int64, shape, s.device),
+            "reduce",
+            {"kind": kind, "dims": (0,)},
+            outs_as=(seen,),
+            ins_as=(flat,),
+        )
+    d = wrap_dim(dim, s.ndim, kind)
+    if not s.ndim:
+        return Call(
+            spec_of(dt.int64, (), s.device),
+            "reduce",
+            {"kind": kind, "dims": (0,)},
+            None,
+            (spec_of(s.dtype, (1,), s.device),),
+        )
+    _not_empty(s, (d,), kind)
+    return _reduce(s, kind, d, keepdim, dt.int64, kind)
+
+
+@kernel(vjp={}, default=lambda self, dim, keepdim: self.contiguous().argmax(dim, keepdim))
+def argmax(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index of the largest element; of equal ones the first."""
+    s: Any = self
+    return _place_of(s, "argmax", dim, keepdim)
+
+
+@kernel(vjp={}, default=lambda self, dim, keepdim: self.contiguous().argmin(dim, keepdim))
+def argmin(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The index of the smallest element; of equal ones the first."""
+    s: Any = self
+    return _place_of(s, "argmin", dim, keepdim)
+
+
+def _extreme(op: str, self: Any, dim: Any, keepdim: bool, other: Any) -> Any:
+    if hasattr(dim, "spec") or other is not None:
+        return OPS[op + "imum"](self, other if other is not None else dim)
+    if dim is None:
+        return OPS["a" + op](self)
+    if not self.ndim:
+        wrap_dim(dim, 0, op)
+        return named(op, "values indices", self.clone(), OPS["arg" + op](self, 0))
+    indices = OPS["arg" + op](self, dim, True)
+    values = self.gather(dim, indices)
+    if not keepdim:
+        values, indices = values.squeeze(dim), indices.squeeze(dim)
+    return named(op, "values indices", values, indices)
+
+
+@composite(name="max")
+def max_(self: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+    """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([[1, 5], [7, 2]]).max(1).indices
+    tensor([1, 0])
+    """
+    return _extreme("max", self, dim, keepdim, other)
+
+
+@composite(name="min")
+def min_(self: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+    """The smallest element; with ``dim`` also where it is; with another tensor the smaller of each pair."""
+    return _extreme("min", self, dim, keepdim, other)
+
+
+# Truth
+
+
+def _truth(s: Spec, kind: str, dim: Dims, keepdim: bool) -> Call:
+    return _reduce(s, kind, dim, keepdim, dt.uint8 if s.dtype is dt.uint8 else dt.bool_, kind)
+
+
+@kernel(vjp={}, name="any")
+def any_(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether any element is non-zero."""
+    s: Any = self
+    return _truth(s, "any", dim, keepdim)
+
+
+@kernel(vjp={}, name="all")
+def all_(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether all elements are non-zero."""
+    s: Any = self
+    return _truth(s, "all", dim, keepdim)
+
+
+@composite()
+def count_nonzero(self: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements are not zero."""
+    return (self != 0).sum(dim)
+
+
+# Spread
+
+
+def _var_default(self: Any, dim: Dims = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
+    dims = dims_of(dim, self.ndim, "var")
+    n = count(self.spec, dims)
+    wide = self.to(dt.float32) if self.spec.dtype in (dt.float16, dt.bfloat16) else self
+    off = wide - wide.mean(dims, keepdim=True)
+    square = (off * off.conj()).real if off.is_complex() else off * off
+    total = square.sum(dims, keepdim)
+    left = max(n - correction, 0)
+    return (total / left if left else total * math.nan if n <= 1 or not n else total / 0.0).to(
+        self.spec.dtype.to_real()
+    )
+
+
+def _var_gradient(g: Any, x: Any, dims: Sequence[int], correction: Any) -> Any:
+    left = max(count(x.spec, dims) - correction, 0)
+    factor = 2 / left if left else math.nan
+    return spread(g * factor, x.spec, dims) * (x - x.mean(dims, keepdim=True))
+
+
+@kernel(
+    vjp={"self": lambda g, self, dims, correction: _var_gradient(g, self, dims, correction)},
+    default=_var_default,
+    method=False,
+    function=False,
+)
+def variance(self: Tensor, dim: Dims = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
+    """The variance with ``n - correction`` degrees of freedom."""
+    s: Any = self
+    if s.dtype.rank < 2:
+        raise RuntimeError(message("var", "var only supports floating point and complex dtypes", self=self))
+    dims = dims_of(dim, s.ndim, "var")
+    out, seen = reduced(s, dims, keepdim, s.dtype.to_real())
+    entry = "default" if s.dtype.is_complex else "native"
+    return Call(
+        out,
+        entry,
+        {"dims": dims, "dim": dims, "correction": 1 if correction is None else correction},
+        outs_as=(seen,),
+    )
+
+
+def _correction(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased is None else int(unbiased)
+    return dim, correction
+
+
+@composite()
+def var(
+    self: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+) -> Tensor:
+    """The variance over dimensions (all by default), with n - 1 in the denominator unless told otherwise."""
+    dim, correction = _correction(dim, unbiased, correction)
+    return variance(self, dim, correction=correction, keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+@composite()
+def std(
+    self: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+) -> Tensor:
+    """The standard deviation over dimensions (all by default)."""
+    dim, correction = _correction(dim, unbiased, correction)
+    v = variance(self, dim, correction=correction, keepdim=keepdim)
+    # d std = d var / (2 std), 0 where the spread is 0.
+    return v.sqrt()  # type: ignore[no-any-return]
+
+
+@composite()
+def var_mean(
+    self: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+) -> Any:
+    """Variance and mean."""
+    d, c = _correction(dim, unbiased, correction)
+    return variance(self, d, correction=c, keepdim=keepdim), self.mean(d, keepdim)
+
+
+@composite()
+def std_mean(
+    self: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
+) -> Any:
+    """Standard deviation and mean."""
+    d, c = _correction(dim, unbiased, correction)
+    return variance(self, d, correction=c, keepdim=keepdim).sqrt(), self.mean(d, keepdim)
+
+
+@kernel(
+    vjp={
+        "self": lambda g, self, out, dims: (
+            spread(g, self.spec, dims) * (self - spread(out, self.spec, dims)).exp()
+        )
+    },
+    default=lambda self, dim, keepdim: _logsumexp_default(self, dim, keepdim),
+)
+def logsumexp(self: Tensor, dim: Dims, keepdim: bool = False) -> Any:
+    """The logarithm of the sum of exponentials, without overflow."""
+    s: Any = self
+    if s.dtype.rank < 2:
+        return Call(
+            s.like(dt.float32, reduced(s, dims_of(dim, s.ndim, "logsumexp"), keepdim, dt.float32)[0].shape),
+            "default",
+        )
+    dims = dims_of(dim, s.ndim, "logsumexp")
+    out, seen = reduced(s, dims, keepdim, s.dtype)
+    return Call(out, "native", {"dims": dims, "dim": dims}, outs_as=(seen,))
+
+
+def _logsumexp_default(x: Any, dim: Dims, keepdim: bool) -> Any:
+    from ..state import default_dtype
+
+    if x.spec.dtype.rank < 2:
+        x = x.to(default_dtype())
+    dims = dims_of(dim, x.ndim, "logsumexp")
+    if not x.numel():
+        return x.exp().sum(dims, keepdim).log()
+    top = x.amax(dims, keepdim=True)
+    top = OPS["where_values"](top.abs() == math.inf, 0, top)
+    out = (x - top).exp().sum(dims, keepdim=True).log() + top
+    return out if keepdim else out.reshape(reduced(x.spec, dims, False, x.spec.dtype)[0].shape)
+
+
+# Norms
+
+
+def _norm(x: Any, p: Any, dims: Sequence[int], keepdim: bool) -> Any:
+    if p == math.inf or p == -math.inf:
+        return (x.abs().amax if p > 0 else x.abs().amin)(dims, keepdim)
+    if p == 0:
+        return (x != 0).sum(dims, keepdim, dtype=x.dtype.to_real())
+    if p == 1:
+        return x.abs().sum(dims, keepdim)
+    if p == 2:
+        return norm2(x, dims, keepdim)
+    return (x.abs() ** p).sum(dims, keepdim) ** (1 / p)
+
+
+@kernel(
+    vjp={"self": lambda g, self, out, dims: _norm2_gradient(g, self, out, dims)},
+    default=lambda self, dim, keepdim: (
+        ((self * self.conj()).real if self.is_complex() else self * self).sum(dim, keepdim).sqrt()
+    ),
+    method=False,
+    function=False,
+)
+def norm2(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+    """The Euclidean norm."""
+    s: Any = self
+    dims = dims_of(dim, s.ndim, "norm")
+    out, seen = reduced(s, dims, keepdim, s.dtype.to_real())
+    return Call(
+        out, "default" if s.dtype.is_complex else "native", {"dims": dims, "dim": dims}, outs_as=(seen,)
+    )
+
+
+def _norm2_gradient(g: Any, x: Any, out: Any, dims: Sequence[int]) -> Any:
+    scale = OPS["where_values"](out == 0, 0, g / out)
+    return x * spread(scale, x.spec, dims)
+
+
+@composite()
+def norm(
+    self: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False, dtype: dt.DType | None = None
+) -> Tensor:
+    """The vector norm of order p over dimensions (all by default); "fro" is 2.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([3., 4.]).norm()
+    tensor(5.)
+    """
+    x = self if dtype is None else self.to(dtype)
+    if x.dtype.rank < 2:
+        raise RuntimeError(message("norm", "Expected a floating point or complex tensor as input", self=self))
+    order = 2.0 if p is None or p == "fro" else p
+    if isinstance(order, str):
+        raise RuntimeError(f"[norm] order {p!r} is not known: needed: a number or 'fro'.")
+    return _norm(x, order, dims_of(dim, x.ndim, "norm"), keepdim)  # type: ignore[no-any-return]
+
+
+@composite()
+def nansum(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Tensor:
+    """The sum with NaN counted as 0."""
+    x = OPS["where_values"](self != self, 0, self) if self.is_floating_point() else self
+    return x.sum(dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+
+
+@composite()
+def nanmean(
+    self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None
+) -> Tensor:
+    """The mean of what is not NaN."""
+    return nansum(self, dim, keepdim, dtype=dtype) / (self == self).sum(dim, keepdim)  # type: ignore[no-any-return]
+
+
+__all__ = ["count", "dims_of", "reduced", "spread"]

@@ -1,0 +1,250 @@
+"""Sorted sequences and sets: unique, searchsorted, bucketize, isin, and counting: bincount, histc."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import dtypes as dt
+from ..errors import message
+from ..layout import wrap_dim
+from ..op import composite
+from ..registry import OPS
+from .creation import arange, ones, zeros
+from .gathering import gather_at, scatter_put
+from .joining import cat
+from .masks import flat_nonzero
+from .scans import sort_pair
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+    from ..program import Number
+
+# Sets
+
+
+def _order_of_rows(rows: Any) -> Any:
+    """The order in which rows (or elements) are sorted, lexicographically."""
+    if rows.spec.ndim == 1:
+        return sort_pair(rows, 0, False, True)[1]
+    order = arange(rows.spec.shape[0], device=rows.device)
+    for column in rows.unbind(1)[::-1]:
+        order = order.index_select(0, sort_pair(column.index_select(0, order), 0, False, True)[1])
+    return order
+
+
+def _distinct(rows: Any, order: Any) -> tuple[Any, Any, Any]:
+    """First rows of runs of equal ones, the run of each row, the runs' lengths."""
+    n = rows.spec.shape[0]
+    if not n:
+        empty = zeros((0,), dtype=dt.int64, device=rows.device)
+        return rows, empty, empty
+    other = rows.narrow(0, 1, n - 1) != rows.narrow(0, 0, n - 1)
+    if rows.spec.ndim > 1:
+        other = other.any(1)
+    starts = cat([ones((1,), dtype=dt.bool_, device=rows.device), other])
+    places = flat_nonzero(starts)
+    run = starts.cumsum(0) - 1
+    inverse = run if order is None else scatter_put(run, 0, order, run)
+    ends = cat([places.narrow(0, 1, places.spec.shape[0] - 1), places.new_full((1,), n)])
+    return rows.index_select(0, places), inverse, ends - places
+
+
+def _unique(op: str, self: Any, sort: bool, inverse: bool, counts: bool, dim: int | None) -> Any:
+    if dim is None:
+        rows, back = self.reshape(-1), None
+    else:
+        d = wrap_dim(dim, self.spec.ndim, op)
+        back = self.movedim(d, 0)
+        if 0 in back.spec.shape[1:] or not back.spec.shape[0]:
+            raise RuntimeError(
+                message(op, "there are 0 sized dimensions, so unique cannot be applied", self=self)
+            )
+        rows = back.reshape((back.spec.shape[0], -1))
+    order = _order_of_rows(rows) if sort else None
+    values, place, number = _distinct(rows if order is None else rows.index_select(0, order), order)
+    if back is None:
+        place = place.reshape(self.spec.shape)
+    else:
+        values = values.reshape((-1, *back.spec.shape[1:])).movedim(0, d)
+    extra = [*([place] if inverse else []), *([number] if counts else [])]
+    return (values, *extra) if extra else values
+
+
+@composite()
+def unique(
+    self: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct elements (or slices along ``dim``) in order, as asked also where each one went and how often.
+
+    >>> import flambeau as fb
+    >>> fb.unique(fb.tensor([3, 1, 3]), return_counts=True)
+    (tensor([1, 3]), tensor([1, 2]))
+    """
+    return _unique("unique", self, True, return_inverse, return_counts, dim)
+
+
+@composite()
+def unique_consecutive(
+    self: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The elements (or slices along ``dim``) without repetitions of the one before."""
+    return _unique("unique_consecutive", self, False, return_inverse, return_counts, dim)
+
+
+@composite(method=False)
+def isin(
+    elements: Tensor | Number,
+    test_elements: Tensor | Number,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+) -> Tensor:
+    """Whether each element is one of the tested ones."""
+    from ..interop import as_tensor
+
+    some: Any = elements
+    tests: Any = test_elements
+    device = some.device if hasattr(some, "spec") else tests.device
+    x, tested = (v if hasattr(v, "spec") else as_tensor(v, device=device) for v in (some, tests))
+    d = OPS["result_type"](x, tested)
+    x, tested = x.to(d), tested.to(d).reshape(-1)
+    n = tested.spec.shape[0]
+    if not n:
+        found = zeros(x.spec.shape, dtype=dt.bool_, device=device)
+    else:
+        ranked = sort_pair(tested, 0, False, True)[0]
+        place = searchsorted(ranked, x.reshape(-1)).clamp(max=n - 1)
+        found = (ranked.index_select(0, place) == x.reshape(-1)).reshape(x.spec.shape)
+    return ~found if invert else found  # type: ignore[no-any-return]
+
+
+# Sorted sequences
+
+
+@composite(method=False)
+def searchsorted(
+    sorted_sequence: Tensor,
+    self: Tensor | Number,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
+) -> Tensor:
+    """Where values would go into sorted sequences: before equal elements, or with ``right`` after them.
+
+    Args:
+        sorted_sequence: one sequence, or one per row of ``self`` (last dimension).
+        self: the values.
+        out_int32: give int32 instead of int64.
+        right: after equal elements.
+        side: ``"left"`` or ``"right"``, the same as a word.
+        sorter: the order in which ``sorted_sequence`` is sorted.
+    """
+    if side not in (None, "left", "right"):
+        raise RuntimeError(f"[searchsorted] side can only be 'left' or 'right' but got {side!r}.")
+    if side == "left" and right:
+        raise RuntimeError(
+            "[searchsorted] side and right can't be set to opposites: got side='left', right=True."
+        )
+    after = right or side == "right"
+    seq: Any = sorted_sequence
+    x: Any = self
+    if not hasattr(x, "spec"):
+        from ..interop import as_tensor
+
+        x = as_tensor(x, device=seq.device)
+    if seq.spec.ndim != 1 and (
+        seq.spec.ndim == 0 or x.spec.shape[:-1] != seq.spec.shape[:-1] or not x.spec.ndim
+    ):
+        raise RuntimeError(
+            message(
+                "searchsorted", "boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+                "tensor and input value tensor must match", sorted_sequence=seq, self=x,
+            )
+        )  # fmt: skip
+    if sorter is not None:
+        seq = gather_at(seq, -1, sorter)
+    shape = x.spec.shape
+    values = x.reshape(-1) if seq.spec.ndim == 1 else x
+    n = seq.spec.shape[-1]
+    low = zeros(values.spec.shape, dtype=dt.int64, device=seq.device)
+    high = low + n
+    for _ in range(n.bit_length()):
+        mid = (low + high) // 2
+        probe = gather_at(seq, -1, mid.clamp(max=n - 1))
+        # Written so that NaN goes to the end.
+        further = ~(probe > values) if after else ~(probe >= values)
+        further = further & (low < high)
+        low = OPS["where_values"](further, mid + 1, low)
+        high = OPS["where_values"](further, high, mid)
+    out = low.reshape(shape)
+    return out.int() if out_int32 else out  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def bucketize(
+    self: Tensor | Number, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
+) -> Tensor:
+    """The number of the bucket between sorted boundaries that each value falls into."""
+    if boundaries.spec.ndim != 1:
+        raise RuntimeError(
+            message("bucketize", "boundaries tensor must be 1 dimension", boundaries=boundaries)
+        )
+    return searchsorted(boundaries, self, out_int32=out_int32, right=right)  # type: ignore[no-any-return]
+
+
+# Counting
+
+
+@composite()
+def bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each number from 0 on occurs, or the sum of its weights.
+
+    Raises:
+        RuntimeError: not a vector of non-negative integers.
+    """
+    if self.spec.ndim != 1 or self.spec.dtype.rank != 1 or (self.spec.numel and int(self.amin()) < 0):
+        raise RuntimeError(
+            message("bincount", "bincount only supports 1-d non-negative integral inputs", self=self)
+        )
+    if minlength < 0:
+        raise RuntimeError(f"[bincount] minlength should be >= 0: got {minlength}.")
+    if weights is not None and weights.spec.shape != self.spec.shape:
+        raise RuntimeError(
+            message(
+                "bincount",
+                "weights should be 1-d and have the same length as input",
+                self=self,
+                weights=weights,
+            )
+        )
+    n = max(int(self.amax()) + 1 if self.spec.numel else 0, minlength)
+    if weights is None:
+        what = ones(self.spec.shape, dtype=dt.int64, device=self.device)
+    else:
+        what = weights if weights.spec.dtype is dt.float32 else weights.double()
+    return what.new_zeros((n,)).scatter_add(0, self.long(), what)  # type: ignore[no-any-return]
+
+
+@composite()
+def histc(self: Tensor, bins: int = 100, min: Number = 0, max: Number = 0) -> Tensor:
+    """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
+    if bins <= 0:
+        raise RuntimeError(f"[histc] bins must be > 0: got {bins}.")
+    x = self.reshape(-1)
+    low, high = (float(v) for v in (min, max))  # type: ignore[arg-type]
+    if low == high and x.spec.numel:
+        low, high = float(x.amin()), float(x.amax())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not low < high:
+        raise RuntimeError(f"[histc] max must be larger than min: got min={low}, max={high}.")
+    inside = (x >= low) & (x <= high)
+    place = ((x - low) * (bins / (high - low))).clamp(0, bins - 1)
+    place = OPS["where_values"](inside, place, 0).long()
+    return x.new_zeros((bins,)).scatter_add(0, place, inside.to(x.dtype))

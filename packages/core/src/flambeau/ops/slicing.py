@@ -1,0 +1,293 @@
+"""Basic indexing as one view (ints, slices, new axes); the views select, narrow, diagonal and unfold.
+
+A part is described by a key: per dimension a place (int, the dimension goes), a new axis (None), or a range
+``(start, length, step)``; dimensions that the key doesn't name stay whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .. import registry
+from ..layout import Spec, spec_of, wrap_dim
+from ..op import CACHES, Call, composite, kernel, new_tensor, view_of
+from ..op import view as view_op
+from ..rules import Rules
+from ..state import GRAD_OFF, WATCHED, modes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._tensor import Tensor
+
+__all__ = ["Key", "Range", "cut", "cut_plan", "key_along", "take_cut", "zeros_of"]
+
+Range = tuple[int, int, int]
+Key = tuple[int | Range | None, ...]
+_CAPACITY = 1 << 14
+
+
+def zeros_of(spec: Spec) -> Tensor:
+    """Zeros of a spec, outside the tape."""
+    from .creation import fill_with
+
+    return fill_with(new_tensor(spec), 0)
+
+
+@view_op(
+    name="slice",
+    method=False,
+    function=False,
+    vjp={"self": lambda g, self_spec, key: _slice_gradient(g, self_spec, key)},
+)
+def slice_view(self: Tensor, key: Key) -> Any:
+    """The part of a tensor that a key describes."""
+    s: Any = self
+    shape: list[int] = []
+    strides: list[int] = []
+    offset, d = 0, 0
+    for item in key:
+        if item is None:
+            shape.append(1)
+            strides.append(s.shape[d] * s.strides[d] if d < s.ndim else 1)
+            continue
+        step = s.strides[d]
+        if type(item) is tuple:
+            start, n, by = item
+            shape.append(n)
+            strides.append(step * by)
+            offset += step * start
+        else:
+            offset += step * item
+        d += 1
+    return (*shape, *s.shape[d:]), (*strides, *s.strides[d:]), offset
+
+
+def _slice_gradient(g: Any, spec: Spec, key: Key) -> Any:
+    if g.spec.numel == spec.numel and all(type(i) is not tuple or i[2] > 0 for i in key):
+        return g.reshape(spec.shape)
+    return slice_backward(g, spec.shape, key)
+
+
+def _put_part(op: Any, grad: Any, shape: Sequence[int], *place: Any) -> Any:
+    """Zeros with a gradient written into one of their views."""
+    out = zeros_of(grad.spec.like(shape=shape))
+    registry.backend_of(out.spec.device).copy(op(out, *place), grad)
+    return out
+
+
+@kernel(
+    method=False,
+    function=False,
+    vjp={"grad": lambda g, key: slice_view(g, key)},
+    default=lambda grad, shape, key: _put_part(slice_view, grad, shape, key),
+)
+def slice_backward(grad: Tensor, shape: Sequence[int], key: Key) -> Any:
+    """The gradient of a slice: zeros but for the part that was taken."""
+    s: Any = grad
+    return Call(s.like(shape=shape))
+
+
+# The short way to a slice
+
+Plan = tuple[Spec, int, dict[str, Any]]
+_cuts: dict[tuple[Spec, Key], Plan] = {}
+CACHES.append(_cuts)
+_rules: list[Rules] = []
+
+
+def cut_plan(spec: Spec, key: Key) -> Plan:
+    """The result's spec, its offset and the attributes for the tape."""
+    found = _cuts.get((spec, key))
+    if found is None:
+        shape, strides, offset = slice_view.fn(spec, key)
+        found = (spec_of(spec.dtype, shape, spec.device, strides), offset, {"key": key})
+        if len(_cuts) >= _CAPACITY:
+            _cuts.clear()
+        _cuts[spec, key] = found
+    return found
+
+
+def take_cut(t: Tensor, plan: Plan) -> Tensor:
+    """The view that a plan describes, recorded if need be."""
+    if WATCHED:
+        watched: Tensor = slice_view(t, plan[2]["key"])
+        return watched
+    out = view_of(t, plan[0], plan[1])
+    if t.rg and (not GRAD_OFF or modes.grad):
+        if not _rules:
+            _rules.append(Rules(slice_view))
+        _rules[0].record((t,), plan[2], None, (out,))
+    return out
+
+
+def cut(t: Tensor, key: Key) -> Tensor:
+    """The part of a tensor that a key describes."""
+    return take_cut(t, cut_plan(t.spec, key))
+
+
+def key_along(spec: Spec, dim: int, item: int | Range) -> Key:
+    """The key of a part along one dimension."""
+    return (*[(0, n, 1) for n in spec.shape[:dim]], item)
+
+
+@composite()
+def select(self: Tensor, dim: int, index: int) -> Tensor:
+    """The part at one place of a dimension, which goes; a view.
+
+    Raises:
+        IndexError: no such dimension or place.
+    """
+    if not self.spec.ndim:
+        raise IndexError(
+            "[select] select() cannot be applied to a 0-dim tensor. Use .item() or a larger tensor."
+        )
+    d = wrap_dim(dim, self.spec.ndim, "select")
+    n = self.spec.shape[d]
+    at = index.__index__()
+    if not -n <= at < n:
+        raise IndexError(
+            f"[select] index {at} out of range for tensor of size {list(self.shape)} at dimension {d}: needed: a "
+            f"number in [{-n}, {n - 1}]."
+        )
+    return cut(self, key_along(self.spec, d, at % n))
+
+
+@composite()
+def narrow(self: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """``length`` places of a dimension from ``start`` on; a view.
+
+    Raises:
+        IndexError: no such dimension, or the start is outside.
+        RuntimeError: the end is outside.
+
+    >>> import flambeau as fb
+    >>> fb.arange(5).narrow(0, 1, 3)
+    tensor([1, 2, 3])
+    """
+    if not self.spec.ndim:
+        raise RuntimeError("[narrow] narrow() cannot be applied to a 0-dim tensor. Use reshape first.")
+    d = wrap_dim(dim, self.spec.ndim, "narrow")
+    n = self.spec.shape[d]
+    first, count = start.__index__(), length.__index__()
+    if count < 0:
+        raise RuntimeError(f"[narrow] length must be non-negative: got {count}.")
+    if not -n <= first <= n:
+        raise IndexError(
+            f"[narrow] start out of range (expected to be in range of [{-n}, {n}], but got {first}) at dimension {d} "
+            f"of {list(self.shape)}."
+        )
+    first = first + n if first < 0 else first
+    if first + count > n:
+        raise RuntimeError(
+            f"[narrow] start ({first}) + length ({count}) exceeds dimension size ({n}): got dimension {d} of "
+            f"{list(self.shape)}."
+        )
+    return cut(self, key_along(self.spec, d, (first, count, 1)))
+
+
+# Diagonals
+
+
+@view_op(
+    vjp={
+        "self": lambda g, self_spec, offset, dim1, dim2: diagonal_backward(  # type: ignore[has-type]
+            g, self_spec.shape, offset, dim1, dim2
+        )
+    }
+)
+def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of two dimensions as the last dimension; a view.
+
+    >>> import flambeau as fb
+    >>> fb.arange(9).reshape(3, 3).diagonal(1)
+    tensor([1, 5])
+    """
+    s: Any = self
+    a, b = wrap_dim(dim1, s.ndim, "diagonal", "dim1"), wrap_dim(dim2, s.ndim, "diagonal", "dim2")
+    if a == b:
+        raise RuntimeError(f"[diagonal] diagonal dimensions cannot be identical: got {dim1}, {dim2}.")
+    n = max(min(s.shape[a] + min(offset, 0), s.shape[b] - max(offset, 0)), 0)
+    start = (offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]) if n else 0
+    rest = [d for d in range(s.ndim) if d not in (a, b)]
+    return (
+        [*(s.shape[d] for d in rest), n],
+        [*(s.strides[d] for d in rest), s.strides[a] + s.strides[b]],
+        start,
+    )
+
+
+@kernel(
+    method=False,
+    function=False,
+    vjp={"grad": lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2)},
+    default=lambda grad, shape, offset, dim1, dim2: _put_part(diagonal, grad, shape, offset, dim1, dim2),
+)
+def diagonal_backward(grad: Tensor, shape: Sequence[int], offset: int, dim1: int, dim2: int) -> Any:
+    """The gradient of a diagonal: zeros but for it."""
+    s: Any = grad
+    return Call(s.like(shape=shape))
+
+
+# Windows
+
+
+@view_op(
+    function=False,
+    vjp={
+        "self": lambda g, self_spec, dimension, size, step: unfold_backward(  # type: ignore[has-type]
+            g, self_spec.shape, dimension, size, step
+        )
+    },
+)
+def unfold(self: Tensor, dimension: int, size: int, step: int) -> Any:
+    """All windows of a size along a dimension, ``step`` apart; each window lies in a new last dimension; a view.
+
+    >>> import flambeau as fb
+    >>> fb.arange(5).unfold(0, 3, 1)
+    tensor([[0, 1, 2],
+            [1, 2, 3],
+            [2, 3, 4]])
+    """
+    s: Any = self
+    d = wrap_dim(dimension, s.ndim, "unfold", "dimension")
+    have = s.shape[d] if s.ndim else 1
+    if size < 0 or step <= 0:
+        raise RuntimeError(f"[unfold] size must be >= 0 and step > 0: got size={size}, step={step}.")
+    if size > have:
+        raise RuntimeError(
+            f"[unfold] maximum size for tensor at dimension {d} is {have} but size is {size}: got {list(s.shape)}."
+        )
+    if not s.ndim:
+        return (size,), (1,), 0
+    shape, strides = list(s.shape), list(s.strides)
+    shape[d], strides[d] = (have - size) // step + 1, strides[d] * step
+    return [*shape, size], [*strides, s.strides[d]], 0
+
+
+def _unfold_back(grad: Any, shape: Sequence[int], dimension: int, size: int, step: int) -> Any:
+    if not shape:
+        return grad.sum() if size else zeros_of(grad.spec.like(shape=()))
+    from .creation import arange
+
+    d = wrap_dim(dimension, len(shape), "unfold")
+    n = grad.shape[d]
+    flat = grad.movedim(-1, d + 1).flatten(d, d + 1)
+    if step >= size:  # windows don't overlap
+        out = zeros_of(grad.spec.like(shape=shape))
+        registry.backend_of(out.spec.device).copy(unfold(out, d, size, step), grad)
+        return out
+    at = arange(n, device=grad.device).reshape(-1, 1) * step + arange(size, device=grad.device)
+    return zeros_of(grad.spec.like(shape=shape)).index_add(d, at.reshape(-1), flat)
+
+
+@kernel(
+    method=False,
+    function=False,
+    vjp={"grad": lambda g, dimension, size, step: g.unfold(dimension, size, step)},
+    default=_unfold_back,
+)
+def unfold_backward(grad: Tensor, shape: Sequence[int], dimension: int, size: int, step: int) -> Any:
+    """The gradient of `unfold`: windows added up where they lay."""
+    s: Any = grad
+    return Call(s.like(shape=shape))

@@ -1,0 +1,327 @@
+"""Views: ops whose result shares the input's memory; each is a rule on shape, strides and offset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..dtypes import DType
+from ..layout import Spec, contiguous_strides, expand_strides, spec_of, view_strides, wrap_dim, wrap_dims
+from ..op import Call, composite, kernel
+from ..op import view as view_op
+
+if TYPE_CHECKING:
+    from .._tensor import Tensor
+
+
+def ints(values: Any) -> tuple[int, ...]:
+    """Sizes given as one int, or a sequence of ints or 0-d tensors."""
+    if isinstance(values, int) or not hasattr(values, "__iter__"):
+        return (int(values),)
+    return tuple(v if type(v) is int else v.__index__() for v in values)
+
+
+def infer_sizes(op: str, shape: Sequence[int], numel: int) -> tuple[int, ...]:
+    """Replace one -1 by the size that keeps the number of elements.
+
+    Raises:
+        RuntimeError: the sizes don't fit.
+    """
+    sizes = ints(shape)
+    unknown = [k for k, s in enumerate(sizes) if s == -1]
+    known = 1
+    for s in sizes:
+        if s < -1:
+            raise RuntimeError(
+                f"[{op}] invalid shape dimension {s}: got {list(sizes)}, needed: sizes >= 0, or one -1."
+            )
+        known *= 1 if s == -1 else s
+    if len(unknown) > 1:
+        raise RuntimeError(
+            f"[{op}] only one dimension can be inferred: got {list(sizes)}. Give all but one size."
+        )
+    if unknown:
+        if known == 0 or numel % known:
+            raise RuntimeError(f"[{op}] shape '{list(sizes)}' is invalid for input of size {numel}.")
+        k = unknown[0]
+        return (*sizes[:k], numel // known, *sizes[k + 1 :])
+    if known != numel:
+        raise RuntimeError(f"[{op}] shape '{list(sizes)}' is invalid for input of size {numel}.")
+    return sizes
+
+
+@view_op(
+    name="view_shape",
+    method=False,
+    function=False,
+    vjp={"self": lambda g, self_spec: g.reshape(self_spec.shape)},
+)
+def _view_shape(self: Tensor, shape: Sequence[int]) -> Any:
+    s: Any = self
+    sizes = infer_sizes("view", shape, s.numel)
+    strides = contiguous_strides(sizes) if s.dense else view_strides(s.shape, s.strides, sizes)
+    if strides is None:
+        raise RuntimeError(
+            f"[view] view size is not compatible with input tensor's size and stride: got {list(s.shape)} with strides "
+            f"{list(s.strides)}, seen as {list(sizes)} a dimension would span two pieces of memory. Use .reshape(...)."
+        )
+    return sizes, strides, 0
+
+
+@view_op(name="view_dtype", method=False, function=False, vjp={})
+def _view_dtype(self: Tensor, dtype: DType) -> Any:
+    s: Any = self
+    have, want = s.itemsize, dtype.itemsize
+    if have == want:
+        return s.shape, s.strides, 0, dtype
+    if not s.ndim or s.strides[-1] != 1 or (want > have and s.shape[-1] * have % want):
+        raise RuntimeError(
+            f"[view] can't view {s.dtype.name} of shape {list(s.shape)} and strides {list(s.strides)} as {dtype.name}: "
+            "the last dimension must be contiguous and its bytes a multiple of the new element's. Use .contiguous()."
+        )
+    outer = [st * have // want for st in s.strides[:-1]]
+    if any(st * have % want for st in s.strides[:-1]):
+        raise RuntimeError(
+            f"[view] strides {list(s.strides)} are no multiples of {dtype.name}. Use .contiguous()."
+        )
+    return (*s.shape[:-1], s.shape[-1] * have // want), (*outer, 1), 0, dtype
+
+
+@composite(function=False)
+def view(self: Tensor, shape: Sequence[int]) -> Tensor:
+    """The same memory seen with another shape (or, given a dtype, with other elements).
+
+    Raises:
+        RuntimeError: the shape can't be seen in this memory without a copy.
+
+    >>> import flambeau as fb
+    >>> fb.arange(6).view(2, -1)
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    if isinstance(shape, DType):
+        return _view_dtype(self, shape)
+    r: Tensor = _view_shape(self, shape)
+    return r
+
+
+@composite(function=False)
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """The same memory seen with another tensor's shape."""
+    return self.view(other.shape)
+
+
+@composite()
+def reshape(self: Tensor, shape: Sequence[int]) -> Tensor:
+    """Another shape for the same elements; a view where the memory allows it, a copy where not."""
+    sizes = infer_sizes("reshape", shape, self.spec.numel)
+    if not self.spec.dense and view_strides(self.spec.shape, self.spec.strides, sizes) is None:
+        self = self.contiguous()
+    r: Tensor = _view_shape(self, sizes)
+    return r
+
+
+@composite(function=False)
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """Another tensor's shape for the same elements."""
+    return self.reshape(other.shape)
+
+
+@view_op(
+    aliases=("swapaxes", "swapdims"),
+    inplace=False,
+    vjp={"self": lambda g, dim0, dim1: g.transpose(dim0, dim1)},
+)
+def transpose(self: Tensor, dim0: int, dim1: int) -> Any:
+    """Two dimensions swapped."""
+    s: Any = self
+    a, b = wrap_dim(dim0, s.ndim, "transpose", "dim0"), wrap_dim(dim1, s.ndim, "transpose", "dim1")
+    shape, strides = list(s.shape), list(s.strides)
+    if s.ndim:
+        shape[a], shape[b], strides[a], strides[b] = shape[b], shape[a], strides[b], strides[a]
+    return shape, strides, 0
+
+
+def _inverse(dims: Sequence[int]) -> tuple[int, ...]:
+    out = [0] * len(dims)
+    for k, d in enumerate(dims):
+        out[d % len(dims)] = k
+    return tuple(out)
+
+
+@view_op(vjp={"self": lambda g, dims: g.permute(_inverse(dims))})
+def permute(self: Tensor, dims: Sequence[int]) -> Any:
+    """The dimensions in another order."""
+    s: Any = self
+    order = wrap_dims(ints(dims), s.ndim, "permute")
+    if len(order) != s.ndim:
+        raise RuntimeError(
+            f"[permute] number of dimensions differs: got dims={tuple(dims)} for {list(s.shape)}, needed: each of its "
+            f"{s.ndim} dimensions once."
+        )
+    return [s.shape[d] for d in order], [s.strides[d] for d in order], 0
+
+
+@view_op(vjp={"self": lambda g, self_spec: g.sum_to_size(self_spec.shape)})
+def expand(self: Tensor, size: Sequence[int], *, implicit: bool = False) -> Any:
+    """Dimensions of size 1 repeated to a larger shape, without memory; -1 keeps a size."""
+    s: Any = self
+    sizes = list(ints(size))
+    lead = len(sizes) - s.ndim
+    if lead < 0:
+        raise RuntimeError(
+            f"[expand] the number of sizes provided ({len(sizes)}) must be greater or equal to the number of dimensions "
+            f"in the tensor ({s.ndim}): got {sizes} for {list(s.shape)}."
+        )
+    for k, n in enumerate(sizes):
+        have = s.shape[k - lead] if k >= lead else 1
+        if n == -1 and k >= lead:
+            sizes[k] = have
+        elif n < 0 or (have not in (1, n)):
+            raise RuntimeError(
+                f"[expand] the expanded size of the tensor ({n}) must match the existing size ({have}) at dimension {k}: "
+                f"got {list(s.shape)} to {list(ints(size))}; only sizes of 1 can be repeated."
+            )
+    return sizes, expand_strides(s.shape, s.strides, sizes), 0
+
+
+@view_op(name="as_strided", method=False, function=False, vjp={"self": lambda g, self_spec, size, stride, storage_offset, base_offset: as_strided_backward(
+    g, self_spec.shape, self_spec.strides, size, stride, storage_offset - base_offset)})  # fmt: skip
+def as_strided_base(
+    self: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int, *, base_offset: int = 0
+) -> Any:
+    return ints(size), ints(stride), storage_offset - base_offset
+
+
+@composite(name="as_strided_view", export="as_strided")
+def _as_strided_view(
+    self: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """A view of the whole memory with any sizes, strides and offset (in elements, from the memory's start)."""
+    sizes, strides = ints(size), ints(stride)
+    offset = self.offset if storage_offset is None else storage_offset
+    if len(sizes) != len(strides):
+        raise RuntimeError(
+            f"[as_strided] mismatch in length of strides and shape: got {sizes} and {strides}."
+        )
+    spec = spec_of(self.spec.dtype, sizes, self.spec.device, strides)
+    low, high = spec.extent()
+    if (
+        min(strides, default=0) < 0
+        or offset < 0
+        or (high >= low and (offset + high + 1) * spec.itemsize > self.mem.nbytes)
+    ):
+        raise RuntimeError(
+            f"[as_strided] out of bounds: sizes {list(sizes)}, strides {list(strides)}, storage_offset {offset} need "
+            f"{(offset + high + 1) * spec.itemsize} bytes of a memory of {self.mem.nbytes}; strides and offset must not be "
+            "negative."
+        )
+    base = self.base if self.base is not None else self
+    r: Tensor = as_strided_base(base, sizes, strides, offset, base_offset=base.offset)
+    return r
+
+
+@kernel(
+    method=False,
+    function=False,
+    vjp={
+        "g": lambda g0, shape, strides, size, stride, offset: _gather_strided(
+            g0, shape, strides, size, stride, offset
+        )
+    },
+    default=lambda g, shape, strides, size, stride, offset: _as_strided_backward(
+        g, shape, strides, size, stride, offset
+    ),
+)
+def as_strided_backward(
+    g: Tensor,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    size: Sequence[int],
+    stride: Sequence[int],
+    offset: int,
+) -> Any:
+    """The gradient of `as_strided`: elements of ``g`` added up at the places that they were read from."""
+    s: Any = g
+    return Call(s.like(shape=shape))
+
+
+def _span(
+    shape: Sequence[int], strides: Sequence[int], size: Sequence[int], stride: Sequence[int], offset: int
+) -> tuple[int, int]:
+    lows, highs = [], []
+    for sizes, steps, at in ((shape, strides, 0), (size, stride, offset)):
+        if 0 not in sizes:
+            lows.append(at + sum((n - 1) * k for n, k in zip(sizes, steps, strict=True) if k < 0))
+            highs.append(at + sum((n - 1) * k for n, k in zip(sizes, steps, strict=True) if k > 0))
+    return min(lows, default=0), max(highs, default=-1)
+
+
+def _as_strided_backward(g: Any, shape: Any, strides: Any, size: Any, stride: Any, offset: int) -> Any:
+    low, high = _span(shape, strides, size, stride, offset)
+    flat = g.new_zeros((high - low + 1,))
+    places = as_strided_base(_arange(high - low + 1, g), tuple(size), tuple(stride), offset - low)
+    flat = flat.index_add(0, places.reshape(-1), g.reshape(-1))
+    out = as_strided_base(flat, tuple(shape), tuple(strides), -low).contiguous()
+    repeats = _repeats(shape, strides)
+    return out / repeats if repeats != 1 else out
+
+
+def _repeats(shape: Sequence[int], strides: Sequence[int]) -> int:
+    n = 1
+    for s, k in zip(shape, strides, strict=True):
+        n *= s if k == 0 else 1
+    return n
+
+
+def _arange(n: int, like: Any) -> Any:
+    from ..dtypes import int64
+    from .creation import arange
+
+    return arange(n, dtype=int64, device=like.device)
+
+
+def _gather_strided(g: Any, shape: Any, strides: Any, size: Any, stride: Any, offset: int) -> Any:
+    """What `as_strided` reads from a tensor that is laid out with the given geometry."""
+    low, high = _span(shape, strides, size, stride, offset)
+    flat = g.new_zeros((high - low + 1,))
+    at = as_strided_base(_arange(high - low + 1, g), tuple(shape), tuple(strides), -low)
+    flat = flat.scatter(0, at.reshape(-1), g.reshape(-1))
+    read = as_strided_base(_arange(high - low + 1, g), tuple(size), tuple(stride), offset - low)
+    return flat.index_select(0, read.reshape(-1)).reshape(size)
+
+
+@kernel(
+    method=False,
+    function=False,
+    vjp={
+        "self": lambda g, self_spec, size, stride, offset: _zero_part(g, self_spec, size, stride, offset),
+        "src": lambda g, self_spec, size, stride, offset: _gather_strided(
+            g, self_spec.shape, self_spec.strides, size, stride, offset
+        ),
+    },
+    default=lambda self, src, size, stride, offset: _as_strided_scatter(self, src, size, stride, offset),
+)
+def as_strided_scatter(
+    self: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int], offset: int
+) -> Any:
+    """``self`` with one of its views replaced by ``src``; ``offset`` counts from its first element."""
+    s: Any = self
+    return Call(s.like())
+
+
+def _as_strided_scatter(self: Any, src: Any, size: Any, stride: Any, offset: int) -> Any:
+    shape, strides = self.spec.shape, self.spec.strides
+    low, high = _span(shape, strides, size, stride, offset)
+    flat = self.new_zeros((high - low + 1,))
+    as_strided_base(flat, tuple(shape), tuple(strides), -low).copy_(self)
+    as_strided_base(flat, tuple(size), tuple(stride), offset - low).copy_(src)
+    return as_strided_base(flat, tuple(shape), tuple(strides), -low).contiguous()
+
+
+def _zero_part(g: Any, spec: Spec, size: Any, stride: Any, offset: int) -> Any:
+    """A gradient with zeros where a view of what it belongs to was replaced."""
+    low, high = _span(spec.shape, spec.strides, size, stride, offset)
+    keep = g.new_zeros((high - low + 1,)) + 1
+    as_strided_base(keep, tuple(size), tuple(stride), offset - low).zero_()
+    return g * as_strided_base(keep, tuple(spec.shape), tuple(spec.strides), -low)

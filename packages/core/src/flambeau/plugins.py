@@ -1,0 +1,257 @@
+"""What is installed beside the core: finds entry points by its own scan and loads them by name, on first use.
+
+A plugin declares in its ``pyproject.toml`` what it offers::
+
+    [project.entry-points."flambeau.backends"]      # a device type and the object that is its backend
+    npu = "flambeau_npu:backend"
+    [project.entry-points."flambeau.namespaces"]    # flambeau.audio and the module that it stands for
+    audio = "flambeau_audio"
+    [project.entry-points."flambeau.hooks"]         # <any name>.<hook> and the module that implements the hook
+    "audio.register_datasets" = "flambeau_audio._hooks"
+
+Nothing is imported before it is asked for by name, so a broken plugin harms neither ``import flambeau`` nor another
+plugin; what went wrong is remembered and told where the plugin is used. The scan reads ``entry_points.txt`` files
+itself because importing ``importlib.metadata`` takes longer than the scan.
+
+Environment: ``FLAMBEAU_PLUGIN_AUTOLOAD=0`` leaves out everything that is installed; ``FLAMBEAU_PLUGINS`` adds entries
+and replaces installed ones of the same name: ``backends/npu=my_npu:backend,hooks/x.register_datasets=my_hooks``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+from .errors import BackendError
+
+__all__ = [
+    "Entry",
+    "PluginError",
+    "entries",
+    "failures",
+    "find",
+    "has_backend_entry",
+    "install_command",
+    "load",
+    "load_backend_entry",
+    "refresh",
+    "status",
+]
+
+
+class PluginError(RuntimeError):
+    """A plugin is declared wrongly or twice, or failed to load."""
+
+
+class Entry:
+    """One entry point.
+
+    Attributes:
+        group: ``backends``, ``namespaces`` or ``hooks``.
+        name: what it provides.
+        value: where that is: ``module`` or ``module:attribute``.
+        dist: the distribution that declares it, or ``FLAMBEAU_PLUGINS``.
+        version: the distribution's version.
+    """
+
+    __slots__ = ("dist", "group", "name", "value", "version")
+
+    def __init__(self, group: str, name: str, value: str, dist: str, version: str) -> None:
+        self.group = group
+        self.name = name
+        self.value = value
+        self.dist = dist
+        self.version = version
+
+    def __str__(self) -> str:
+        return f"{self.dist} {self.version} ({self.value})" if self.version else f"{self.dist} ({self.value})"
+
+    def __repr__(self) -> str:
+        return f"Entry({self.group}/{self.name} = {self})"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.group, self.name, self.dist
+
+    def mend(self) -> str:
+        """The command that most likely mends a plugin that doesn't load."""
+        if not self.version:
+            return f"correct the environment variable {self.dist}"
+        return f"pip install --force-reinstall {self.dist}=={self.version}"
+
+
+#: What failed to load, by the entry's key.
+failures: dict[tuple[str, str, str], Exception] = {}
+
+_loaded: dict[tuple[str, str, str], Any] = {}
+_found: dict[str, dict[str, list[Entry]]] = {}
+_found_for: tuple[list[str], str | None, str | None] | None = None
+
+
+def _installed() -> Iterator[Entry]:
+    seen: set[str] = set()
+    for folder in sys.path:
+        try:
+            with os.scandir(folder or ".") as listing:
+                infos = [item for item in listing if item.name.endswith(".dist-info")]
+        except OSError:  # a zip file, or a folder that isn't there
+            continue
+        for info in infos:
+            dist, _, version = info.name[: -len(".dist-info")].partition("-")
+            dist = dist.replace("_", "-").lower()
+            if dist in seen:  # hidden by a folder that stands earlier in sys.path
+                continue
+            seen.add(dist)
+            try:
+                with open(os.path.join(info.path, "entry_points.txt"), encoding="utf-8") as file:
+                    text = file.read()
+            except OSError:  # most distributions have no entry points
+                continue
+            if "[flambeau." in text:
+                yield from _parse(text, dist, version)
+
+
+def _parse(text: str, dist: str, version: str) -> Iterator[Entry]:
+    group = ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("["):
+            group = line[1:-1].strip()
+        elif line and line[0] not in "#;" and group.startswith("flambeau."):
+            name, _, value = line.partition("=")
+            yield Entry(
+                group[len("flambeau.") :], name.strip(), value.partition("[")[0].strip(), dist, version
+            )
+
+
+def _declared(text: str) -> Iterator[Entry]:
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        group, slash, rest = item.partition("/")
+        name, equals, value = rest.partition("=")
+        if not (slash and equals and group and name and value):
+            raise PluginError(
+                f"[plugins] not an entry in the environment variable FLAMBEAU_PLUGINS: got {item!r}, "
+                "needed: group/name=module:attribute, such as backends/npu=my_npu:backend."
+            )
+        yield Entry(group.strip(), name.strip(), value.strip(), "FLAMBEAU_PLUGINS", "")
+
+
+def _scan() -> dict[str, dict[str, list[Entry]]]:
+    global _found, _found_for
+    autoload, declared = os.environ.get("FLAMBEAU_PLUGIN_AUTOLOAD"), os.environ.get("FLAMBEAU_PLUGINS")
+    key = (sys.path.copy(), autoload, declared)
+    if key != _found_for:
+        found: dict[str, dict[str, list[Entry]]] = {}
+        for entry in _installed() if autoload != "0" else ():
+            found.setdefault(entry.group, {}).setdefault(entry.name, []).append(entry)
+        for entry in _declared(declared or ""):
+            found.setdefault(entry.group, {})[entry.name] = [entry]
+        _found, _found_for = found, key
+    return _found
+
+
+def refresh() -> None:
+    """Forget what was found and what failed; what has been loaded stays loaded."""
+    global _found_for
+    _found_for = None
+    failures.clear()
+
+
+def entries(group: str) -> list[Entry]:
+    """Every entry of a group, sorted by name."""
+    return [entry for _, found in sorted(_scan().get(group, {}).items()) for entry in found]
+
+
+def find(group: str, name: str) -> Entry | None:
+    """The entry of that name, or None.
+
+    Raises:
+        PluginError: more than one distribution provides it.
+    """
+    found = _scan().get(group, {}).get(name, ())
+    if len(found) > 1:
+        raise PluginError(
+            f"[plugins] {group}/{name} is provided more than once: got {' and '.join(map(str, found))}, "
+            f"needed: one. Uninstall one: pip uninstall {found[1].dist}"
+        )
+    return found[0] if found else None
+
+
+def load(entry: Entry) -> Any:
+    """The object that an entry names; imported at the first call, a failure is remembered.
+
+    Raises:
+        PluginError: it couldn't be imported, now or before; the message says why and what would mend it.
+    """
+    key = entry.key
+    if key in _loaded:
+        return _loaded[key]
+    if key not in failures:
+        module, _, path = entry.value.partition(":")
+        try:
+            value: Any = import_module(module)
+            for attribute in filter(None, path.split(".")):
+                value = getattr(value, attribute)
+        except Exception as error:  # whatever a plugin raises is its own failure and nobody else's
+            failures[key] = error
+        else:
+            _loaded[key] = value
+            return value
+    cause = failures[key]
+    raise PluginError(
+        f"[plugins] {entry.group}/{entry.name} failed to load: {entry} raised {type(cause).__name__}: {cause}. "
+        f"To mend it: {entry.mend()}"
+    ) from cause
+
+
+def has_backend_entry(name: str) -> bool:
+    """Whether an installed plugin says that it provides a device type; whether it loads is another question."""
+    return name in _scan().get("backends", {})
+
+
+def load_backend_entry(name: str) -> Any:
+    """The backend object that a plugin provides for a device type.
+
+    Raises:
+        BackendError: no plugin provides it, several do, or it failed to load.
+    """
+    try:
+        entry = find("backends", name)
+        if entry is not None:
+            return load(entry)
+    except PluginError as error:
+        raise BackendError(str(error)) from error.__cause__
+    known = ", ".join(other.name for other in entries("backends")) or "none"
+    off = os.environ.get("FLAMBEAU_PLUGIN_AUTOLOAD") == "0"
+    command = "Unset FLAMBEAU_PLUGIN_AUTOLOAD." if off else install_command(name)
+    raise BackendError(
+        f"[device] no plugin provides device {name!r}: needed: one of the installed backends ({known}). "
+        + (command or "`flambeau doctor` lists what is installed.")
+    )
+
+
+def install_command(name: str) -> str:
+    """How to install the backend of a device type, as a sentence; empty where no extra of ours provides it."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        extras = metadata("flambeau").get_all("Provides-Extra") or []
+    except PackageNotFoundError:  # run from the sources, not installed
+        extras = []
+    for extra in extras:
+        if extra.rstrip("0123456789") == name:  # flambeau[cuda12] provides "cuda"
+            return f"Install it: pip install 'flambeau[{extra}]'"
+    return ""
+
+
+def status(entry: Entry) -> str:
+    """``loaded``, ``not loaded`` (nobody asked for it yet) or ``failed: why``."""
+    key = entry.key
+    if key in failures:
+        return f"failed: {type(failures[key]).__name__}: {failures[key]}"
+    if key in _loaded or (entry.group == "namespaces" and entry.value in sys.modules):
+        return "loaded"
+    return "not loaded"

@@ -1,0 +1,504 @@
+"""Elementwise programs: the instruction set, the tracer that writes programs down, the pass that gives them dtypes.
+
+A pointwise op is a function over `Expr`, traced once into a `Program` that knows no dtypes. `Program.typed`
+turns it, for given input dtypes, into the `TypedProgram` that backends run: a list of instructions over
+registers, each with one operand dtype. Arithmetic never runs in 16-bit floats: the pass widens them to
+float32 on the way in and narrows on the way out, so that no backend needs to know.
+
+What each opcode computes is written in docs/programs.md and executed by `reference/opcodes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from .dtypes import DType, bfloat16, bool_, float16, float32, int64, promote_types, uint32, uint64
+
+__all__ = ["OPCODES", "Expr", "Instr", "Program", "TypedProgram", "call", "select"]
+
+#: Opcode -> how the result's dtype follows from the operands': "same", "bool", "real", "complex" or a dtype.
+OPCODES: dict[str, str | DType] = (
+    dict.fromkeys(
+        "add sub mul div floordiv rem fmod pow neg abs sign maximum minimum fmax fmin "
+        "exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+        "sigmoid erf erfc erfinv lgamma digamma floor ceil round trunc atan2 hypot copysign nextafter "
+        "and or xor not shl shr where conj cast bitcast".split(),
+        "same",
+    )
+    | dict.fromkeys("eq ne lt le gt ge isnan isinf isfinite signbit".split(), "bool")
+    | {"real": "real", "imag": "real", "angle": "real", "complex": "complex"}
+    | {"iota": int64, "philox32": uint32, "philox64": uint64}
+)
+
+Number = bool | int | float | complex
+
+
+class Expr:
+    """A value inside a program that is being traced; arithmetic on it writes instructions down.
+
+    Attributes:
+        op: an opcode, or ``"in"``, ``"scalar"``, ``"const"`` for leaves, or ``"castlike"``.
+        srcs: the operands.
+        attr: the index of an input or scalar, the value of a constant, the dtype of a cast.
+    """
+
+    __slots__ = ("attr", "op", "srcs")
+
+    def __init__(self, op: str, srcs: tuple[Expr, ...] = (), attr: Any = None) -> None:
+        self.op = op
+        self.srcs = srcs
+        self.attr = attr
+
+    def __repr__(self) -> str:
+        if self.op in ("in", "scalar", "const"):
+            return f"{self.op}:{self.attr}"
+        return f"{self.op}({', '.join(map(repr, self.srcs))})"
+
+    def __add__(self, o: Any) -> Expr:
+        return call("add", self, o)
+
+    def __radd__(self, o: Any) -> Expr:
+        return call("add", o, self)
+
+    def __sub__(self, o: Any) -> Expr:
+        return call("sub", self, o)
+
+    def __rsub__(self, o: Any) -> Expr:
+        return call("sub", o, self)
+
+    def __mul__(self, o: Any) -> Expr:
+        return self if type(o) in (int, float) and o == 1 else call("mul", self, o)
+
+    def __rmul__(self, o: Any) -> Expr:
+        return self if type(o) in (int, float) and o == 1 else call("mul", o, self)
+
+    def __truediv__(self, o: Any) -> Expr:
+        return call("div", self, o)
+
+    def __rtruediv__(self, o: Any) -> Expr:
+        return call("div", o, self)
+
+    def __floordiv__(self, o: Any) -> Expr:
+        return call("floordiv", self, o)
+
+    def __mod__(self, o: Any) -> Expr:
+        return call("rem", self, o)
+
+    def __pow__(self, o: Any) -> Expr:
+        if type(o) in (int, float):
+            if o == 1:
+                return self
+            if o == 2:
+                return self * self
+        return call("pow", self, o)
+
+    def __rpow__(self, o: Any) -> Expr:
+        return call("pow", o, self)
+
+    def __neg__(self) -> Expr:
+        return call("neg", self)
+
+    def __and__(self, o: Any) -> Expr:
+        return call("and", self, o)
+
+    def __or__(self, o: Any) -> Expr:
+        return call("or", self, o)
+
+    def __xor__(self, o: Any) -> Expr:
+        return call("xor", self, o)
+
+    def __lshift__(self, o: Any) -> Expr:
+        return call("shl", self, o)
+
+    def __rshift__(self, o: Any) -> Expr:
+        return call("shr", self, o)
+
+    def __invert__(self) -> Expr:
+        return call("not", self)
+
+    def __lt__(self, o: Any) -> Expr:
+        return call("lt", self, o)
+
+    def __le__(self, o: Any) -> Expr:
+        return call("le", self, o)
+
+    def __gt__(self, o: Any) -> Expr:
+        return call("gt", self, o)
+
+    def __ge__(self, o: Any) -> Expr:
+        return call("ge", self, o)
+
+    def eq(self, o: Any) -> Expr:
+        """Equality as a value (``==`` stays identity, so that expressions can be keys)."""
+        return call("eq", self, o)
+
+    def ne(self, o: Any) -> Expr:
+        """Inequality as a value."""
+        return call("ne", self, o)
+
+    def __abs__(self) -> Expr:
+        return call("abs", self)
+
+    def __getattr__(self, name: str) -> Callable[..., Expr]:
+        if name not in OPCODES:
+            raise AttributeError(
+                f"programs have no instruction {name!r}; there are: {' '.join(sorted(OPCODES))}"
+            )
+        return lambda *rest: call(name, self, *rest)
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "[pointwise] a traced value has no truth value. Use select(cond, a, b) instead of if."
+        )
+
+    def to(self, dtype: DType) -> Expr:
+        """Cast."""
+        return Expr("cast", (self,), dtype)
+
+    def bits_as(self, dtype: DType) -> Expr:
+        """The same bits seen as another dtype of the same size."""
+        return Expr("bitcast", (self,), dtype)
+
+    def like(self, other: Expr) -> Expr:
+        """Cast to the dtype that another expression will have."""
+        return Expr("castlike", (self, other))
+
+
+def const(value: Any) -> Expr:
+    """A number as an expression."""
+    return value if isinstance(value, Expr) else Expr("const", (), value)
+
+
+def call(op: str, *srcs: Any) -> Expr:
+    """Write one instruction."""
+    return Expr(op, tuple(const(s) for s in srcs))
+
+
+def select(cond: Expr, a: Any, b: Any) -> Expr:
+    """``a`` where the condition holds, ``b`` elsewhere."""
+    return call("where", cond, a, b)
+
+
+class Instr(NamedTuple):
+    """One instruction: opcode, dtype of the operands (of ``where``: of the values), dtype of the result, registers."""
+
+    op: str
+    dtype: DType
+    out: DType
+    srcs: tuple[int, ...]
+
+
+class TypedProgram:
+    """What a backend runs.
+
+    Registers are numbered: inputs, then run-time scalars, then constants, then one per instruction.
+
+    Attributes:
+        ins, scalars, outs: dtypes.
+        consts: values with their dtypes.
+        code: the instructions.
+        results: the register of each output.
+    """
+
+    __slots__ = ("cache", "code", "consts", "ins", "outs", "results", "scalars")
+
+    def __init__(
+        self,
+        ins: tuple[DType, ...],
+        scalars: tuple[DType, ...],
+        consts: tuple[tuple[Number, DType], ...],
+        code: tuple[Instr, ...],
+        results: tuple[int, ...],
+        outs: tuple[DType, ...],
+    ) -> None:
+        self.ins, self.scalars, self.consts = ins, scalars, consts
+        self.code, self.results, self.outs = code, results, outs
+        self.cache: dict[Any, Any] = {}  # for backends: what they made of this program
+
+    def __repr__(self) -> str:
+        lines = [f"r{k}: {d.name} = in" for k, d in enumerate(self.ins)]
+        lines += [f"r{len(lines) + k}: {d.name} = scalar" for k, d in enumerate(self.scalars)]
+        lines += [f"r{len(lines) + k}: {d.name} = {v}" for k, (v, d) in enumerate(self.consts)]
+        for i in self.code:
+            lines.append(
+                f"r{len(lines)}: {i.out.name} = {i.op}.{i.dtype.name} {' '.join(f'r{s}' for s in i.srcs)}"
+            )
+        return "\n".join([*lines, "return " + " ".join(f"r{r}" for r in self.results)])
+
+
+class Program:
+    """A traced elementwise function of tensors and run-time scalars, without dtypes.
+
+    Args:
+        outs: the traced results.
+        n_in: how many tensors it reads.
+        n_scalar: how many run-time scalars it reads.
+    """
+
+    __slots__ = ("_typed", "n_in", "n_scalar", "outs")
+
+    def __init__(self, outs: Sequence[Expr], n_in: int, n_scalar: int) -> None:
+        self.outs = tuple(outs)
+        self.n_in = n_in
+        self.n_scalar = n_scalar
+        self._typed: dict[Any, TypedProgram] = {}
+
+    @classmethod
+    def trace(cls, fn: Callable[..., Any], n_in: int, n_scalar: int = 0) -> Program:
+        """Trace ``fn(*inputs, *scalars)``.
+
+        >>> Program.trace(lambda x, y: x * y + 1, 2).typed((float32, float32)).code[0].op
+        'mul'
+        """
+        args = [Expr("in", (), k) for k in range(n_in)] + [Expr("scalar", (), k) for k in range(n_scalar)]
+        outs = fn(*args)
+        return cls([const(o) for o in (outs if isinstance(outs, tuple) else (outs,))], n_in, n_scalar)
+
+    def reads(self) -> tuple[list[int], list[int]]:
+        """Which inputs and which scalars the outputs depend on."""
+        ins: set[int] = set()
+        scalars: set[int] = set()
+        seen: set[Expr] = set()
+        stack = list(self.outs)
+        while stack:
+            e = stack.pop()
+            if e not in seen:
+                seen.add(e)
+                stack.extend(e.srcs)
+                if e.op in ("in", "scalar"):
+                    (ins if e.op == "in" else scalars).add(e.attr)
+        return sorted(ins), sorted(scalars)
+
+    def typed(
+        self,
+        ins: Sequence[DType],
+        outs: Sequence[DType] | None = None,
+        compute: DType | None = None,
+        raw: frozenset[int] = frozenset(),
+        scalars: Sequence[DType | None] = (),
+        default: DType = float32,
+    ) -> TypedProgram:
+        """The program for given dtypes.
+
+        Args:
+            ins: the inputs' dtypes.
+            outs: the outputs' dtypes (default: as computed).
+            compute: the dtype that inputs are cast to first (default: none).
+            raw: inputs that keep their dtype.
+            scalars: the scalars' dtypes; None (the default) takes that of the other operand, as Python numbers do.
+            default: the floating-point type that a Python float gives to an integer operand.
+        """
+        key = (tuple(ins), outs and tuple(outs), compute, raw, tuple(scalars), default)
+        found = self._typed.get(key)
+        if found is None:
+            found = self._typed[key] = _Typing(self, ins, outs, compute, raw, scalars, default).program()
+        return found
+
+
+def _weak(value: Number) -> int:
+    return (
+        0
+        if isinstance(value, bool)
+        else 1
+        if isinstance(value, int)
+        else 2
+        if isinstance(value, float)
+        else 3
+    )
+
+
+class _Typing:
+    """One run of the typing pass."""
+
+    def __init__(
+        self,
+        p: Program,
+        ins: Sequence[DType],
+        outs: Sequence[DType] | None,
+        compute: DType | None,
+        raw: frozenset[int],
+        scalars: Sequence[DType | None],
+        default: DType,
+    ) -> None:
+        self.p, self.ins, self.outs = p, tuple(ins), outs
+        self.compute = _widen(compute) if compute else None
+        self.raw = raw
+        self.scalar_dtypes: list[DType | None] = [*scalars, *[None] * (p.n_scalar - len(scalars))]
+        self.default = _widen(default)
+        self.consts: dict[tuple[str, DType], tuple[int, Number]] = {}
+        self.rows: list[tuple[str, DType, DType, tuple[Any, ...]]] = []
+        self.seen: dict[Any, tuple[Any, DType]] = {}
+        # A value is (register, dtype); a register is ("in", k), ("scalar", k), ("const", k) or ("row", k).
+        self.values: dict[Expr, tuple[Any, DType | None]] = {}
+
+    def emit(self, op: str, dtype: DType, out: DType, *srcs: Any) -> tuple[Any, DType]:
+        key = (op, dtype, out, srcs)
+        found = self.seen.get(key)
+        if found is None:
+            self.rows.append((op, dtype, out, srcs))
+            found = self.seen[key] = (("row", len(self.rows) - 1), out)
+        return found
+
+    def cast(self, value: tuple[Any, DType | None], to: DType) -> tuple[Any, DType]:
+        reg, dtype = value
+        if dtype is None:  # a weak leaf
+            if reg[0] == "scalar":
+                k = reg[1]
+                held = self.scalar_dtypes[k]
+                if held is None:
+                    self.scalar_dtypes[k] = held = to
+                return self.cast((reg, held), to) if held is not to else (reg, to)
+            return self.constant(reg[1], to)
+        return (reg, dtype) if dtype is to else self.emit("cast", dtype, to, reg)
+
+    def constant(self, value: Number, dtype: DType) -> tuple[Any, DType]:
+        key = (repr(value), dtype)
+        if key not in self.consts:
+            self.consts[key] = (len(self.consts), value)
+        return ("const", self.consts[key][0]), dtype
+
+    def weak_type(self, reg: Any) -> DType:
+        if reg[0] == "scalar":
+            return self.compute or self.default
+        return (bool_, int64, self.default, self.default.to_complex())[_weak(reg[1])]
+
+    def common(self, values: Sequence[tuple[Any, DType | None]]) -> DType:
+        """The dtype that operands meet in: tensors decide, numbers follow unless their kind is higher."""
+        strong = [d for _, d in values if d is not None]
+        if not strong:
+            kinds = [self.weak_type(reg) for reg, _ in values]
+            out = kinds[0]
+            for d in kinds[1:]:
+                out = promote_types(out, d)
+            return out
+        out = strong[0]
+        for d in strong[1:]:
+            out = promote_types(out, d)
+        for reg, d in values:
+            if d is None and reg[0] == "const":
+                weak = self.weak_type(reg)
+                if weak.rank > out.rank:
+                    out = out.to_complex() if weak.rank == 3 and out.rank == 2 else weak
+        return out
+
+    def leaf(self, e: Expr) -> tuple[Any, DType | None]:
+        if e.op == "in":
+            reg, dtype = ("in", e.attr), self.ins[e.attr]
+            if self.compute is not None and e.attr not in self.raw:
+                return self.cast((reg, dtype), self.compute)
+            return self.cast((reg, dtype), _widen(dtype))
+        if e.op == "scalar":
+            return ("scalar", e.attr), self.scalar_dtypes[e.attr]
+        return ("const", e.attr), None
+
+    def visit(self, e: Expr) -> tuple[Any, DType | None]:
+        if not e.srcs and e.op in ("in", "scalar", "const"):
+            return self.leaf(e)
+        srcs = [self.values[s] for s in e.srcs]
+        op = e.op
+        if op == "cast":
+            return self.cast(srcs[0], _widen(e.attr)) if srcs[0][1] or e.attr else srcs[0]
+        if op == "castlike":
+            return self.cast(srcs[0], srcs[1][1]) if srcs[1][1] is not None else srcs[0]
+        if op == "bitcast":
+            reg, dtype = self.cast(srcs[0], self.common(srcs))
+            return self.emit(op, dtype, e.attr, reg)
+        if op == "where":
+            cond = self.cast(srcs[0], bool_)
+            dtype = self.common(srcs[1:])
+            a, b = (self.cast(s, dtype) for s in srcs[1:])
+            return self.emit(op, dtype, dtype, cond[0], a[0], b[0])
+        if op in ("iota", "philox32", "philox64"):
+            out = OPCODES[op]
+            assert isinstance(out, DType)
+            return self.emit(op, uint64, out, *(self.cast(s, uint64)[0] for s in srcs))
+        dtype = self.common(srcs)
+        rule = OPCODES[op]
+        if not dtype.is_complex and op in ("conj", "real"):
+            return self.cast(srcs[0], dtype)
+        if dtype.is_complex and op == "sign":
+            return self.complex_sign(self.cast(srcs[0], dtype))
+        if dtype.rank < 2 and op in _FLOAT_ONLY:
+            dtype = self.compute if self.compute is not None and self.compute.rank >= 2 else self.default
+        out = bool_ if rule == "bool" else dtype
+        if rule == "real" or (op == "abs" and dtype.is_complex):
+            out = dtype.to_real()
+        elif rule == "complex":
+            out = dtype.to_complex()
+        return self.emit(op, dtype, out, *(self.cast(s, dtype)[0] for s in srcs))
+
+    def complex_sign(self, z: tuple[Any, DType]) -> tuple[Any, DType]:
+        c, r = z[1], z[1].to_real()
+        size = self.emit("abs", c, r, z[0])
+        zero = self.constant(0, r)
+        at_zero = self.emit("eq", r, bool_, size[0], zero[0])
+        unit = self.emit("div", c, c, z[0], self.cast(size, c)[0])
+        return self.emit("where", c, c, at_zero[0], self.constant(0, c)[0], unit[0])
+
+    def program(self) -> TypedProgram:
+        order: list[Expr] = []
+        stack: list[tuple[Expr, bool]] = [(o, False) for o in reversed(self.p.outs)]
+        done: set[Expr] = set()
+        while stack:
+            e, ready = stack.pop()
+            if ready:
+                order.append(e)
+            elif e not in done:
+                done.add(e)
+                stack.append((e, True))
+                stack.extend((s, False) for s in reversed(e.srcs))
+        for e in order:
+            self.values[e] = self.visit(e)
+        results, out_dtypes = [], []
+        for k, o in enumerate(self.p.outs):
+            value = self.values[o]
+            want = self.outs[k] if self.outs is not None else value[1] or self.common([value])
+            reg, dtype = self.cast(value, want)
+            results.append(reg)
+            out_dtypes.append(dtype)
+        n_in, n_sc, n_c = self.p.n_in, self.p.n_scalar, len(self.consts)
+        base = {"in": 0, "scalar": n_in, "const": n_in + n_sc, "row": n_in + n_sc + n_c}
+        live = self.live(results)
+        place = {k: n for n, k in enumerate(sorted(live))}
+
+        def number(reg: Any) -> int:
+            return base[reg[0]] + (place[reg[1]] if reg[0] == "row" else reg[1])
+
+        code = tuple(
+            Instr(op, dtype, out, tuple(number(s) for s in srcs))
+            for k, (op, dtype, out, srcs) in enumerate(self.rows)
+            if k in live
+        )
+        consts = tuple((_fit(v, d), d) for (_, d), (_, v) in self.consts.items())
+        scalars = tuple(d or self.compute or self.default for d in self.scalar_dtypes)
+        return TypedProgram(
+            self.ins, scalars, consts, code, tuple(number(r) for r in results), tuple(out_dtypes)
+        )
+
+    def live(self, results: Sequence[Any]) -> set[int]:
+        live: set[int] = set()
+        stack = [r[1] for r in results if r[0] == "row"]
+        while stack:
+            k = stack.pop()
+            if k not in live:
+                live.add(k)
+                stack.extend(s[1] for s in self.rows[k][3] if s[0] == "row")
+        return live
+
+
+_FLOAT_ONLY = frozenset(
+    "div exp exp2 expm1 log log2 log10 log1p sqrt rsqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+    "sigmoid erf erfc erfinv lgamma digamma atan2 hypot copysign nextafter complex".split()
+)
+
+
+def _widen(dtype: DType) -> DType:
+    return float32 if dtype is float16 or dtype is bfloat16 else dtype
+
+
+def _fit(value: Number, dtype: DType) -> Number:
+    if dtype.is_complex:
+        return complex(value)
+    assert not isinstance(value, complex)
+    return bool(value) if dtype is bool_ else float(value) if dtype.is_floating_point else int(value)

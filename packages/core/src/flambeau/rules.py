@@ -1,0 +1,178 @@
+"""Gradient rules of kernel records: what each rule reads, what a call must save for it, how it is given it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import tape
+
+if TYPE_CHECKING:
+    from .op import Op
+
+__all__ = ["Rules"]
+
+
+def names_of(rule: Callable[..., Any]) -> tuple[str, ...]:
+    """The parameters of a rule."""
+    return rule.__code__.co_varnames[: rule.__code__.co_argcount]
+
+
+class Recipe:
+    """What one pattern of arguments saves, and how its rules are called.
+
+    Attributes:
+        ins: numbers of the tensors to save.
+        outs: numbers of the outputs to save.
+        calls: per needed rule: its first edge, its number of edges (-1: one), the function, its readers.
+    """
+
+    __slots__ = ("calls", "ins", "outs", "spans")
+
+    def __init__(self, rules: Rules, needs: tuple[bool | None, ...], spans: tuple[tuple[int, int], ...]) -> None:
+        self.spans = spans
+        wanted: list[Any] = []
+        if rules.joint is not None and any(needs):
+            wanted.append((0, len(needs), rules.joint, names_of(rules.joint), None))
+        for (fn, names), p, (at, n) in zip(rules.readers, rules.tensors, spans, strict=True):
+            edges = needs[at : at + (1 if n < 0 else n)]
+            if fn is not None and any(edges):
+                wanted.append((at, n, fn, names, p))
+        read = {name for w in wanted for name in w[3]}
+        self.ins: list[int] = []
+        where: dict[str, Any] = {}
+        for p, (at, n) in zip(rules.tensors, spans, strict=True):
+            if p.name in read:
+                if n < 0:
+                    where[p.name] = None if needs[at] is None else len(self.ins)
+                    self.ins += [] if needs[at] is None else [at]
+                else:
+                    where[p.name] = tuple(range(len(self.ins), len(self.ins) + n))
+                    self.ins += range(at, at + n)
+        self.outs = [k for k in range(rules.n_out_names) if f"out{k}" in read or (k == 0 and "out" in read)]
+        for j, k in enumerate(self.outs):
+            where[f"out{k}"] = (len(self.ins) + j, k)
+        if "out0" in where:
+            where["out"] = where["out0"]
+        self.calls = [
+            (at, n, fn, [self.reader(name, where, rules) for name in names]) for at, n, fn, names, _ in wanted
+        ]
+
+    def reader(self, name: str, where: dict[str, Any], rules: Rules) -> Callable[..., Any]:
+        """A function (node, gs) -> what a rule's parameter stands for."""
+        if name == "g" or (name[0] == "g" and name[1:].isdigit()):
+            k = int(name[1:] or 0)
+            return lambda node, gs: gs[k]
+        if name in where and (name == "out" or (name[:3] == "out" and name[3:].isdigit())):
+            slot, nr = where[name]
+            tracked = nr not in rules.op.nondiff
+            return lambda node, gs: tape.unpack_output(node, slot, nr, tracked)
+        if name in where:
+            at = where[name]
+            if at is None:
+                return lambda node, gs: None
+            if type(at) is tuple:
+                return lambda node, gs: tuple(tape.unpack(node, j) for j in at)
+            return lambda node, gs: tape.unpack(node, at)
+        if name.endswith("_spec"):
+            for p, (at, n) in zip(rules.tensors, self.spans, strict=True):
+                if p.name == name[:-5]:
+                    if n < 0:
+                        return lambda node, gs, at=at: node.specs[at]
+                    return lambda node, gs, at=at, n=n: tuple(node.specs[at : at + n])
+        if name == "gs":
+            return lambda node, gs: tuple(gs)
+        if name == "needs":
+            return lambda node, gs: tuple(e is not None for e in node.edges)
+        return lambda node, gs: node.attrs[0][name]
+
+
+class Rules:
+    """Gradient rules of a record.
+
+    A rule is a function whose parameter names say what it reads: ``g`` (``g0``, ``g1``... with several outputs), a
+    tensor parameter's name (saved), ``NAME_spec`` (only the spec is kept), ``out`` (``out0``...), ``needs`` (which
+    edges want a gradient), ``gs`` (the gradients of all outputs, None where there is none), or an attribute's name.
+    """
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+        self.name = op.name
+        self.tensors = [op.params[k] for k in op.tensor_at]
+        self.lists = any(p.kind == "tensors" for p in self.tensors)
+        self.readers: list[tuple[Callable[..., Any] | None, tuple[str, ...]]] = []
+        vjp: Any = op.vjp
+        self.joint: Callable[..., Any] | None = vjp if callable(vjp) else None
+        for p in self.tensors:
+            fn = None if self.joint or not vjp else vjp.get(p.name)
+            self.readers.append((fn, () if fn is None else names_of(fn)))
+        self.n_out_names = 8
+        self.recipes: dict[Any, Recipe] = {}
+        self.plain = tuple((k, -1) for k in range(len(self.tensors)))
+
+    def spans(self, values: list[Any]) -> tuple[tuple[int, int], ...]:
+        """Where each tensor parameter's edges begin, and how many there are (-1: not a list)."""
+        out, at = [], 0
+        for p, k in zip(self.tensors, self.op.tensor_at, strict=True):
+            n = len(values[k]) if p.kind == "tensors" else -1
+            out.append((at, n))
+            at += 1 if n < 0 else n
+        return tuple(out)
+
+    def record(self, tensors: Any, attrs: dict[str, Any], values: Any, outs: tuple[Any, ...]) -> None:
+        """Make the node and give it to the outputs."""
+        op = self.op
+        if op.vjp is None:
+            raise RuntimeError(f"[{op.name}] has no gradient rule. Detach its input, or compute it under no_grad().")
+        needs = tuple([None if t is None else t.rg for t in tensors])
+        spans = self.spans(values) if self.lists else self.plain
+        key = (needs, spans) if self.lists else needs
+        recipe = self.recipes.get(key)
+        if recipe is None:
+            recipe = self.recipes[key] = Recipe(self, needs, spans)
+        if not recipe.calls:
+            return
+        edges = []
+        specs = []
+        for t in tensors:
+            if t is None:
+                edges.append(None)
+                specs.append(None)
+                continue
+            specs.append(t.spec)
+            if not t.rg:
+                edges.append(None)
+            elif t.base is not None:
+                edges.append(tape.edge_of(t))
+            else:
+                edges.append((t.node or t, t.nr))
+        saved = []
+        for k in recipe.ins:
+            t = tensors[k]
+            mem = t.mem
+            if mem.watch is None:
+                mem.watch = []
+            saved.append((t, mem.version))
+        for k in recipe.outs:
+            saved.append(tape.save_output(outs[k]))
+        node = tape.make_node(self, edges, specs, saved, (attrs, recipe), tuple([None if t is None else t.spec for t in outs]))
+        nondiff = op.nondiff
+        for k, t in enumerate(outs):
+            if t is not None and t.spec.dtype.rank > 1 and k not in nondiff:
+                t.node, t.nr, t.rg = node, k, True
+
+    def node(self, edges: list[Any], specs: list[Any], attrs: dict[str, Any], outs: tuple[Any, ...]) -> tape.Node:
+        """A node for a call that did not happen as such; its rules must read specs and attributes only."""
+        recipe = Recipe(self, tuple([e is not None for e in edges]), self.plain)
+        return tape.make_node(self, edges, specs, [], (attrs, recipe), outs)
+
+    def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
+        """Run the rules that are needed."""
+        result: list[Any] = [None] * len(node.edges)
+        for at, n, fn, readers in node.attrs[1].calls:
+            found = fn(*[r(node, gs) for r in readers])
+            if n < 0:
+                result[at] = found
+            else:
+                result[at : at + n] = found
+        return result

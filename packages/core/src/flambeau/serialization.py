@@ -1,0 +1,337 @@
+"""``save`` and ``load``: nested containers of numbers, strings and tensors in one file that holds no code.
+
+The file is a zip archive, stored without compression: ``flambeau.json`` describes the object, ``data/<n>`` holds the
+bytes of the n-th storage, little-endian. Tensors that share memory share it again when loaded; of a storage only
+the part that the saved tensors cover is written. A path is replaced in one step, after all bytes are on the disk.
+PyTorch's ``.pt`` archives are read too, by `flambeau.serialization_pt`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from ._tensor import Tensor
+from .archive import CHUNK, Archive, Corrupt, MapLocation
+from .copying import deepcopy, reduce_ex
+from .devices import Device
+from .dtypes import BY_NAME, DType
+from .layout import Size
+from .registry import backend_of
+from .storage import Storage
+
+__all__ = ["deepcopy", "load", "reduce_ex", "save"]
+
+_HEADER = "flambeau.json"
+_VERSION = 1
+
+
+def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write an object to a file.
+
+    Args:
+        obj: nested dict, OrderedDict, list, tuple, set of numbers, strings, bytes, None, tensors, arrays, dtypes,
+            devices and shapes. A Parameter comes back as a tensor that requires grad.
+        f: a path, which is replaced only when all is written, or a binary file object.
+
+    Raises:
+        TypeError: something else lies in the object; the message says where.
+        OSError: the file can't be written; an existing file is unchanged.
+
+    >>> import io, flambeau as fb
+    >>> file = io.BytesIO()
+    >>> fb.save({"w": fb.ones(2), "step": 3}, file)
+    >>> fb.load(file)
+    {'w': tensor([1., 1.]), 'step': 3}
+    """
+    content = _Content()
+    try:
+        root = content.encode(obj, "obj")
+    except RecursionError:
+        raise ValueError("[save] the object is nested too deeply. Flatten it.") from None
+    if not isinstance(f, (str, os.PathLike)):
+        content.write(f, root)
+        return
+    try:
+        with _replacing(os.path.realpath(f)) as file:
+            content.write(file, root)
+    except OSError as e:
+        error = type(e)(
+            f"[save] can't write {os.fspath(f)!r}: {e.strerror or e}. Nothing was changed. "
+            "Check the folder, its permissions and the free space."
+        )
+        error.errno = e.errno
+        raise error from e
+
+
+def load(
+    f: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None, weights_only: bool = True
+) -> Any:
+    """Read an object that `save`, or PyTorch's ``save``, has written. No code in the file is ever run.
+
+    Args:
+        f: a path or a seekable binary file object.
+        map_location: where tensors go: a device, a dict from saved to wanted devices, or a function of
+            ``(host, location)`` that returns ``host`` or a device; by default where they were.
+        weights_only: taken for compatibility; files are always read in the way that True stands for.
+
+    Raises:
+        RuntimeError: not such a file, corrupted or truncated, or its device is not available.
+        pickle.UnpicklingError: a PyTorch file needs code that is not allowed.
+    """
+    if isinstance(f, (str, os.PathLike)):
+        with open(f, "rb") as file:
+            return _load(file, os.fspath(f), map_location)
+    return _load(f, getattr(f, "name", type(f).__name__), map_location)
+
+
+def _load(file: IO[bytes], name: Any, map_location: MapLocation) -> Any:
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(file) as zf:
+            archive = Archive(zf, map_location)
+            if _HEADER in archive.entries:
+                return _read(archive)
+            pickles = [n for n in archive.entries if n.endswith("/data.pkl")]
+            if len(pickles) == 1:
+                from .serialization_pt import read
+
+                return read(archive, pickles[0].removesuffix("data.pkl"))
+            raise Corrupt("it is a zip archive of another kind")
+    except (Corrupt, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RecursionError) as e:
+        raise RuntimeError(
+            f"[load] can't read {name!r}: {e}. The file is corrupted, truncated, or was not written by "
+            "flambeau.save or by torch.save of PyTorch 1.6 or later."
+        ) from e
+
+
+# Writing
+
+
+class _Content:
+    """What goes into a file: the description of tensors, and the parts of storages that they cover."""
+
+    def __init__(self) -> None:
+        self.tensors: list[dict[str, Any]] = []
+        self.known: dict[int, int] = {}
+        self.storages: dict[int, tuple[int, Storage]] = {}
+        self.parts: list[list[int]] = []
+        self.kept: list[Any] = []
+        self.open: set[int] = set()
+
+    def encode(self, obj: Any, path: str) -> Any:
+        """An object as JSON: what JSON lacks becomes ``{kind: content}``."""
+        if obj is None or isinstance(obj, (bool, str)):
+            return obj if obj is None or isinstance(obj, bool) else str(obj)
+        if isinstance(obj, int):
+            return int(obj)
+        if isinstance(obj, float):
+            return float(obj) if math.isfinite(obj) else {"float": str(float(obj))}
+        if isinstance(obj, complex):
+            return {"complex": [obj.real.hex(), obj.imag.hex()]}
+        if isinstance(obj, Tensor):
+            return {"tensor": self.tensor(obj)}
+        if isinstance(obj, DType):
+            return {"dtype": obj.name}
+        if isinstance(obj, Device):
+            return {"device": str(obj)}
+        if isinstance(obj, (bytes, bytearray)):
+            return {"bytes": bytes(obj).hex()}
+        kind = _KINDS.get(type(obj))
+        if kind is not None:
+            return self.container(obj, kind, path)
+        if hasattr(obj, "__array_interface__"):
+            return self.array(obj, path)
+        raise TypeError(
+            f"[save] can't store {path}: got {type(obj).__name__}, needed: {', '.join(_KINDS.values())}, numbers, "
+            "strings, bytes, None, tensors, arrays, dtypes or devices. Of a module save its state_dict()."
+        )
+
+    def container(self, obj: Any, kind: str, path: str) -> Any:
+        if id(obj) in self.open:
+            raise ValueError(f"[save] can't store {path}: the object contains itself.")
+        self.open.add(id(obj))
+        if isinstance(obj, dict):
+            items: list[Any] = [
+                [self.encode(k, f"key {k!r} of {path}"), self.encode(v, f"{path}[{k!r}]")]
+                for k, v in obj.items()
+            ]
+        else:
+            items = [self.encode(v, f"{path}[{i}]") for i, v in enumerate(obj)]
+        self.open.discard(id(obj))
+        return items if kind == "list" else {kind: items}
+
+    def array(self, obj: Any, path: str) -> Any:
+        from .interop import tensor
+
+        made = tensor(obj)
+        self.kept.append(made)  # its identity stands for it until the end
+        return {"array" if obj.shape else "number": self.tensor(made)}
+
+    def tensor(self, t: Tensor) -> int:
+        """The number of a tensor in the description."""
+        index = self.known.get(id(t))
+        if index is None:
+            index = self.known[id(t)] = len(self.tensors)
+            spec = t.spec
+            low, high = spec.extent()
+            start, stop = (t.offset + low) * spec.itemsize, (t.offset + high + 1) * spec.itemsize
+            number, _ = self.storages.setdefault(id(t.mem), (len(self.storages), t.mem))
+            if number == len(self.parts):
+                self.parts.append([start, stop])
+            elif stop > start:
+                part = self.parts[number]
+                part[:] = (min(part[0], start), max(part[1], stop)) if part[1] > part[0] else (start, stop)
+            self.tensors.append({
+                "dtype": spec.dtype.name, "shape": list(spec.shape), "strides": list(spec.strides),
+                "storage": number, "offset": t.offset * spec.itemsize, "requires_grad": t.requires_grad,
+            })  # fmt: skip
+        return index
+
+    def write(self, file: IO[bytes], root: Any) -> None:
+        """Write the archive."""
+        import json
+        from zipfile import ZipFile, ZipInfo
+
+        for part in self.parts:
+            part[0] &= -64  # keeps every element aligned
+        for t in self.tensors:
+            start, stop = self.parts[t["storage"]]
+            t["offset"] = t["offset"] - start if stop > start else 0
+        storages = [
+            {"device": str(mem.device), "nbytes": stop - start}
+            for (_, mem), (start, stop) in zip(self.storages.values(), self.parts, strict=True)
+        ]
+        header = {
+            "version": _VERSION,
+            "byteorder": sys.byteorder,
+            "storages": storages,
+            "tensors": self.tensors,
+        }
+        header["root"] = root
+        with ZipFile(file, "w") as zf:
+            zf.writestr(ZipInfo(_HEADER), json.dumps(header, allow_nan=False, separators=(",", ":")))
+            for (number, mem), (start, stop) in zip(self.storages.values(), self.parts, strict=True):
+                if mem.device.type != "meta":
+                    with zf.open(ZipInfo(f"data/{number}"), "w", force_zip64=True) as entry:
+                        for chunk in _chunks(mem, start, stop):
+                            entry.write(chunk)
+
+
+_KINDS: dict[type, str] = {
+    list: "list", tuple: "tuple", Size: "size", dict: "dict", OrderedDict: "OrderedDict", set: "set",
+    frozenset: "frozenset",
+}  # fmt: skip
+
+
+def _chunks(mem: Storage, start: int, stop: int) -> Iterator[Any]:
+    backend = backend_of(mem.device)
+    backend.synchronize(mem.device.slot)
+    whole = backend.host_buffer(mem) if stop > start else None
+    for at in range(start, stop, CHUNK):
+        n = min(CHUNK, stop - at)
+        yield (
+            backend.copy_out(mem.handle, at, n) if whole is None else memoryview(whole).cast("B")[at : at + n]
+        )
+
+
+class _Stream:
+    """A file without a position: devices tell one that never moves."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+        self.flush = file.flush
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[IO[bytes]]:
+    """A new file beside ``path`` that takes its place, in one step, once all is on the disk."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or device, not to be replaced
+        with open(path, "wb", buffering=0) as special:
+            yield _Stream(special)  # type: ignore[misc]
+        return
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            os.chmod(temporary, os.stat(path).st_mode & 0o7777)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError:  # some file systems can't; the file itself is safe
+            pass
+        finally:
+            os.close(descriptor)
+
+
+# Reading
+
+
+def _read(archive: Archive) -> Any:
+    import json
+
+    header = json.loads(archive.read(_HEADER))
+    try:
+        if header["version"] > _VERSION:
+            raise Corrupt(f"it has version {header['version']}, this flambeau reads up to {_VERSION}")
+        if header["byteorder"] != sys.byteorder:
+            raise Corrupt(f"its byte order is {header['byteorder']}, this machine's is {sys.byteorder}")
+        tensors = []
+        for t in header["tensors"]:
+            dtype = BY_NAME[t["dtype"]]
+            part = header["storages"][t["storage"]]
+            if t["offset"] % dtype.itemsize:
+                raise Corrupt("a tensor is not aligned")
+            mem = archive.storage(f"data/{t['storage']}", part["nbytes"], part["device"])
+            offset = t["offset"] // dtype.itemsize
+            tensors.append(archive.tensor(mem, dtype, t["shape"], t["strides"], offset, t["requires_grad"]))
+        return _decode(header["root"], tensors)
+    except (TypeError, AttributeError, IndexError) as e:
+        raise Corrupt(f"its description is invalid ({e})") from e
+
+
+def _decode(node: Any, tensors: list[Tensor]) -> Any:
+    if isinstance(node, list):
+        return [_decode(item, tensors) for item in node]
+    if not isinstance(node, dict):
+        return node
+    ((kind, content),) = node.items()
+    if kind in ("tensor", "array", "number"):
+        t = tensors[content]
+        return t if kind == "tensor" else t.item() if kind == "number" else t.numpy(force=True)
+    if kind in ("dict", "OrderedDict"):
+        pairs = ((_decode(k, tensors), _decode(v, tensors)) for k, v in content)
+        return dict(pairs) if kind == "dict" else OrderedDict(pairs)
+    make = _MAKERS.get(kind)
+    if make is not None:
+        return make(content)
+    for container, name in _KINDS.items():
+        if name == kind:
+            return container(_decode(content, tensors))
+    raise Corrupt(f"unknown kind {kind!r}; perhaps a newer flambeau wrote it")
+
+
+_MAKERS: dict[str, Callable[[Any], Any]] = {
+    "float": float,
+    "complex": lambda parts: complex(float.fromhex(parts[0]), float.fromhex(parts[1])),
+    "bytes": bytes.fromhex,
+    "dtype": lambda name: BY_NAME[name],
+    "device": Device,
+}

@@ -1,0 +1,435 @@
+"""The tape: what an op leaves behind for its gradient, and the walker that goes back along it.
+
+A node knows the rules of its op, its edges (where gradients of its inputs go) and what it saved. An edge is
+``(node, output number)``, or ``(leaf tensor, 0)``, or None. Nodes are numbered in order of creation; every edge
+leads to a lower number, so the walker needs nothing but a heap of numbers. Rules are written in recorded ops:
+walking back with recording on gives the graph of the gradient.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from .errors import message
+from .state import is_grad_enabled, modes, set_grad
+
+if TYPE_CHECKING:
+    from ._tensor import Tensor
+    from .layout import Spec
+
+__all__ = ["Node", "anomaly", "backward", "make_node", "save", "save_output", "unpack", "unpack_output"]
+
+_numbers = count()
+next_number = _numbers.__next__
+
+#: Settings of ``autograd.set_detect_anomaly``.
+anomaly = {"on": False, "nan": True}
+
+
+class Freed:
+    """Stands where saved tensors were, after a backward pass has freed them."""
+
+
+FREED: Any = Freed()
+
+
+class Node:
+    """One op on the tape.
+
+    Attributes:
+        rules: has ``name``, ``n_out`` and ``gradients(node, gs) -> sequence`` with a gradient (or None) per edge.
+        edges: where the gradients go.
+        specs: the inputs' specs, one per edge.
+        saved: ``(tensor, version)`` pairs; tensors of outputs are aliases without a node (see `save`).
+        attrs: whatever else the rules need.
+        outs: the outputs' specs.
+        number: its place in the order of creation.
+        hooks: None, or lists of functions by output number, called with the gradient of that output.
+        extra: None, or a dict: where it was created (anomaly mode), pre- and post-hooks of users, metadata.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "attrs",
+        "edges",
+        "extra",
+        "hooks",
+        "number",
+        "outs",
+        "rules",
+        "saved",
+        "specs",
+    )
+
+    rules: Any
+    edges: Any
+    specs: Any
+    saved: Any
+    attrs: Any
+    outs: tuple[Any, ...]
+    number: int
+    hooks: dict[int, list[Any]] | None
+    extra: dict[str, Any] | None
+
+    def name(self) -> str:
+        """PyTorch's name of the node, e.g. ``AddBackward0``."""
+        name: str = self.rules.name
+        return (
+            name
+            if name.endswith("Backward")
+            else "".join(p.capitalize() for p in name.split("_")) + "Backward0"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {hex(id(self))}>"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that gradients go to, each with the number of its output."""
+        return tuple((None, 0) if e is None else (e[0], e[1]) for e in self.edges)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """A dictionary for the user's own notes."""
+        return self._extra().setdefault("metadata", {})
+
+    def _extra(self) -> dict[str, Any]:
+        if self.extra is None:
+            self.extra = {}
+        return self.extra
+
+    def register_prehook(self, fn: Callable[..., Any]) -> Removable:
+        """Call ``fn(grad_outputs)`` before the rules; what it returns replaces them."""
+        return Removable.append(self._extra().setdefault("pre", []), fn)
+
+    def register_hook(self, fn: Callable[..., Any]) -> Removable:
+        """Call ``fn(grad_inputs, grad_outputs)`` after the rules; what it returns replaces the former."""
+        return Removable.append(self._extra().setdefault("post", []), fn)
+
+
+class Removable:
+    """A hook's handle: `remove` takes it out; also a context manager."""
+
+    __slots__ = ("hook", "hooks")
+
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
+        self.hooks = hooks
+        self.hook = hook
+
+    @classmethod
+    def append(cls, hooks: list[Any], hook: Any) -> Removable:
+        """Add a hook to a list and give its handle."""
+        hooks.append(hook)
+        return cls(hooks, hook)
+
+    def remove(self) -> None:
+        """Take the hook out."""
+        if self.hook in self.hooks:
+            self.hooks.remove(self.hook)
+
+    def __enter__(self) -> Removable:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def make_node(rules: Any, edges: Any, specs: Any, saved: Any, attrs: Any, outs: tuple[Any, ...]) -> Node:
+    """A node, filled in field by field, because calling the class takes twice the time."""
+    node: Any = object.__new__(Node)
+    node.rules = rules
+    node.edges = edges
+    node.specs = specs
+    node.saved = saved
+    node.attrs = attrs
+    node.outs = outs
+    node.number = next_number()
+    node.hooks = None
+    node.extra = None
+    if anomaly["on"]:
+        import traceback
+
+        node.extra = {"trace": "".join(traceback.format_stack(limit=24))}
+    made: Node = node
+    return made
+
+
+def save(tensors: Sequence[Any]) -> list[Any]:
+    """Keep tensors for the backward pass, with the versions that they have now."""
+    kept = []
+    for t in tensors:
+        mem = t.mem
+        if mem.watch is None:
+            mem.watch = []
+        kept.append((t, mem.version))
+    return kept
+
+
+def save_output(t: Any) -> tuple[Any, int]:
+    """Keep an output: its parts, because the tensor itself would keep its node alive in a circle."""
+    mem = t.mem
+    if mem.watch is None:
+        mem.watch = []
+    return (t.spec, mem, t.ptr, t.offset), mem.version
+
+
+def unpack_output(node: Node, k: int, nr: int, tracked: bool = True) -> Any:
+    """A saved output as a tensor with its place on the tape."""
+    from .op import TENSOR
+
+    if node.saved is FREED or node.saved[k][0][1].version != node.saved[k][1]:
+        unpack(node, k)
+    spec, mem, ptr, offset = node.saved[k][0]
+    t = TENSOR(spec, mem, ptr, offset)
+    if tracked:
+        t.node, t.nr, t.rg = node, nr, True
+    return t
+
+
+def unpack(node: Node, k: int) -> Tensor:
+    """A saved tensor.
+
+    Raises:
+        RuntimeError: it was freed by an earlier backward, or changed in place since.
+    """
+    saved = node.saved
+    if saved is FREED:
+        raise RuntimeError(
+            f"[{node.rules.name}] Trying to backward through the graph a second time: the values saved for it were "
+            "freed by the first backward. Use backward(retain_graph=True) the first time."
+        )
+    t: Any = saved[k][0]
+    spec, mem = (t[0], t[1]) if type(t) is tuple else (t.spec, t.mem)
+    since = mem.version - saved[k][1]
+    if since:
+        writers = mem.watch or []
+        by = writers[-since:] if len(writers) >= since else writers
+        raise RuntimeError(
+            f"[{node.rules.name}] one of the variables needed for gradient computation has been modified by an inplace "
+            f"operation: {list(spec.shape)} {spec.dtype.name}, saved by {node.name()}, is at version {mem.version}, "
+            f"expected version {saved[k][1]}"
+            + (f"; changed by {by[0]}" if by else "")
+            + ". Use the out-of-place form of that operation, or clone() the tensor first."
+        )
+    return t
+
+
+def edge_of(t: Tensor) -> tuple[Any, int] | None:
+    """Where gradients of a tensor go."""
+    if not t.rg:
+        return None
+    if t.base is not None and t.seen != t.mem.version:
+        refresh_view(t)
+    return (t.node or t, t.nr)
+
+
+#: Set by ops.views: gives a view whose base was written in place the node that fits its base's new history.
+refresh_view: Callable[[Tensor], None]
+
+
+def _reach(roots: list[Any], targets: set[Any]) -> set[Any]:
+    """The nodes from which a target can be reached; targets are leaves' ids or (node, number)."""
+    good: set[Any] = set()
+    done: set[Any] = set()
+    stack: list[tuple[Any, bool]] = [(r, False) for r in roots]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            for e in node.edges:
+                if e is not None and (
+                    (id(e[0]) in targets)
+                    if type(e[0]) is not Node
+                    else (e[0] in good or (e[0], e[1]) in targets)
+                ):
+                    good.add(node)
+                    break
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            stack.extend((e[0], False) for e in node.edges if e is not None and type(e[0]) is Node)
+    return good
+
+
+def backward(
+    roots: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    keep: bool = False,
+    create: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+    accumulate: bool = True,
+) -> list[Tensor | None]:
+    """Walk back from ``roots`` with their gradients.
+
+    Args:
+        roots: tensors with a history.
+        grads: their gradients, of their shapes and dtypes.
+        keep: leave saved tensors in place for another walk.
+        create: record the walk.
+        inputs: only compute the gradients of these.
+        accumulate: add gradients to ``.grad`` of leaves (of ``inputs``, where given); otherwise return them.
+
+    Returns:
+        The gradients of ``inputs`` (None where unreached); empty without ``inputs``.
+    """
+    found: dict[Any, Tensor] = {}
+    targets: set[Any] | None = None
+    only: set[Any] | None = None
+    starts = [edge_of(r) for r in roots]
+    if inputs is not None:
+        keys = [id(e[0]) if type(e[0]) is not Node else e for e in (edge_of(i) or (i, 0) for i in inputs)]
+        targets = set(keys)
+        only = _reach([s[0] for s in starts if s is not None and type(s[0]) is Node], targets)
+    pending: dict[Any, list[Any]] = {}
+    heap: list[tuple[int, Any]] = []
+
+    def arrive(target: Any, nr: int, g: Tensor) -> None:
+        if type(target) is not Node:
+            if targets is None:
+                accumulate_leaf(target, g, create)
+            elif id(target) in targets:
+                g = run_hooks(target.extra, g) if target.extra else g
+                held = found.get(id(target))
+                found[id(target)] = g if held is None else held + g
+            return
+        buffer = pending.get(target)
+        if buffer is None:
+            if only is not None and target not in only and (target, nr) not in targets:  # type: ignore[operator]
+                return
+            buffer = pending[target] = [None] * len(target.outs)
+            heappush(heap, (-target.number, target))
+        held = buffer[nr]
+        buffer[nr] = g if held is None else held + g
+
+    before = modes.grad
+    set_grad(create)
+    try:
+        for s, g in zip(starts, grads, strict=True):
+            if s is not None:
+                arrive(s[0], s[1], g)
+        while heap:
+            node = heappop(heap)[1]
+            gs = pending.pop(node)
+            if node.hooks is not None:
+                for nr, fns in node.hooks.items():
+                    if gs[nr] is not None:
+                        for fn in list(fns):
+                            new = fn(gs[nr])
+                            if new is not None:
+                                gs[nr] = new
+            if targets is not None:
+                for nr, g in enumerate(gs):
+                    if g is not None and (node, nr) in targets:
+                        found[node, nr] = g
+                if node not in only:  # type: ignore[operator]
+                    continue
+            extra = node.extra
+            if extra is not None and "pre" in extra:
+                for fn in list(extra["pre"]):
+                    gs = list(fn(tuple(gs)) or gs)
+            ins = node.rules.gradients(node, gs)
+            if extra is not None and "post" in extra:
+                for fn in list(extra["post"]):
+                    ins = fn(tuple(ins), tuple(gs)) or ins
+            if anomaly["on"]:
+                _look_for_nan(node, ins)
+            if not keep:
+                node.saved = FREED
+            for e, spec, g in zip(node.edges, node.specs, ins, strict=True):
+                if e is None or g is None:
+                    continue
+                have = g.spec
+                if have is not spec and (have.shape != spec.shape or have.dtype is not spec.dtype):
+                    g = fit(g, spec, node)
+                arrive(e[0], e[1], g)
+    finally:
+        set_grad(before)
+    if inputs is None:
+        return []
+    results = [found.get(k) for k in keys]
+    if accumulate:
+        for t, r in zip(inputs, results, strict=True):
+            if r is not None:
+                _add_to_grad(t, r, create)
+        return []
+    return results
+
+
+def fit(g: Tensor, spec: Spec, node: Node) -> Tensor:
+    """Give a gradient the dtype and shape of what it is the gradient of: un-broadcast by summing."""
+    if g.spec.shape != spec.shape:
+        lead = g.spec.ndim - spec.ndim
+        dims = [
+            d for d in range(g.spec.ndim) if d < lead or (spec.shape[d - lead] == 1 and g.spec.shape[d] != 1)
+        ]
+        if lead < 0 or any(
+            d >= lead and d not in dims and n != spec.shape[d - lead] for d, n in enumerate(g.spec.shape)
+        ):
+            raise RuntimeError(
+                message(
+                    node.rules.name, "the gradient rule gave a wrong shape", f"{list(spec.shape)}", gradient=g
+                )
+            )
+        g = g.sum(dims, keepdim=True).reshape(spec.shape) if dims else g.reshape(spec.shape)
+    if g.spec.dtype is not spec.dtype:
+        if g.spec.dtype.is_complex and not spec.dtype.is_complex:
+            g = g.real
+        g = g.to(spec.dtype)
+    return g
+
+
+def run_hooks(extra: dict[str, Any], g: Tensor) -> Tensor:
+    """Run a leaf's hooks on its gradient."""
+    for fn in list(extra.get("hooks", ())):
+        new = fn(g)
+        if new is not None:
+            g = new
+    return g
+
+
+def accumulate_leaf(leaf: Tensor, g: Tensor, create: bool) -> None:
+    """A gradient has arrived at a leaf: run its hooks and add it to ``.grad``."""
+    extra = leaf.extra
+    if extra is not None:
+        g = run_hooks(extra, g)
+    _add_to_grad(leaf, g, create)
+    if extra is not None:
+        for fn in list(extra.get("post_hooks", ())):
+            fn(leaf)
+
+
+def _add_to_grad(leaf: Tensor, g: Tensor, create: bool) -> None:
+    held = leaf.grad
+    if create:
+        leaf.grad = g if held is None else held + g
+    elif held is not None:
+        leaf.grad = held.add_(g) if held.spec.dtype is g.spec.dtype else held + g
+    else:
+        # Memory that nobody else holds is taken as it is; .grad must not alias anything a user can see.
+        # The count: the gradient's slot and the argument of getrefcount.
+        alone = sys.getrefcount(g.mem) == 2 and g.spec.dense and g.node is None and g.mem.free is not None
+        leaf.grad = g.detach() if alone else g.detach().clone()
+
+
+def _look_for_nan(node: Node, grads: Sequence[Tensor | None]) -> None:
+    if not anomaly["nan"]:
+        return
+    for k, g in enumerate(grads):
+        if (
+            g is not None
+            and (g.spec.dtype.is_floating_point or g.spec.dtype.is_complex)
+            and bool(g.isnan().any())
+        ):
+            trace = (node.extra or {}).get("trace", "(recorded before anomaly detection was switched on)\n")
+            raise RuntimeError(
+                f"[{node.rules.name}] Function '{node.name()}' returned nan values in its {k}th output. The forward "
+                f"call was made here:\n{trace}"
+            )
+
+
+def will_record(tensors: Sequence[Any]) -> bool:
+    """Whether an op on these tensors goes on the tape."""
+    return any(t is not None and t.rg for t in tensors) and is_grad_enabled()

@@ -1,0 +1,130 @@
+"""Values between tensors and host memory: Python numbers, bytes, and arrays on a tensor's own memory."""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ._tensor import Tensor
+from .devices import Device
+from .dtypes import DTYPES, DType, bfloat16
+from .layout import spec_of
+from .literals import nest, unpack
+from .registry import backend_of
+from .storage import Storage
+
+__all__ = ["host_array", "host_bytes", "item", "storage_type", "tolist", "upload"]
+
+#: How the first element of a buffer is read; other dtypes go through `unpack`.
+_FIRST: dict[DType, Callable[[Any], tuple[Any, ...]]] = {
+    d: struct.Struct(d.format).unpack_from for d in DTYPES if len(d.format) == 1
+}
+#: The names that NumPy's array interface has for dtypes; bfloat16 goes as its bits.
+_TYPESTRS: dict[DType, str] = {
+    d: ("<" if sys.byteorder == "little" else ">") + ("u2" if d is bfloat16 else f"{d.kind}{d.itemsize}")
+    for d in DTYPES
+}
+
+
+def upload(buffer: Any, shape: tuple[int, ...], dtype: DType, device: Device) -> Tensor:
+    """A new dense tensor with the contents of a contiguous host buffer."""
+    backend = backend_of(device)
+    spec = spec_of(dtype, shape, device)
+    mem = Storage.allocate(backend, spec.nbytes, device)
+    if spec.nbytes:
+        backend.copy_in(mem.handle, 0, buffer)
+    return Tensor._from_parts(spec, mem, 0)
+
+
+def host_bytes(t: Tensor) -> Any:
+    """A tensor's values in row-major order as a bytes-like object on the host."""
+    spec = t.spec
+    if spec.device.type == "meta":
+        raise NotImplementedError(
+            f"[tolist] Cannot copy out of meta tensor; no data: got {list(spec.shape)} {spec.dtype.name} meta. "
+            "Use empty_like(t, device=...) for memory."
+        )
+    if not spec.numel:
+        return b""
+    if not spec.dense:
+        t = t.detach().contiguous()
+    return backend_of(spec.device).copy_out(t.mem.handle, t.offset * spec.itemsize, spec.nbytes)
+
+
+def tolist(t: Tensor) -> Any:
+    """A tensor as nested lists of Python numbers; a 0-d tensor as one number.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([[1, 2], [3, 4]]).tolist()
+    [[1, 2], [3, 4]]
+    """
+    return nest(unpack(host_bytes(t), t.spec.dtype), t.spec.shape)
+
+
+def item(t: Tensor) -> Any:
+    """The value of a tensor of one element as a Python number.
+
+    Raises:
+        RuntimeError: another number of elements, or a meta tensor.
+    """
+    spec = t.spec
+    if spec.numel != 1:
+        raise RuntimeError(
+            f"[item] a Tensor with {spec.numel} elements cannot be converted to Scalar: got {list(spec.shape)} "
+            f"{spec.dtype.name} {spec.device}, needed: one element. Index it, or use tolist()."
+        )
+    if spec.device.type == "meta":
+        raise RuntimeError("[item] Tensor.item() cannot be called on meta tensors: they hold no values.")
+    data = backend_of(spec.device).copy_out(t.mem.handle, t.offset * spec.itemsize, spec.itemsize)
+    first = _FIRST.get(spec.dtype)
+    return first(data)[0] if first is not None else unpack(data, spec.dtype)[0]
+
+
+class _Exposed:
+    """What an array on a tensor's memory keeps alive."""
+
+    __slots__ = ("__array_interface__", "mem")
+
+    def __init__(self, mem: Storage, interface: dict[str, Any]) -> None:
+        self.mem = mem
+        self.__array_interface__ = interface
+
+
+def host_array(t: Tensor, address: int | None = None) -> Any:
+    """A tensor's memory as an array (bfloat16 as uint16), or None where it isn't host memory.
+
+    Args:
+        address: where the first element lies, for memory that isn't host memory (nobody may read the array then).
+    """
+    import numpy as np
+
+    spec = t.spec
+    if not spec.numel:
+        return None if spec.device.type == "meta" else np.empty(spec.shape, storage_type(spec.dtype))
+    if address is None:
+        backend = backend_of(spec.device)
+        buffer = backend.host_buffer(t.mem)
+        if buffer is None:
+            return None
+        if backend.asynchronous:
+            backend.synchronize(spec.device.slot)
+        if type(t.ptr) is int:
+            address = t.ptr
+        else:
+            start = np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
+            address = start + t.offset * spec.itemsize
+    interface = {
+        "version": 3,
+        "typestr": _TYPESTRS[spec.dtype],
+        "shape": tuple(spec.shape),
+        "strides": None if spec.dense else tuple(s * spec.itemsize for s in spec.strides),
+        "data": (address, False),
+    }
+    return np.asarray(_Exposed(t.mem, interface))
+
+
+def storage_type(dtype: DType) -> str:
+    """The name of the NumPy type that holds a dtype's bits."""
+    return "uint16" if dtype is bfloat16 else dtype.name

@@ -1,0 +1,253 @@
+"""Plugins that are missing, broken, doubled or misspelt: told where they are used, harmless elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+BACKENDS = "[flambeau.backends]\n"
+HOOKS = "[flambeau.hooks]\n"
+NAMESPACES = "[flambeau.namespaces]\n"
+
+
+class Site:
+    """A folder of installed distributions and an interpreter that sees it first."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def add(self, dist: str, entry_points: str, **modules: str) -> None:
+        info = self.folder / f"{dist.replace('-', '_')}-1.2.dist-info"
+        info.mkdir()
+        (info / "entry_points.txt").write_text(entry_points)
+        for name, text in modules.items():
+            (self.folder / f"{name}.py").write_text(dedent(text))
+
+    def run(self, code: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(self.folder), *filter(None, sys.path)])
+        return subprocess.run(
+            [sys.executable, *options, "-c", dedent(code)],
+            env={**os.environ, "PYTHONPATH": path, **environment},
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+        )
+
+    def says(self, code: str, *options: str, **environment: str) -> str:
+        done = self.run(code, *options, **environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+LOAD = """
+    from flambeau import plugins
+    from flambeau.errors import BackendError
+    for _ in range(2):
+        try:
+            print(plugins.load_backend_entry("npu"))
+        except BackendError as error:
+            print(error)
+"""
+
+
+def test_a_backend_is_loaded_by_name(site: Site) -> None:
+    site.add(
+        "my-npu", BACKENDS + "npu = my_npu:holder.backend\n", my_npu="class holder: backend = 'the backend'"
+    )
+    assert site.says(LOAD).splitlines() == ["the backend"] * 2
+
+
+def test_a_missing_backend_names_those_that_are_there(site: Site) -> None:
+    site.add("my-tpu", BACKENDS + "tpu = my_tpu:backend\n")
+    text = site.says(LOAD)
+    assert "[device] no plugin provides device 'npu': needed: one of the installed backends" in text
+    assert "tpu" in text
+    assert "flambeau doctor" in text
+
+
+def test_a_broken_backend_says_why_and_what_mends_it_and_is_not_tried_again(site: Site) -> None:
+    site.add(
+        "my-npu", BACKENDS + "npu = my_npu:backend\n", my_npu="print('tried'); import nothing_of_that_name"
+    )
+    first, *texts = site.says(LOAD).splitlines()
+    assert first == "tried"
+    assert len(texts) == 2
+    assert texts[0] == texts[1]
+    assert (
+        "my-npu 1.2 (my_npu:backend) raised ModuleNotFoundError: No module named 'nothing_of_that_name'"
+        in texts[0]
+    )
+    assert texts[0].endswith("To mend it: pip install --force-reinstall my-npu==1.2")
+
+
+def test_a_broken_backend_harms_nothing_else(site: Site) -> None:
+    site.add("a-broken", BACKENDS + "npu = a_broken:backend\n", a_broken="raise SystemError('dead')")
+    site.add("b-sound", BACKENDS + "tpu = b_sound:backend\n", b_sound="backend = 'sound'")
+    code = """
+        import flambeau
+        from flambeau import plugins
+        try:
+            plugins.load_backend_entry("npu")
+        except RuntimeError:
+            pass
+        print(plugins.load_backend_entry("tpu"))
+        print(*(plugins.status(plugins.find("backends", name)) for name in ("npu", "tpu")), sep=" | ")
+    """
+    assert site.says(code).splitlines() == ["sound", "failed: SystemError: dead | loaded"]
+
+
+def test_a_backend_provided_twice_names_both(site: Site) -> None:
+    site.add("my-npu", BACKENDS + "npu = my_npu:backend\n")
+    site.add("your-npu", BACKENDS + "npu = your_npu:backend\n")
+    text = site.says(LOAD)
+    assert "my-npu 1.2" in text
+    assert "your-npu 1.2" in text
+    assert "pip uninstall" in text
+
+
+def test_autoload_can_be_switched_off(site: Site) -> None:
+    site.add("my-npu", BACKENDS + "npu = my_npu:backend\n", my_npu="backend = 1")
+    assert "Unset FLAMBEAU_PLUGIN_AUTOLOAD" in site.says(LOAD, FLAMBEAU_PLUGIN_AUTOLOAD="0")
+
+
+def test_the_environment_declares_plugins(site: Site) -> None:
+    (site.folder / "loose.py").write_text("backend = 'loose'")
+    switches = {"FLAMBEAU_PLUGIN_AUTOLOAD": "0", "FLAMBEAU_PLUGINS": "backends/npu=loose:backend"}
+    assert site.says(LOAD, **switches).splitlines() == ["loose"] * 2
+
+
+def test_a_misspelt_environment_is_an_error(site: Site) -> None:
+    assert "needed: group/name=module:attribute" in site.says(LOAD, FLAMBEAU_PLUGINS="npu:loose")
+
+
+NAMES = """
+    from flambeau import hooks
+    print(*hooks.datasets())
+"""
+BIRDS = """
+    from flambeau.hooks import hookimpl
+    def birds(): return "chirp"
+    @hookimpl
+    def register_datasets(registry): registry.add("birds", birds)
+"""
+
+
+def test_a_hook_asks_the_plugins_that_name_it(site: Site) -> None:
+    site.add("my-birds", HOOKS + "birds.register_datasets = my_birds\n", my_birds=BIRDS)
+    assert "birds" in site.says(NAMES).split()
+    assert site.says("from flambeau import hooks; print(hooks.datasets()['birds']())") == "chirp"
+
+
+def test_an_unknown_data_set_names_the_known_ones(site: Site) -> None:
+    site.add("my-birds", HOOKS + "birds.register_datasets = my_birds\n", my_birds=BIRDS)
+    done = site.run("from flambeau import hooks; hooks.datasets()['fish']")
+    assert "LookupError: [hooks] no data set of that name: got 'fish', needed: one of birds" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "reason"),
+    [
+        ("register_datsets", BIRDS, "there is no hook 'register_datsets'; did you mean 'register_datasets'?"),
+        (
+            "register_datasets",
+            BIRDS.replace("def register_datasets", "def register_datsets"),
+            "register_datsets",
+        ),
+        ("register_datasets", BIRDS.replace("(registry)", "(regis)"), "regis"),
+        ("register_datasets", "def register_datasets(registry): 1", "has no @hookimpl register_datasets"),
+        ("register_datasets", "import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
+        ("register_datasets", BIRDS.replace('"birds", birds', "1 / 0"), "ZeroDivisionError"),
+    ],
+)
+def test_a_faulty_hook_is_left_out_and_told(site: Site, entry: str, text: str, reason: str) -> None:
+    site.add("a-faulty", HOOKS + f"x.{entry} = a_faulty\n", a_faulty=text)
+    site.add("b-birds", HOOKS + "birds.register_datasets = b_birds\n", b_birds=BIRDS)
+    done = site.run(NAMES)
+    assert done.returncode == 0, done.stderr
+    assert "birds" in done.stdout.split()
+    assert "PluginWarning: [hooks] plugin left out: a-faulty 1.2 (a_faulty)" in done.stderr
+    assert reason in done.stderr
+    assert site.run(NAMES, "-Werror").returncode == 1
+
+
+def test_a_name_registered_twice_names_both(site: Site) -> None:
+    site.add("a-birds", HOOKS + "a.register_datasets = a_birds\n", a_birds=BIRDS)
+    site.add("b-birds", HOOKS + "b.register_datasets = b_birds\n", b_birds=BIRDS)
+    assert "'birds' is registered twice: got a_birds.birds and b_birds.birds" in site.run(NAMES).stderr
+
+
+def test_hook_calls_can_be_traced(site: Site) -> None:
+    site.add("my-birds", HOOKS + "birds.register_datasets = my_birds\n", my_birds=BIRDS)
+    done = site.run(NAMES, FLAMBEAU_TRACE_HOOKS="1")
+    assert "flambeau hook register_datasets: my_birds" in done.stderr
+
+
+def test_a_third_party_namespace(site: Site) -> None:
+    site.add("my-audio", NAMESPACES + "audio = my_audio\n", my_audio="sound = 'ping'")
+    code = """
+        import flambeau
+        assert flambeau.audio.sound == "ping"
+        import my_audio, flambeau.audio
+        from flambeau import audio
+        from flambeau.audio import sound
+        assert flambeau.audio is my_audio is audio
+        assert my_audio.__spec__.name == "my_audio"
+    """
+    site.says(code)
+    assert site.run("import flambeau.video").stderr.endswith("No module named 'flambeau.video'\n")
+    assert site.says("import flambeau; print(hasattr(flambeau, 'video'))") == "False"
+
+
+def test_a_namespace_whose_module_is_gone(site: Site) -> None:
+    site.add("my-audio", NAMESPACES + "audio = my_audio\n")
+    for code in ("import flambeau.audio", "import flambeau; flambeau.audio", "from flambeau import audio"):
+        assert (
+            "my-audio 1.2 (my_audio) has no such module: pip install --force-reinstall"
+            in site.run(code).stderr
+        )
+
+
+def test_a_namespace_is_run_as_a_program(site: Site) -> None:
+    site.add("my-audio", NAMESPACES + "audio = my_audio\n", my_audio="print(__name__)")
+    code = "import runpy; runpy.run_module('flambeau.audio', run_name='__main__')"
+    assert site.says(code, "-Wignore").splitlines()[-1] == "__main__"
+
+
+HIDE = """
+    import sys
+    class Hide:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] in ("flambeau_data", "flambeau_nn", "flambeau_optim", "flambeau_vision"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    sys.meta_path.insert(0, Hide())
+"""
+
+
+@pytest.mark.parametrize("name", ["data", "nn", "optim", "vision"])
+@pytest.mark.parametrize(
+    "code",
+    ["import flambeau.{}", "import flambeau; flambeau.{}", "from flambeau import {}", "import flambeau.{}.x"],
+)
+def test_a_namespace_that_is_not_installed(site: Site, name: str, code: str) -> None:
+    done = site.run(dedent(HIDE) + code.format(name))
+    assert f"flambeau.{name} is not installed: pip install 'flambeau[{name}]'" in done.stderr
+    assert "During handling" not in done.stderr
+
+
+def test_the_doctor_tells_what_is_wrong(site: Site) -> None:
+    site.add("my-npu", BACKENDS + "npu = my_npu:backend\n", my_npu="import nothing_of_that_name")
+    done = site.run("from flambeau.doctor import main; raise SystemExit(main([]))")
+    assert done.returncode == 1, done.stderr
+    assert "backends/npu: my-npu 1.2 (my_npu:backend): failed: ModuleNotFoundError" in done.stdout
+    assert "to mend it: pip install --force-reinstall my-npu==1.2" in done.stdout
+    assert "cpu: " in done.stdout

@@ -1,0 +1,152 @@
+/* The caching allocator: 64-byte aligned blocks in size classes (eight per power of two), kept for reuse.
+
+Classes up to 64 KiB are carved from slabs, larger blocks are mapped one by one; from 1 MiB on they are advised to huge pages and
+aligned to them, because the first touch of 4 KiB pages costs more than most arithmetic. A freed block goes to its class's list;
+when the cache of mapped blocks outgrows the memory in use by 1 GiB, the classes longest unused are given back. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include "fbc.h"
+
+enum { CLASSES = 8 * 44, SLAB_MAX = 64 << 10 };
+static const int64_t SLAB = 4 << 20, HUGE = 2 << 20, BIG = 1 << 20, SLACK = 1 << 30;
+
+typedef struct block { struct block *next; } block_t;
+static struct { block_t *head; int64_t count, used_at; } lists[CLASSES];
+static fbc_memory_stats stats;
+static int64_t clock_, fail_in, fail_above;
+static char *slab, *slab_end;
+static int stop_class; /* no class above it was ever used */
+
+static _Atomic int lock_word;
+static inline void lock(void) {
+    for (int spins = 0; FBC_UNLIKELY(atomic_exchange_explicit(&lock_word, 1, memory_order_acquire)); spins++)
+        if (spins > 50) sched_yield();
+}
+static inline void unlock(void) { atomic_store_explicit(&lock_word, 0, memory_order_release); }
+static void after_fork_child(void) { atomic_store(&lock_word, 0); }
+__attribute__((constructor)) static void register_fork(void) { pthread_atfork(lock, unlock, after_fork_child); }
+
+/* Class of a size, and the size that blocks of the class have: units of 64 bytes, exact up to 8, then 8 steps per power of two. */
+static inline int class_of(int64_t nbytes) {
+    uint64_t units = nbytes <= 64 ? 1 : ((uint64_t)nbytes + 63) >> 6;
+    if (units <= 8) return (int)units - 1;
+    int top = 63 - __builtin_clzll(units - 1); /* units - 1 in [2^top, 2^(top+1)) */
+    return (top - 2) * 8 + (int)((units - 1) >> (top - 3)) - 8;
+}
+static inline int64_t class_bytes(int c) {
+    if (c < 8) return (int64_t)(c + 1) << 6;
+    int top = c / 8 + 2;
+    return ((int64_t)(c % 8 + 9) << (top - 3)) << 6;
+}
+
+static char *map(int64_t nbytes) {
+    if (nbytes < HUGE) {
+        char *p = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        return p == MAP_FAILED ? NULL : p;
+    }
+    char *p = mmap(NULL, nbytes + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    char *aligned = (char *)(((uintptr_t)p + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
+    if (aligned > p) munmap(p, aligned - p);
+    if (aligned < p + HUGE) munmap(aligned + nbytes, p + HUGE - aligned);
+    return aligned;
+}
+static void advise(char *p, int64_t nbytes) {
+#ifdef MADV_HUGEPAGE
+    if (nbytes >= BIG) madvise(p, nbytes, MADV_HUGEPAGE);
+#endif
+}
+
+/* Unmap blocks of the class unused for longest until `target` cached bytes are left. Called locked. */
+static void trim(int64_t target) {
+    while (stats.cached > target) {
+        int oldest = -1;
+        for (int c = class_of(SLAB_MAX) + 1; c <= stop_class; c++)
+            if (lists[c].head && (oldest < 0 || lists[c].used_at < lists[oldest].used_at)) oldest = c;
+        if (oldest < 0) return;
+        block_t *b = lists[oldest].head;
+        int64_t size = class_bytes(oldest);
+        lists[oldest].head = b->next;
+        stats.cached -= size, stats.reserved -= size;
+        munmap(b, size);
+    }
+}
+
+static void *carve(int64_t size) {
+    if (slab_end - slab < size) { /* what is left of the old slab is lost: under 64 KiB of 4 MiB */
+        char *p = map(SLAB);
+        if (!p) return NULL;
+        advise(p, SLAB);
+        slab = p, slab_end = p + SLAB;
+        stats.system_allocations++, stats.reserved += SLAB, stats.cached += SLAB;
+    }
+    char *p = slab;
+    slab += size;
+    return p;
+}
+
+static void *fresh(int c, int64_t size) { /* called locked */
+    if (size <= SLAB_MAX) return carve(size);
+    int64_t room = stats.allocated + SLACK;
+    if (stats.cached + size > room) trim(room > size ? room - size : 0);
+    unlock();
+    char *p = map(size);
+    if (p) advise(p, size);
+    lock();
+    if (!p) {
+        trim(0);
+        if (!(p = map(size))) return NULL;
+        advise(p, size);
+    }
+    stats.system_allocations++, stats.reserved += size, stats.cached += size;
+    if (c > stop_class) stop_class = c;
+    return p;
+}
+
+void *fbc_alloc(int64_t nbytes) {
+    if (nbytes < 0 || nbytes > (int64_t)1 << 46) return NULL;
+    int c = class_of(nbytes);
+    int64_t size = class_bytes(c);
+    void *p = NULL;
+    lock();
+    if (FBC_UNLIKELY(fail_in && --fail_in == 0) || FBC_UNLIKELY(fail_above && nbytes > fail_above)) goto out;
+    if (FBC_UNLIKELY(stats.limit && stats.allocated + nbytes > stats.limit)) goto out;
+    block_t *b = lists[c].head;
+    if (FBC_LIKELY(b != NULL)) lists[c].head = b->next, p = b;
+    else if (!(p = fresh(c, size))) goto out;
+    if (size > SLAB_MAX) lists[c].used_at = ++clock_;
+    stats.cached -= size;
+    stats.allocated += nbytes;
+    stats.allocations++;
+    if (stats.allocated > stats.peak) stats.peak = stats.allocated;
+out:
+    unlock();
+    return p;
+}
+
+void fbc_free(void *p, int64_t nbytes) {
+    if (!p) return;
+    int c = class_of(nbytes);
+    block_t *b = p;
+    lock();
+    b->next = lists[c].head;
+    lists[c].head = b;
+    stats.cached += class_bytes(c);
+    stats.allocated -= nbytes;
+    stats.frees++;
+    unlock();
+}
+
+void fbc_get_memory_stats(fbc_memory_stats *out) {
+    lock();
+    stats.live = stats.allocations - stats.frees;
+    *out = stats;
+    unlock();
+}
+void fbc_reset_peak(void) { lock(), stats.peak = stats.allocated, unlock(); }
+void fbc_set_memory_limit(int64_t nbytes) { lock(), stats.limit = nbytes, unlock(); }
+void fbc_empty_cache(void) { lock(), trim(0), unlock(); }
+void fbc_inject_failure(int64_t countdown, int64_t above) { lock(), fail_in = countdown, fail_above = above, unlock(); }

@@ -1,0 +1,242 @@
+/* The thread pool behind fbc_parallel.
+
+A call publishes a job in a slot; idle workers join it by CAS on the slot's state while its open bit is set, claim chunks by
+fetch_add, and leave. The caller works too, closes the slot when no chunk is left, and waits only for the workers that joined.
+Threads start at the first call that can use them; after a fork the child starts its own. */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#endif
+#include "fbc.h"
+
+enum { SLOTS = 8, MAX_THREADS = 256, SPINS = 2000 };
+#define OPEN 0x10000u /* state: open bit, below it the number of workers inside */
+
+typedef struct {
+    _Alignas(64) _Atomic uint32_t state;
+    _Atomic uint32_t taken;
+    fbc_chunk_fn fn;
+    void *ctx;
+    _Atomic int64_t n;
+    _Alignas(64) _Atomic int64_t next;
+} slot_t;
+
+static slot_t slots[SLOTS];
+static _Alignas(64) _Atomic uint32_t epoch;  /* bumped for every job; idle workers sleep on it */
+static _Atomic uint32_t sleepers;
+static _Atomic int started;                  /* worker threads that exist */
+static _Atomic int n_threads;                /* 0: not known yet */
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread int inside;
+
+#ifdef __linux__
+static void wait_while(_Atomic uint32_t *word, uint32_t value) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+static void wake(_Atomic uint32_t *word, int count) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0); }
+#else
+static void wait_while(_Atomic uint32_t *word, uint32_t value) {
+    struct timespec nap = {0, 50000};
+    if (atomic_load(word) == value) nanosleep(&nap, NULL);
+}
+static void wake(_Atomic uint32_t *word, int count) { (void)word, (void)count; }
+#endif
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* ---- how many threads ---- */
+static long read_two(const char *path, long *second) {
+    char text[64] = "";
+    FILE *file = fopen(path, "r");
+    if (!file) return -1;
+    if (!fgets(text, sizeof text, file)) text[0] = 0;
+    fclose(file);
+    char *end;
+    long first = strtol(text, &end, 10);
+    if (end == text) return -1; /* "max" */
+    if (second) *second = strtol(end, NULL, 10);
+    return first;
+}
+
+static int quota_at(const char *root, const char *group) {
+    char path[512];
+    long period = 0, quota;
+    snprintf(path, sizeof path, "%s%s/cpu.max", root, group);
+    quota = read_two(path, &period);
+    if (quota <= 0) {
+        snprintf(path, sizeof path, "%s%s/cpu.cfs_quota_us", root, group);
+        quota = read_two(path, NULL);
+        snprintf(path, sizeof path, "%s%s/cpu.cfs_period_us", root, group);
+        period = read_two(path, NULL);
+    }
+    return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 1 << 20;
+}
+
+/* The least CPU quota of our control groups (v1 and v2), in whole CPUs. */
+static int cgroup_cpus(void) {
+    char line[400];
+    int best = 1 << 20;
+    FILE *file = fopen("/proc/self/cgroup", "r");
+    if (!file) return best;
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        char *kind = strchr(line, ':'), *group = kind ? strchr(kind + 1, ':') : NULL;
+        if (!group) continue;
+        *group++ = 0, kind++;
+        int v2 = *kind == 0;
+        if (!v2 && !strstr(kind, "cpu")) continue;
+        static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"};
+        for (int r = v2 ? 0 : 1; r < (v2 ? 1 : 3); r++)
+            for (;;) { /* the group and all above it; "" is the root */
+                if (strcmp(group, "/") == 0) *group = 0;
+                int q = quota_at(roots[r], group);
+                if (q < best) best = q;
+                char *cut = strrchr(group, '/');
+                if (!cut) break;
+                *cut = 0;
+            }
+    }
+    fclose(file);
+    return best;
+}
+
+static int default_threads(void) {
+    const char *wanted = getenv("FLAMBEAU_NUM_THREADS");
+    if (wanted && atoi(wanted) > 0) return atoi(wanted);
+    int n = 0;
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+#endif
+    if (n <= 0) n = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int quota = cgroup_cpus();
+    return n < quota ? n : quota;
+}
+
+static int clamp(int n) { return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n; }
+
+int fbc_get_num_threads(void) {
+    int n = atomic_load_explicit(&n_threads, memory_order_relaxed);
+    if (FBC_UNLIKELY(n == 0)) {
+        int found = clamp(default_threads());
+        if (atomic_compare_exchange_strong(&n_threads, &n, found)) n = found;
+    }
+    return n;
+}
+void fbc_set_num_threads(int n) { atomic_store(&n_threads, clamp(n)); }
+
+/* ---- workers ---- */
+static void run_chunks(slot_t *slot, int worker) {
+    int64_t n = atomic_load_explicit(&slot->n, memory_order_relaxed);
+    for (int64_t i; (i = atomic_fetch_add_explicit(&slot->next, 1, memory_order_relaxed)) < n;)
+        slot->fn(slot->ctx, i, worker);
+}
+
+static inline int has_chunks(slot_t *slot) {
+    return atomic_load_explicit(&slot->next, memory_order_relaxed) < atomic_load_explicit(&slot->n, memory_order_relaxed);
+}
+
+static int join_any(int worker) {
+    for (int s = 0; s < SLOTS; s++) {
+        slot_t *slot = &slots[s];
+        uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+        while ((state & OPEN) && has_chunks(slot))
+            if (atomic_compare_exchange_weak_explicit(&slot->state, &state, state + 1, memory_order_acquire, memory_order_acquire)) {
+                run_chunks(slot, worker);
+                if (atomic_fetch_sub_explicit(&slot->state, 1, memory_order_release) == 1) wake(&slot->state, 1);
+                return 1;
+            }
+    }
+    return 0;
+}
+
+static void *worker_main(void *arg) {
+    int worker = (int)(intptr_t)arg;
+    inside = 1;
+    for (;;) {
+        uint32_t seen = atomic_load(&epoch);
+        if (worker < atomic_load_explicit(&n_threads, memory_order_relaxed) && join_any(worker)) continue;
+        int spins = 0;
+        while (spins < SPINS && atomic_load_explicit(&epoch, memory_order_relaxed) == seen) relax(), spins++;
+        if (spins < SPINS) continue;
+        atomic_fetch_add(&sleepers, 1);
+        wait_while(&epoch, seen);
+        atomic_fetch_sub(&sleepers, 1);
+    }
+    return NULL;
+}
+
+static void start_workers(int wanted) {
+    pthread_mutex_lock(&start_lock);
+    int have = atomic_load(&started);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    for (; have < wanted - 1; have++) {
+        pthread_t thread;
+        if (pthread_create(&thread, &attr, worker_main, (void *)(intptr_t)(have + 1))) break;
+    }
+    pthread_attr_destroy(&attr);
+    atomic_store(&started, have);
+    pthread_mutex_unlock(&start_lock);
+}
+
+int fbc_in_parallel(void) { return inside; }
+
+void fbc_parallel(int64_t n_chunks, fbc_chunk_fn fn, void *ctx) {
+    int threads = n_chunks > 1 && !inside ? fbc_get_num_threads() : 1;
+    if (threads > n_chunks) threads = (int)n_chunks;
+    slot_t *slot = NULL;
+    if (threads > 1) {
+        if (atomic_load_explicit(&started, memory_order_relaxed) < threads - 1) start_workers(threads);
+        for (int s = 0; s < SLOTS && !slot; s++) {
+            uint32_t free_ = 0;
+            if (atomic_compare_exchange_strong(&slots[s].taken, &free_, 1)) slot = &slots[s];
+        }
+    }
+    if (!slot) { /* nothing to share, or many callers at once */
+        for (int64_t i = 0; i < n_chunks; i++) fn(ctx, i, 0);
+        return;
+    }
+    slot->fn = fn, slot->ctx = ctx;
+    atomic_store_explicit(&slot->n, n_chunks, memory_order_relaxed);
+    atomic_store_explicit(&slot->next, 0, memory_order_relaxed);
+    atomic_store(&slot->state, OPEN);
+    atomic_fetch_add(&epoch, 1);
+    if (atomic_load(&sleepers)) wake(&epoch, atomic_load(&started) < threads ? threads - 1 : MAX_THREADS);
+    inside = 1;
+    run_chunks(slot, 0);
+    inside = 0;
+    uint32_t state = atomic_fetch_and(&slot->state, ~OPEN) & ~OPEN;
+    for (int spins = 0; state; state = atomic_load_explicit(&slot->state, memory_order_acquire))
+        if (++spins < SPINS) relax();
+        else wait_while(&slot->state, state);
+    atomic_store_explicit(&slot->taken, 0, memory_order_release);
+}
+
+/* ---- fork: the child has the forking thread only ---- */
+static void before_fork(void) { pthread_mutex_lock(&start_lock); }
+static void after_fork_parent(void) { pthread_mutex_unlock(&start_lock); }
+static void after_fork_child(void) {
+    memset(slots, 0, sizeof slots);
+    atomic_store(&sleepers, 0);
+    atomic_store(&started, 0);
+    inside = 0;
+    pthread_mutex_init(&start_lock, NULL);
+}
+__attribute__((constructor)) static void register_fork(void) { pthread_atfork(before_fork, after_fork_parent, after_fork_child); }

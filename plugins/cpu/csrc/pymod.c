@@ -1,0 +1,216 @@
+/* The module's init: cffi's `ffi` and `lib`, plus a few functions written against Python's limited API, because a cffi call
+   (60 ns, and it gives up the GIL each time) is too slow for what happens once per op. */
+#include <Python.h>
+#include <alloca.h>
+#include <stdlib.h>
+#include <string.h>
+#include "program.h"
+
+PyObject *fbc_cffi_init(void);
+#define METHOD(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL
+
+static int address(PyObject *o, uintptr_t *out) {
+    *out = (uintptr_t)PyLong_AsVoidPtr(o);
+    return FBC_UNLIKELY(!*out) && PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *on_failure; /* called with nbytes when there is no memory; raises what is to be raised */
+
+static PyObject *py_set_on_failure(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    if (n != 1) return PyErr_Format(PyExc_TypeError, "set_on_failure(fn)");
+    PyObject *old = on_failure;
+    Py_INCREF(args[0]);
+    on_failure = args[0];
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
+static PyObject *py_alloc(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    int64_t nbytes = n ? PyLong_AsLongLong(args[0]) : 0;
+    if (nbytes == -1 && PyErr_Occurred()) return NULL;
+    void *p;
+    if (nbytes >= 1 << 20) { /* may ask the system */
+        PyThreadState *state = PyEval_SaveThread();
+        p = fbc_alloc(nbytes);
+        PyEval_RestoreThread(state);
+    } else p = fbc_alloc(nbytes);
+    if (FBC_UNLIKELY(!p) && on_failure && on_failure != Py_None) {
+        PyObject *size = PyLong_FromLongLong(nbytes), *result = size ? PyObject_CallFunctionObjArgs(on_failure, size, NULL) : NULL;
+        Py_XDECREF(size);
+        if (!result) return NULL;
+        Py_DECREF(result);
+    }
+    return PyLong_FromVoidPtr(p);
+}
+
+static PyObject *py_free(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    uintptr_t p;
+    if (n < 2) return PyErr_Format(PyExc_TypeError, "free(address, nbytes)"), NULL;
+    int64_t nbytes = PyLong_AsLongLong(args[1]);
+    if ((nbytes == -1 && PyErr_Occurred()) || address(args[0], &p)) return NULL;
+    fbc_free((void *)p, nbytes);
+    Py_RETURN_NONE;
+}
+
+/* A Python number as 16 bytes of the dtype. */
+static int store_number(char *to, int dtype, PyObject *o) {
+    double re = 0, im = 0;
+    uint64_t bits = 0;
+    float f[2];
+    memset(to, 0, 16);
+    switch (dtype) {
+    case FBC_BOOL: {
+        int truth = PyObject_IsTrue(o);
+        *to = truth == 1;
+        return truth < 0 ? -1 : 0;
+    }
+    case FBC_F16: case FBC_BF16: case FBC_F32: case FBC_F64:
+        re = PyFloat_AsDouble(o);
+        if (re == -1 && PyErr_Occurred()) return -1;
+        fbc_cast(FBC_F64, dtype, 1, to, &re);
+        return 0;
+    case FBC_C64: case FBC_C128:
+        re = PyComplex_RealAsDouble(o), im = PyComplex_ImagAsDouble(o);
+        if (PyErr_Occurred()) return -1;
+        if (dtype == FBC_C64) f[0] = (float)re, f[1] = (float)im, memcpy(to, f, 8);
+        else memcpy(to, &re, 8), memcpy(to + 8, &im, 8);
+        return 0;
+    default:
+        bits = PyLong_AsUnsignedLongLongMask(o);
+        if (bits == (uint64_t)-1 && PyErr_Occurred()) return -1;
+        memcpy(to, &bits, (size_t)fbc_itemsize(dtype)); /* the low bytes: wraps */
+        return 0;
+    }
+}
+
+/* ---- plans ---- */
+static void free_plan(PyObject *capsule) { fbc_plan_free(PyCapsule_GetPointer(capsule, NULL)); }
+
+static PyObject *launch(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    const fbc_plan *p = PyCapsule_GetPointer(self, NULL);
+    int n_ptr = p->n_out + p->n_in;
+    if (FBC_UNLIKELY(n != n_ptr + p->n_scalar))
+        return PyErr_Format(PyExc_TypeError, "launch: got %zd arguments, needed: %d addresses and %d scalars", n, n_ptr, p->n_scalar);
+    uintptr_t *ptrs = alloca(sizeof(uintptr_t) * (size_t)(n_ptr + 1));
+    char *scalars = alloca(16 * (size_t)p->n_scalar + 16);
+    for (int k = 0; k < n_ptr; k++)
+        if (address(args[k], &ptrs[k])) return NULL;
+    for (int k = 0; k < p->n_scalar; k++)
+        if (store_number(scalars + 16 * k, p->scalar_dtype[k], args[n_ptr + k])) return NULL;
+    int failed;
+    if (p->heavy) {
+        PyThreadState *state = PyEval_SaveThread();
+        failed = fbc_plan_run(p, ptrs, scalars);
+        PyEval_RestoreThread(state);
+    } else failed = fbc_plan_run(p, ptrs, scalars);
+    if (failed) return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+static PyMethodDef launch_method = {"launch", METHOD(launch), "launch(*addresses of outputs, *addresses of inputs, *scalars)"};
+
+static int int_row(PyObject *tuple, Py_ssize_t n, int64_t *to) {
+    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != n) return PyErr_Format(PyExc_TypeError, "plan: needed: tuples of one length"), -1;
+    for (Py_ssize_t k = 0; k < n; k++) to[k] = PyLong_AsLongLong(PyTuple_GetItem(tuple, k));
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *py_plan(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    char *code, *consts = NULL;
+    Py_ssize_t size;
+    int64_t *strides = NULL;
+    PyObject *capsule = NULL, *result = NULL;
+    fbc_plan *plan = NULL;
+    if (n < 3 || PyBytes_AsStringAndSize(args[0], &code, &size) || !PyTuple_Check(args[1]) || !PyTuple_Check(args[2]))
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "plan(code, consts, shape, *strides)");
+    const int64_t *words = (const int64_t *)code;
+    int64_t n_ops = words[0] + words[1], n_const = words[3], nd = PyTuple_Size(args[2]);
+    if (n != 3 + n_ops || PyTuple_Size(args[1]) != n_const || nd > FBC_MAX_DIMS)
+        return PyErr_Format(PyExc_TypeError, "plan: the program has %lld operands and %lld constants, at most %d dims", (long long)n_ops,
+                            (long long)n_const, FBC_MAX_DIMS);
+    strides = malloc(sizeof(int64_t) * (size_t)(nd * (n_ops + 1) + 1));
+    consts = malloc(16 * (size_t)n_const + 16);
+    if (!strides || !consts) { PyErr_NoMemory(); goto done; }
+    for (Py_ssize_t k = 0; k <= n_ops; k++)
+        if (int_row(args[2 + k], (Py_ssize_t)nd, strides + k * nd)) goto done;
+    const int64_t *const_dtypes = words + 5 + n_ops + words[2];
+    for (int64_t k = 0; k < n_const; k++)
+        if (store_number(consts + 16 * k, (int)const_dtypes[k], PyTuple_GetItem(args[1], (Py_ssize_t)k))) goto done;
+    int bad = 0;
+    plan = fbc_plan_new(words, (int)nd, strides, strides + nd, consts, &bad);
+    if (!plan) {
+        if (bad < 0) PyErr_NoMemory();
+        else if (bad >= FBC_CASTS) PyErr_Format(PyExc_TypeError, "plan: no conversion from dtype %d to %d", (bad - FBC_CASTS) / 16, bad % 16);
+        else PyErr_Format(PyExc_TypeError, "plan: opcode %s is not defined on dtype %d", fbc_op_name(bad / 16), bad % 16);
+        goto done;
+    }
+    if (!(capsule = PyCapsule_New(plan, NULL, free_plan))) { fbc_plan_free(plan); goto done; }
+    result = PyCFunction_NewEx(&launch_method, capsule, NULL);
+    Py_DECREF(capsule);
+done:
+    free(strides), free(consts);
+    return result;
+}
+
+/* ---- any C function as a Python function ---- */
+typedef struct {
+    int64_t (*fn)(const void *context, const uintptr_t *args);
+    int keep_gil, n_args;
+    _Alignas(16) char context[];
+} bound;
+static void free_bound(PyObject *capsule) { free(PyCapsule_GetPointer(capsule, NULL)); }
+
+static PyObject *call_bound(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    const bound *b = PyCapsule_GetPointer(self, NULL);
+    if (FBC_UNLIKELY(n != b->n_args)) return PyErr_Format(PyExc_TypeError, "got %zd arguments, needed: %d", n, b->n_args);
+    uintptr_t *values = alloca(sizeof(uintptr_t) * (size_t)(n + 1));
+    for (Py_ssize_t k = 0; k < n; k++) {
+        values[k] = (uintptr_t)PyLong_AsUnsignedLongLongMask(args[k]);
+        if (FBC_UNLIKELY(values[k] == (uintptr_t)-1) && PyErr_Occurred()) return NULL;
+    }
+    int64_t code;
+    if (b->keep_gil) code = b->fn(b->context, values);
+    else {
+        PyThreadState *state = PyEval_SaveThread();
+        code = b->fn(b->context, values);
+        PyEval_RestoreThread(state);
+    }
+    return PyLong_FromLongLong(code);
+}
+static PyMethodDef bound_method = {"bound", METHOD(call_bound), "bound(*integers) -> the C function's result"};
+
+static PyObject *py_bind(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    uintptr_t fn;
+    char *context;
+    Py_ssize_t size;
+    if (n != 4) return PyErr_Format(PyExc_TypeError, "bind(fn_address, context, n_args, keep_gil)");
+    if (address(args[0], &fn) || PyBytes_AsStringAndSize(args[1], &context, &size)) return NULL;
+    long n_args = PyLong_AsLong(args[2]);
+    if (n_args == -1 && PyErr_Occurred()) return NULL;
+    bound *b = malloc(sizeof *b + (size_t)size + 16);
+    if (!b) return PyErr_NoMemory();
+    b->fn = (int64_t(*)(const void *, const uintptr_t *))fn;
+    b->n_args = (int)n_args, b->keep_gil = PyObject_IsTrue(args[3]) == 1;
+    memcpy(b->context, context, (size_t)size);
+    PyObject *capsule = PyCapsule_New(b, NULL, free_bound);
+    if (!capsule) return free(b), NULL;
+    PyObject *result = PyCFunction_NewEx(&bound_method, capsule, NULL);
+    Py_DECREF(capsule);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"alloc", METHOD(py_alloc), "alloc(nbytes, index=0) -> address; with no memory: what set_on_failure's function raises, else 0"},
+    {"free", METHOD(py_free), "free(address, nbytes, index=0)"},
+    {"set_on_failure", METHOD(py_set_on_failure), "set_on_failure(fn): alloc calls fn(nbytes) when there is no memory; None: nothing"},
+    {"plan", METHOD(py_plan), "plan(code, consts, shape, *strides of outputs, *strides of inputs) -> launch"},
+    {"bind", METHOD(py_bind),
+     "bind(fn_address, context, n_args, keep_gil) -> a function of n_args integers that calls the C function\n"
+     "int64_t fn(const void *context, const uintptr_t *args) with a copy of the context bytes (16-byte aligned)"},
+    {NULL, NULL, 0, NULL},
+};
+
+PyMODINIT_FUNC PyInit__C(void) {
+    PyObject *module = fbc_cffi_init();
+    if (module && PyModule_AddFunctions(module, methods) < 0) Py_CLEAR(module);
+    return module;
+}

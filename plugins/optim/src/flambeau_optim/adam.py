@@ -1,0 +1,169 @@
+"""Adam and AdamW: steps scaled by running means of the gradient and of its square."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from flambeau import Tensor
+from flambeau.plugin import message
+
+from .group import GroupOptimizer, check_at_least_zero, check_scalar
+from .optimizer import ParamsT
+
+__all__ = ["Adam", "AdamW"]
+
+
+class Adam(GroupOptimizer):
+    """Adam (Kingma and Ba, 2014).
+
+    With g the gradient and t the number of steps, ``m`` and ``v`` are running means of g and g² with weights
+    ``1 - beta``, each divided by ``1 - beta**t`` because they start at zero; ``p = p - lr * m / (sqrt(v) + eps)``.
+
+    Args:
+        params: tensors, ``(name, tensor)`` pairs or dicts.
+        lr: learning rate.
+        betas: how much of the two running means is kept.
+        eps: keeps the quotient finite.
+        weight_decay: L2 penalty, or decay of the parameters themselves (see ``decoupled_weight_decay``).
+        amsgrad: divide by the largest v so far (Reddi et al., 2018).
+        maximize: climb instead of descending.
+        foreach, capturable, fused: accepted for PyTorch's sake; every step is one fused call.
+        differentiable: let gradients flow through the step.
+        decoupled_weight_decay: what makes it `AdamW`.
+    """
+
+    _counters: ClassVar[tuple[str, ...]] = ("step",)
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        amsgrad: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:
+        op = type(self).__name__
+        check_scalar(op, lr=lr)
+        check_at_least_zero(op, lr=lr, eps=eps, weight_decay=weight_decay)
+        for k, beta in enumerate(betas):
+            check_scalar(op, **{f"betas[{k}]": beta})
+            if not 0.0 <= float(beta) < 1.0:
+                got: dict[str, Any] = {f"betas[{k}]": beta}
+                raise ValueError(
+                    message(op, f"Invalid beta parameter at index {k}", "a number in [0, 1)", **got)
+                )
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+            "maximize": maximize,
+            "foreach": foreach,
+            "capturable": capturable,
+            "differentiable": differentiable,
+            "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
+        super().__init__(params, defaults)
+
+    def update_group(self, group: dict[str, Any]) -> None:
+        """Update the parameters of one group that have a gradient."""
+        amsgrad = group["amsgrad"]
+        means = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if amsgrad else ("exp_avg", "exp_avg_sq")
+        params, grads, states = self.gather(group, *means)
+        for state in states:
+            state["step"] += 1.0
+        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        beta1, beta2 = map(float, group["betas"])
+        decoupled = group["decoupled_weight_decay"]
+        update = _update(amsgrad, group["maximize"], "none" if not decay else "own" if decoupled else "l2")
+        steps = {state["step"] for state in states}  # one; more if some parameters were frozen for a while
+        for step in steps:
+            chosen = [k for k, state in enumerate(states) if state["step"] == step]
+            rows = [params[k] for k in chosen], *([states[k][name] for k in chosen] for name in means)
+            scalars = (
+                lr / (1.0 - beta1**step),
+                1.0 - beta1,
+                beta2,
+                1.0 - beta2,
+                (1.0 - beta2**step) ** -0.5,
+                float(group["eps"]),
+                1.0 - lr * decay if decoupled else decay,
+            )
+            self.apply(update, rows, ([grads[k] for k in chosen],), scalars, group["differentiable"])
+
+
+@functools.cache
+def _update(amsgrad: bool, maximize: bool, decays: str) -> Callable[..., Any]:
+    def adam_step(p: Any, m: Any, v: Any, *rest: Any) -> Any:
+        *top, g, size, new1, keep2, new2, unbias, eps, decay = rest
+        g = -g if maximize else g
+        if decays == "l2":
+            g = g + decay * p
+        elif decays == "own":
+            p = decay * p
+        m = m + new1 * (g - m)
+        v = keep2 * v + new2 * g * g
+        if not amsgrad:
+            return p - size * (m / (v.sqrt() * unbias + eps)), m, v
+        largest = top[0].maximum(v)
+        return p - size * (m / (largest.sqrt() * unbias + eps)), m, v, largest
+
+    return adam_step
+
+
+class AdamW(Adam):
+    """Adam with weight decay taken from the parameters, not added to the gradient (Loshchilov and Hutter, 2017).
+
+    Args:
+        params: tensors, ``(name, tensor)`` pairs or dicts.
+        lr: learning rate.
+        betas: how much of the two running means is kept.
+        eps: keeps the quotient finite.
+        weight_decay: a step first multiplies the parameters by ``1 - lr * weight_decay``.
+        amsgrad: divide by the largest v so far.
+        maximize: climb instead of descending.
+        foreach, capturable, fused: accepted for PyTorch's sake; every step is one fused call.
+        differentiable: let gradients flow through the step.
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            foreach=foreach,
+            maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
+            decoupled_weight_decay=True,
+        )
