@@ -48,7 +48,7 @@ def theirs(a: Any, grad: bool = False) -> Any:
     return None if a is None else torch.tensor(a).requires_grad_(grad)
 
 
-def close(a: Any, b: Any, tol: float = 1e-9) -> None:
+def close(a: Any, b: Any, tol: float = 1e-10) -> None:
     assert a is not None
     assert b is not None
     assert tuple(a.shape) == tuple(b.shape)
@@ -64,7 +64,7 @@ def compare(
     ref: Callable[..., Any],
     arrays: Sequence[Any],
     double: bool = True,
-    tol: float = 1e-8,
+    tol: float = 1e-10,
 ) -> None:
     """Values, gradients, and gradients of a function of the gradients."""
     xs, ts = [ours(a, a is not None) for a in arrays], [theirs(a, a is not None) for a in arrays]
@@ -117,8 +117,10 @@ def reference_activation(name: str, args: tuple[Any, ...]) -> Callable[..., Any]
 @pytest.mark.parametrize(("name", "args"), ACTIVATIONS)
 def test_activation(name: str, args: tuple[Any, ...]) -> None:
     fn = getattr(kernels, name)
-    # PyTorch has no second derivative of hardsigmoid.
-    compare(lambda x: fn(x, *args), reference_activation(name, args), [data(5, 7) * 4], name != "hardsigmoid")
+    # PyTorch has no second derivative of hardsigmoid, and takes 1/6 in single precision in its first.
+    rough = name == "hardsigmoid"
+    ref = reference_activation(name, args)
+    compare(lambda x: fn(x, *args), ref, [data(5, 7) * 4], not rough, 1e-7 if rough else 1e-10)
 
 
 @pytest.mark.parametrize(("name", "args"), ACTIVATIONS)
@@ -529,7 +531,7 @@ def test_binary_cross_entropy_at_the_borders() -> None:
     p, y = np.array([0.0, 1.0, 0.0, 1.0, 0.5]), np.array([0.0, 1.0, 1.0, 0.0, 1.0])
     compare(
         lambda p: kernels.binary_cross_entropy(p, ours(y), None, "none"),
-        lambda p: F.binary_cross_entropy(p, theirs(y), reduction="none"), [p], False,
+        lambda p: F.binary_cross_entropy(p, theirs(y), reduction="none"), [p], False, 1e-7,
     )  # fmt: skip
     x = np.array([0.0, 500.0, -500.0, 0.0, 1.0])
     compare(

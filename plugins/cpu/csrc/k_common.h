@@ -1,4 +1,5 @@
-/* What every kernel file needs: dtype codes, vector types of the ISA compiled for, threads, scratch memory, iteration over strided operands. */
+/* What every kernel file needs: dtype codes, vector types of the ISA compiled for, threads, scratch memory,
+ * iteration over strided operands. */
 #ifndef FBK_COMMON_H
 #define FBK_COMMON_H
 #include <math.h>
@@ -8,7 +9,23 @@
 #include "fbc.h"
 #include "kernels.h"
 
-enum { DT_BOOL, DT_U8, DT_U16, DT_U32, DT_U64, DT_I8, DT_I16, DT_I32, DT_I64, DT_F16, DT_BF16, DT_F32, DT_F64, DT_C64, DT_C128 };
+enum {
+    DT_BOOL,
+    DT_U8,
+    DT_U16,
+    DT_U32,
+    DT_U64,
+    DT_I8,
+    DT_I16,
+    DT_I32,
+    DT_I64,
+    DT_F16,
+    DT_BF16,
+    DT_F32,
+    DT_F64,
+    DT_C64,
+    DT_C128
+};
 #define FBK_MAXD 24
 #define INL static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -47,7 +64,11 @@ INL vf self(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); }
 
 /* Parallel for over [0, n) in ranges of at least `grain`; the ranges depend on n and grain alone. */
 typedef void (*fbk_range_fn)(void *ctx, int64_t lo, int64_t hi);
-typedef struct { fbk_range_fn fn; void *ctx; int64_t n, grain; } fbk_range;
+typedef struct {
+    fbk_range_fn fn;
+    void *ctx;
+    int64_t n, grain;
+} fbk_range;
 static void fbk_range_chunk(void *c, int64_t chunk, int worker) {
     const fbk_range *r = c;
     r->fn(r->ctx, chunk * r->grain, MIN((chunk + 1) * r->grain, r->n));
@@ -63,13 +84,21 @@ static inline void fbk_par(int64_t n, int64_t grain, fbk_range_fn fn, void *ctx)
 
 /* Scratch memory of the calling thread: one growing buffer per slot. NULL when out of memory. */
 void *fbk_scratch(int slot, int64_t bytes);
-enum { SLOT_A, SLOT_B, SLOT_C, SLOT_D, SLOT_E, SLOT_N };   /* two more from SLOT_N on belong to the GEMM */
+enum { SLOT_A, SLOT_B, SLOT_C, SLOT_D, SLOT_E, SLOT_N }; /* two more from SLOT_N on belong to the GEMM */
 
-/* Several strided operands walked together: dims of size 1 dropped, adjacent mergeable dims merged. st in elements. */
+/* Several strided operands walked together: dims of size 1 dropped, adjacent mergeable dims merged. st in
+ * elements. */
 #define IT_OPS 6
-typedef struct { int nd, nop; int64_t n, shape[FBK_MAXD], st[IT_OPS][FBK_MAXD]; } fbk_it;
+typedef struct {
+    int nd, nop;
+    int64_t n, shape[FBK_MAXD], st[IT_OPS][FBK_MAXD];
+} fbk_it;
 
-static inline void it_init(fbk_it *it, int nop) { it->nd = 0; it->nop = nop; it->n = 1; }
+static inline void it_init(fbk_it *it, int nop) {
+    it->nd = 0;
+    it->nop = nop;
+    it->n = 1;
+}
 /* Appends one (inner) dimension. */
 static inline void it_dim(fbk_it *it, int64_t size, const int64_t *st) {
     it->n *= size;
@@ -97,7 +126,8 @@ INL void it_off(const fbk_it *it, int64_t lin, int64_t *off) {
     if (it->nd)
         for (int o = 0; o < it->nop; o++) off[o] += lin * it->st[o][0];
 }
-/* The stretch of the innermost dimension that begins at element `lin` and ends before `hi`: its length, offsets and strides. */
+/* The stretch of the innermost dimension that begins at element `lin` and ends before `hi`: its length,
+ * offsets and strides. */
 INL int64_t it_seg(const fbk_it *it, int64_t lin, int64_t hi, int64_t *off, int64_t *st) {
     it_off(it, lin, off);
     if (!it->nd) {
@@ -108,7 +138,8 @@ INL int64_t it_seg(const fbk_it *it, int64_t lin, int64_t hi, int64_t *off, int6
     for (int o = 0; o < it->nop; o++) st[o] = it->st[o][it->nd - 1];
     return MIN(m, hi - lin);
 }
-/* Iteration over the dims of t[base] but `skip` (a bit mask), with t[i]'s strides for i in ops; missing dims (ndim differs) are the caller's business. */
+/* Iteration over the dims of t[base] but `skip` (a bit mask), with t[i]'s strides for i in ops; missing dims
+ * (ndim differs) are the caller's business. */
 static inline void it_specs(fbk_it *it, const fbk_plan *p, int nop, const int *ops, uint32_t skip) {
     it_init(it, nop);
     for (int d = 0; d < p->t[ops[0]].ndim; d++) {

@@ -1,13 +1,23 @@
-/* Convolution, forward and both gradients: prepares operands and taps, and picks the direct depthwise path or the packed one. */
+/* Convolution, forward and both gradients: prepares operands and taps, and picks the direct depthwise path or
+ * the packed one. */
 #include "k_conv.h"
 
 /* A weight or bias as dense dt; NULL spec: none. */
 static int dense(plane4 *o, const fbk_spec *s, uintptr_t p, int dt) {
-    if (s->dtype < 0 || !p) { *o = (plane4){0}; return 0; }
+    if (s->dtype < 0 || !p) {
+        *o = (plane4){0};
+        return 0;
+    }
     int64_t n = spec_numel(s), z = dt_size(dt), inner = s->ndim ? s->shape[s->ndim - 1] : 1;
-    if (s->dtype == dt && spec_dense(s)) { *o = (plane4){.p = (char *)p}; return 0; }
+    if (s->dtype == dt && spec_dense(s)) {
+        *o = (plane4){.p = (char *)p};
+        return 0;
+    }
     *o = (plane4){.bytes = MAX(64, n * z)};
-    if (!(o->p = fbc_alloc(o->bytes))) { o->bytes = 0; return FBK_ENOMEM; }
+    if (!(o->p = fbc_alloc(o->bytes))) {
+        o->bytes = 0;
+        return FBK_ENOMEM;
+    }
     for (int64_t i = 0; n && i < n / inner; i++) {
         int64_t off = 0, r = i, st = s->stride[s->ndim - 1];
         for (int d = s->ndim - 2; d >= 0; d--) off += r % s->shape[d] * s->stride[d], r /= s->shape[d];
@@ -32,18 +42,45 @@ FBK_ENTRY(fbk_conv) {
     int dt = work_type(y);
     plane4 py = {0}, px = {0}, pw = {0}, pb = {0};
     int64_t T = g.kh * g.kw, cg = g.C / MAX(1, g.groups), z = dt_size(dt);
-    int64_t rc = conv_load(&py, y, at[0], dt, 1) | conv_load(&px, x, at[1], dt, 0) | dense(&pw, w, at[2], dt) | dense(&pb, &p->t[3], at[3], dt);
+    int64_t rc = conv_load(&py, y, at[0], dt, 1) | conv_load(&px, x, at[1], dt, 0) |
+                 dense(&pw, w, at[2], dt) | dense(&pb, &p->t[3], at[3], dt);
     int64_t *t = fbc_alloc(MAX(64, 3 * T * 8));
     if (rc || !t) rc = FBK_ENOMEM;
     else if (cg == 1 && g.groups > 1) rc = dw_forward(dt, &g, &py, &px, pw.p, pb.p);
     else {
-        for (int64_t i = 0; i < T; i++) t[i] = i / g.kw * g.dh - g.ph, t[T + i] = i % g.kw * g.dw - g.pw, t[2 * T + i] = i;
-        taps c = {.nimg = g.N, .groups = g.groups, .M = g.O / g.groups, .CH = cg, .NT = T, .GH = g.OH, .GW = g.OW, .SH = g.sh, .SW = g.sw,
-                  .IH = g.H, .IW = g.W, .th = t, .tw = t + T, .toff = t + 2 * T, .src = px.p, .w = pw.p, .bias = pb.p, .dst = py.p,
-                  .sn = px.n, .sc = px.c, .srow = px.h, .wm = cg * T, .wc = T, .wg = g.O / g.groups * cg * T,
-                  .dn = py.n, .dc = py.c, .du = g.OW, .dv = 1};
-        if (T == 1 && g.sh == 1 && g.sw == 1 && !g.ph && !g.pw && (px.h == g.W || g.H == 1) && g.H * g.W < INT64_MAX)
-            c.GW = c.IW = c.du = g.H * g.W, c.GH = c.IH = 1;             /* pointwise: an image is one row */
+        for (int64_t i = 0; i < T; i++)
+            t[i] = i / g.kw * g.dh - g.ph, t[T + i] = i % g.kw * g.dw - g.pw, t[2 * T + i] = i;
+        taps c = {.nimg = g.N,
+                  .groups = g.groups,
+                  .M = g.O / g.groups,
+                  .CH = cg,
+                  .NT = T,
+                  .GH = g.OH,
+                  .GW = g.OW,
+                  .SH = g.sh,
+                  .SW = g.sw,
+                  .IH = g.H,
+                  .IW = g.W,
+                  .th = t,
+                  .tw = t + T,
+                  .toff = t + 2 * T,
+                  .src = px.p,
+                  .w = pw.p,
+                  .bias = pb.p,
+                  .dst = py.p,
+                  .sn = px.n,
+                  .sc = px.c,
+                  .srow = px.h,
+                  .wm = cg * T,
+                  .wc = T,
+                  .wg = g.O / g.groups * cg * T,
+                  .dn = py.n,
+                  .dc = py.c,
+                  .du = g.OW,
+                  .dv = 1};
+        if (T == 1 && g.sh == 1 && g.sw == 1 && !g.ph && !g.pw && (px.h == g.W || g.H == 1) &&
+            g.H * g.W < INT64_MAX)
+            c.GW = c.IW = c.du = g.H * g.W, c.GH = c.IH = 1; /* pointwise: an image is one row */
         rc = conv_taps(dt, &c);
     }
     if (!rc) conv_store(&py, y, at[0], dt);
@@ -59,13 +96,14 @@ FBK_ENTRY(fbk_conv_bwd_input) {
     int dt = work_type(x);
     plane4 py = {0}, px = {0}, pw = {0}, pb = {0};
     int64_t T = g.kh * g.kw, cg = g.C / MAX(1, g.groups), og = g.O / MAX(1, g.groups), z = dt_size(dt);
-    int64_t rc = conv_load(&px, x, at[0], dt, 1) | conv_load(&py, y, at[1], dt, 0) | dense(&pw, w, at[2], dt) | dense(&pb, &p->t[3], at[3], dt);
+    int64_t rc = conv_load(&px, x, at[0], dt, 1) | conv_load(&py, y, at[1], dt, 0) |
+                 dense(&pw, w, at[2], dt) | dense(&pb, &p->t[3], at[3], dt);
     int64_t *t = fbc_alloc(MAX(64, 3 * T * 8));
     if (rc || !t) rc = FBK_ENOMEM;
     else if (cg == 1 && og == 1 && g.groups > 1) rc = dw_input(dt, &g, &px, &py, pw.p, pb.p);
     else
         for (int64_t a = 0; a < g.sh && !rc; a++)
-            for (int64_t b = 0; b < g.sw && !rc; b++) {      /* the pixels h = a (mod sh), w = b (mod sw) */
+            for (int64_t b = 0; b < g.sw && !rc; b++) { /* the pixels h = a (mod sh), w = b (mod sw) */
                 int64_t n = 0, ah = a + g.ph, bw = b + g.pw;
                 if (a >= g.H || b >= g.W) continue;
                 for (int64_t i = 0; i < T; i++) {
@@ -73,10 +111,34 @@ FBK_ENTRY(fbk_conv_bwd_input) {
                     if (h % g.sh || v % g.sw) continue;
                     t[n] = h / g.sh, t[T + n] = v / g.sw, t[2 * T + n++] = i;
                 }
-                taps c = {.nimg = g.N, .groups = g.groups, .M = cg, .CH = og, .NT = n, .GH = ceil_div(g.H - a, g.sh), .GW = ceil_div(g.W - b, g.sw),
-                          .SH = 1, .SW = 1, .IH = g.OH, .IW = g.OW, .th = t, .tw = t + T, .toff = t + 2 * T, .src = py.p, .w = pw.p, .bias = pb.p,
-                          .dst = px.p + (a * g.W + b) * z, .sn = py.n, .sc = py.c, .srow = py.h, .wm = T, .wc = cg * T, .wg = og * cg * T,
-                          .dn = px.n, .dc = px.c, .du = g.W * g.sh, .dv = g.sw};
+                taps c = {.nimg = g.N,
+                          .groups = g.groups,
+                          .M = cg,
+                          .CH = og,
+                          .NT = n,
+                          .GH = ceil_div(g.H - a, g.sh),
+                          .GW = ceil_div(g.W - b, g.sw),
+                          .SH = 1,
+                          .SW = 1,
+                          .IH = g.OH,
+                          .IW = g.OW,
+                          .th = t,
+                          .tw = t + T,
+                          .toff = t + 2 * T,
+                          .src = py.p,
+                          .w = pw.p,
+                          .bias = pb.p,
+                          .dst = px.p + (a * g.W + b) * z,
+                          .sn = py.n,
+                          .sc = py.c,
+                          .srow = py.h,
+                          .wm = T,
+                          .wc = cg * T,
+                          .wg = og * cg * T,
+                          .dn = px.n,
+                          .dc = px.c,
+                          .du = g.W * g.sh,
+                          .dv = g.sw};
                 if (T == 1 && g.sh == 1 && g.sw == 1 && !g.ph && !g.pw && (py.h == g.OW || g.OH == 1))
                     c.GW = c.IW = c.du = g.H * g.W, c.GH = c.IH = 1;
                 rc = conv_taps(dt, &c);

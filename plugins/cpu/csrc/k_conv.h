@@ -3,37 +3,52 @@
 #define FBK_CONV_H
 #include "k_gemm.h"
 
-/* A 4-D operand made float32 or float64 with contiguous rows: either the tensor itself or a dense copy to be freed. */
-typedef struct { char *p; int64_t n, c, h; int64_t bytes; } plane4;   /* strides in elements; bytes: of the copy, 0 if none */
+/* A 4-D operand made float32 or float64 with contiguous rows: either the tensor itself or a dense copy to be
+ * freed. */
+typedef struct {
+    char *p;
+    int64_t n, c, h;
+    int64_t bytes;
+} plane4; /* strides in elements; bytes: of the copy, 0 if none */
 
-/* One operand laid out. how: 0 read, contiguous rows are enough; 1 write (a temporary is later stored by conv_store); 2 read, spatial dims dense. */
+/* One operand laid out. how: 0 read, contiguous rows are enough; 1 write (a temporary is later stored by
+ * conv_store); 2 read, spatial dims dense. */
 #define conv_load FBC_ISA_NAME(fbk_conv_load)
 #define conv_store FBC_ISA_NAME(fbk_conv_store)
 int conv_load(plane4 *o, const fbk_spec *s, uintptr_t p, int dt, int how);
 void conv_store(const plane4 *o, const fbk_spec *s, uintptr_t p, int dt);
-INL void conv_free(plane4 *o) { if (o->bytes) fbc_free(o->p, o->bytes); o->bytes = 0; }
+INL void conv_free(plane4 *o) {
+    if (o->bytes) fbc_free(o->p, o->bytes);
+    o->bytes = 0;
+}
 
-/* A convolution as taps: dst[n, m, u, v] = sum over channels c and taps t of w[m, c, t] src[n, c, u*SH + th[t], v*SW + tw[t]].
-   The forward pass is one of these, the gradient of the input one per phase of the stride. */
+/* A convolution as taps: dst[n, m, u, v] = sum over channels c and taps t of w[m, c, t] src[n, c, u*SH +
+   th[t], v*SW + tw[t]]. The forward pass is one of these, the gradient of the input one per phase of the
+   stride. */
 typedef struct {
     int64_t nimg, groups, M, CH, NT, GH, GW, SH, SW, IH, IW;
-    const int64_t *th, *tw, *toff;               /* per tap: offsets in the source, and in the weight */
-    const char *src, *w, *bias;                  /* bias: one per m, or NULL */
+    const int64_t *th, *tw, *toff; /* per tap: offsets in the source, and in the weight */
+    const char *src, *w, *bias;    /* bias: one per m, or NULL */
     char *dst;
     int64_t sn, sc, srow, wm, wc, wg, dn, dc, du, dv;
 } taps;
 int64_t FBC_ISA_NAME(fbk_conv_taps)(int dt, const taps *c);
 #define conv_taps FBC_ISA_NAME(fbk_conv_taps)
 
-typedef struct { int64_t sh, sw, ph, pw, dh, dw, groups, N, C, H, W, O, OH, OW, kh, kw; } geom;
+typedef struct {
+    int64_t sh, sw, ph, pw, dh, dw, groups, N, C, H, W, O, OH, OW, kh, kw;
+} geom;
 INL geom conv_geom(const fbk_plan *p, const fbk_spec *x, const fbk_spec *y, const fbk_spec *w) {
     const int64_t *a = p->ia;
-    return (geom){a[0], a[1], a[2], a[3], a[4], a[5], a[6], x->shape[0], x->shape[1], x->shape[2], x->shape[3],
-                  y->shape[1], y->shape[2], y->shape[3], w->shape[2], w->shape[3]};
+    return (geom){a[0],        a[1],        a[2],        a[3],        a[4],        a[5],
+                  a[6],        x->shape[0], x->shape[1], x->shape[2], x->shape[3], y->shape[1],
+                  y->shape[2], y->shape[3], w->shape[2], w->shape[3]};
 }
 /* Depthwise (one input channel per group): direct loops; operands as in geom. */
-int64_t FBC_ISA_NAME(fbk_dw_forward)(int dt, const geom *g, const plane4 *y, const plane4 *x, const char *w, const char *bias);
-int64_t FBC_ISA_NAME(fbk_dw_input)(int dt, const geom *g, const plane4 *gx, const plane4 *gy, const char *w, const char *bias);
+int64_t FBC_ISA_NAME(fbk_dw_forward)(int dt, const geom *g, const plane4 *y, const plane4 *x, const char *w,
+                                     const char *bias);
+int64_t FBC_ISA_NAME(fbk_dw_input)(int dt, const geom *g, const plane4 *gx, const plane4 *gy, const char *w,
+                                   const char *bias);
 int64_t FBC_ISA_NAME(fbk_dw_weight)(int dt, const geom *g, char *gw, const plane4 *gy, const plane4 *x);
 #define dw_forward FBC_ISA_NAME(fbk_dw_forward)
 #define dw_input FBC_ISA_NAME(fbk_dw_input)

@@ -1,5 +1,6 @@
-/* Depthwise convolutions: every plane goes to a padded scratch plane whose rows are split by the stride's phase, so that each tap reads
-   (or adds to) contiguous elements. This file includes itself once per element type. */
+/* Depthwise convolutions: every plane goes to a padded scratch plane whose rows are split by the stride's
+   phase, so that each tap reads (or adds to) contiguous elements. This file includes itself once per element
+   type. */
 /* cflags: -ffp-contract=fast */
 #ifndef T
 #include "k_conv.h"
@@ -33,12 +34,14 @@ int64_t dw_forward(int dt, const geom *g, const plane4 *y, const plane4 *x, cons
 int64_t dw_input(int dt, const geom *g, const plane4 *gx, const plane4 *gy, const char *w, const char *bias) {
     geom f = *g;
     f.ph = (g->kh - 1) * g->dh - g->ph, f.pw = (g->kw - 1) * g->dw - g->pw;
-    if (g->sh == 1 && g->sw == 1 && f.ph >= 0 && f.pw >= 0) {        /* stride 1: a forward pass with the taps reversed */
+    if (g->sh == 1 && g->sw == 1 && f.ph >= 0 &&
+        f.pw >= 0) { /* stride 1: a forward pass with the taps reversed */
         int64_t taps = g->kh * g->kw, z = dt_size(dt), bytes = MAX(64, g->C * taps * z);
         char *r = fbc_alloc(bytes);
         if (!r) return FBK_ENOMEM;
         for (int64_t c = 0; c < g->C; c++)
-            for (int64_t t = 0; t < taps; t++) memcpy(r + (c * taps + t) * z, w + (c * taps + taps - 1 - t) * z, (size_t)z);
+            for (int64_t t = 0; t < taps; t++)
+                memcpy(r + (c * taps + t) * z, w + (c * taps + taps - 1 - t) * z, (size_t)z);
         f.H = g->OH, f.W = g->OW, f.OH = g->H, f.OW = g->W;
         int64_t rc = dw_forward(dt, &f, gx, gy, r, bias);
         fbc_free(r, bytes);
@@ -51,19 +54,28 @@ int64_t dw_weight(int dt, const geom *g, char *gw, const plane4 *gy, const plane
 }
 #else
 
-typedef struct { const geom *g; const plane4 *y, *x; T *w; const T *bias; int64_t Hp, Wp, Wq, row, *off; int what; int64_t rc; } NAME(dctx);
+typedef struct {
+    const geom *g;
+    const plane4 *y, *x;
+    T *w;
+    const T *bias;
+    int64_t Hp, Wp, Wq, row, *off;
+    int what;
+    int64_t rc;
+} NAME(dctx);
 
-static void NAME(load_plane)(const NAME(dctx) *d, T *pl, const T *src) {
+static void NAME(load_plane)(const NAME(dctx) * d, T *pl, const T *src) {
     const geom *g = d->g;
     memset(pl, 0, (size_t)(d->Hp * d->row) * sizeof(T));
     for (int64_t h = 0; h < g->H; h++) {
         T *o = pl + (h + g->ph) * d->row;
         const T *s = src + h * d->x->h;
         if (g->sw == 1) memcpy(o + g->pw, s, (size_t)g->W * sizeof(T));
-        else for (int64_t v = 0; v < g->W; v++) o[(v + g->pw) % g->sw * d->Wq + (v + g->pw) / g->sw] = s[v];
+        else
+            for (int64_t v = 0; v < g->W; v++) o[(v + g->pw) % g->sw * d->Wq + (v + g->pw) / g->sw] = s[v];
     }
 }
-static void NAME(forward)(const NAME(dctx) *d, const T *pl, T *out, const T *w, T bias) {
+static void NAME(forward)(const NAME(dctx) * d, const T *pl, T *out, const T *w, T bias) {
     const geom *g = d->g;
     int64_t taps = g->kh * g->kw;
     for (int64_t u = 0; u < g->OH; u++)
@@ -72,18 +84,25 @@ static void NAME(forward)(const NAME(dctx) *d, const T *pl, T *out, const T *w, 
             V s = SPLAT(bias);
             for (int64_t t = 0; t < taps; t++) s += SPLAT(w[t]) * LDV(base + d->off[t]);
             T *o = out + u * g->OW + v;
-            if (v + VL <= g->OW) { STV(o, s); continue; }
+            if (v + VL <= g->OW) {
+                STV(o, s);
+                continue;
+            }
             T q[VL];
             STV(q, s);
             memcpy(o, q, (size_t)(g->OW - v) * sizeof(T));
         }
 }
-static void NAME(plane_task)(void *ctx, int64_t lo, int64_t hi) {    /* forward: an output plane; input gradient: an input plane */
+static void NAME(plane_task)(void *ctx, int64_t lo,
+                             int64_t hi) { /* forward: an output plane; input gradient: an input plane */
     NAME(dctx) *d = ctx;
     const geom *g = d->g;
     int64_t size = d->Hp * d->row + 2 * VL, taps = g->kh * g->kw, mult = g->O / g->groups;
     T *pl = fbk_scratch(SLOT_D, size * (int64_t)sizeof(T));
-    if (!pl) { __atomic_store_n(&d->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+    if (!pl) {
+        __atomic_store_n(&d->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     for (int64_t i = lo; i < hi; i++) {
         int64_t n = i / g->C, c = i % g->C;
         T *x = (T *)d->x->p + n * d->x->n + c * d->x->c;
@@ -91,7 +110,8 @@ static void NAME(plane_task)(void *ctx, int64_t lo, int64_t hi) {    /* forward:
             NAME(load_plane)(d, pl, x);
             memset(pl + d->Hp * d->row, 0, 2 * VL * sizeof(T));
             for (int64_t o = c * mult; o < (c + 1) * mult; o++)
-                NAME(forward)(d, pl, (T *)d->y->p + n * d->y->n + o * d->y->c, d->w + o * taps, d->bias ? d->bias[o] : 0);
+                NAME(forward)
+                (d, pl, (T *)d->y->p + n * d->y->n + o * d->y->c, d->w + o * taps, d->bias ? d->bias[o] : 0);
             continue;
         }
         const T *gy = (const T *)d->y->p + n * d->y->n + c * d->y->c, *w = d->w + c * taps;
@@ -100,21 +120,25 @@ static void NAME(plane_task)(void *ctx, int64_t lo, int64_t hi) {    /* forward:
             for (int64_t t = 0; t < taps; t++) {
                 T *o = pl + u * g->sh * d->row + d->off[t], f = w[t];
                 const T *s = gy + u * d->y->h;
-                for (int64_t v = 0; v < g->OW; v++) o[v] += f * s[v];
+                for (int64_t v = 0, OW = g->OW; v < OW; v++) o[v] += f * s[v];
             }
         T bias = d->bias ? d->bias[c] : 0;
         for (int64_t h = 0; h < g->H; h++) {
             const T *s = pl + (h + g->ph) * d->row;
-            for (int64_t v = 0; v < g->W; v++) x[h * d->x->h + v] = s[(v + g->pw) % g->sw * d->Wq + (v + g->pw) / g->sw] + bias;
+            for (int64_t v = 0; v < g->W; v++)
+                x[h * d->x->h + v] = s[(v + g->pw) % g->sw * d->Wq + (v + g->pw) / g->sw] + bias;
         }
     }
 }
-static void NAME(weight_task)(void *ctx, int64_t lo, int64_t hi) {   /* one channel, all images in order */
+static void NAME(weight_task)(void *ctx, int64_t lo, int64_t hi) { /* one channel, all images in order */
     NAME(dctx) *d = ctx;
     const geom *g = d->g;
     int64_t size = d->Hp * d->row + 2 * VL, taps = g->kh * g->kw, mult = g->O / g->groups;
     T *pl = fbk_scratch(SLOT_D, (size + 2 * mult * taps) * (int64_t)sizeof(double));
-    if (!pl) { __atomic_store_n(&d->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+    if (!pl) {
+        __atomic_store_n(&d->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     double *sum = (double *)(pl + (size + 1) / 2 * 2);
     for (int64_t c = lo; c < hi; c++) {
         memset(sum, 0, (size_t)(mult * taps) * 8);
@@ -142,8 +166,17 @@ static void NAME(weight_task)(void *ctx, int64_t lo, int64_t hi) {   /* one chan
         for (int64_t e = 0; e < mult * taps; e++) d->w[c * mult * taps + e] = (T)sum[e];
     }
 }
-static int64_t NAME(dw_run)(const geom *g, const plane4 *y, const plane4 *x, const char *w, const char *bias, int what) {
-    NAME(dctx) d = {.g = g, .y = y, .x = x, .w = (T *)w, .bias = (const T *)bias, .Hp = g->H + 2 * g->ph, .Wp = g->W + 2 * g->pw, .what = what};
+static int64_t NAME(dw_run)(const geom *g, const plane4 *y, const plane4 *x, const char *w, const char *bias,
+                            int what) {
+    NAME(dctx)
+    d = {.g = g,
+         .y = y,
+         .x = x,
+         .w = (T *)w,
+         .bias = (const T *)bias,
+         .Hp = g->H + 2 * g->ph,
+         .Wp = g->W + 2 * g->pw,
+         .what = what};
     int64_t taps = g->kh * g->kw, bytes = MAX(64, taps * 8);
     d.Wq = ceil_div(d.Wp, g->sw) + VL;
     d.row = g->sw == 1 ? d.Wp : d.Wq * g->sw;

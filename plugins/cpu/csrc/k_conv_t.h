@@ -1,9 +1,17 @@
-/* The tapped convolution of one element type (T, S, V, VL, MR, NR and NAME are defined by k_conv_taps.c). The weights are packed once;
-   columns are output positions of all images in a row, packed NR at a time straight from the image (no im2col in memory). */
+/* The tapped convolution of one element type (T, S, V, VL, MR, NR and NAME are defined by k_conv_taps.c). The
+   weights are packed once; columns are output positions of all images in a row, packed NR at a time straight
+   from the image (no im2col in memory). */
 
-typedef struct { const taps *c; T *pa; int64_t K, kstep, cols, npan, per, mblk, mb; } NAME(run);
+typedef struct {
+    const taps *c;
+    T *pa;
+    int64_t K, kstep, cols, npan, per, mblk, mb;
+} NAME(run);
 /* A stretch of a panel within one output row. */
-typedef struct { const T *base; int64_t h, w, at, len; } NAME(seg);
+typedef struct {
+    const T *base;
+    int64_t h, w, at, len;
+} NAME(seg);
 
 INL void NAME(copy)(T *d, const T *s, int64_t n) {
     int64_t i = 0;
@@ -11,7 +19,8 @@ INL void NAME(copy)(T *d, const T *s, int64_t n) {
     for (; i < n; i++) d[i] = s[i];
 }
 /* dst[k][NR] for rows k0..k0+k of the columns that the segments describe. */
-static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) *seg, int ns, int64_t n, int64_t k0, int64_t k) {
+static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) * seg, int ns, int64_t n, int64_t k0,
+                            int64_t k) {
     int64_t ch = k0 / c->NT, t = k0 % c->NT;
     for (int64_t p = 0; p < k; p++, dst += NR) {
         int64_t th = c->th[t], tw = c->tw[t];
@@ -30,7 +39,8 @@ static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) *seg, int ns,
                 NAME(copy)(d + lo, row + w + lo, hi - lo);
                 for (int64_t i = hi; i < len; i++) d[i] = 0;
             } else
-                for (int64_t i = 0; i < len; i++, w += c->SW) d[i] = (uint64_t)w < (uint64_t)c->IW ? row[w] : 0;
+                for (int64_t i = 0; i < len; i++, w += c->SW)
+                    d[i] = (uint64_t)w < (uint64_t)c->IW ? row[w] : 0;
         }
         for (int64_t i = n; i < NR; i++) dst[i] = 0;
         if (++t == c->NT) t = 0, ch++;
@@ -40,7 +50,7 @@ static void NAME(pack_weights)(void *ctx, int64_t lo, int64_t hi) {
     const NAME(run) *r = ctx;
     const taps *c = r->c;
     int64_t panels = ceil_div(c->M, MR);
-    for (int64_t x = lo; x < hi; x++) {          /* [group][k step][panel][k][MR] */
+    for (int64_t x = lo; x < hi; x++) { /* [group][k step][panel][k][MR] */
         int64_t g = x / panels, i = x % panels, m = MIN(MR, c->M - i * MR), plain = 1;
         for (int64_t t = 0; t < c->NT; t++) plain &= c->toff[t] == t;
         plain &= c->wc == c->NT || c->CH == 1;
@@ -48,9 +58,15 @@ static void NAME(pack_weights)(void *ctx, int64_t lo, int64_t hi) {
             int64_t k = MIN(r->kstep, r->K - k0);
             T *d = r->pa + g * panels * MR * r->K + k0 * panels * MR + i * MR * k;
             const T *w = (const T *)c->w + g * c->wg + i * MR * c->wm;
-            if (plain) { PACK(d, MR, w + k0, m, c->wm, k, 1); continue; }
+            if (plain) {
+                PACK(d, MR, w + k0, m, c->wm, k, 1);
+                continue;
+            }
             for (int64_t p = 0; p < k; p++)
-                for (int64_t l = 0; l < MR; l++) d[p * MR + l] = l < m ? w[l * c->wm + (k0 + p) / c->NT * c->wc + c->toff[(k0 + p) % c->NT]] : 0;
+                for (int64_t l = 0; l < MR; l++)
+                    d[p * MR + l] = l < m
+                                        ? w[l * c->wm + (k0 + p) / c->NT * c->wc + c->toff[(k0 + p) % c->NT]]
+                                        : 0;
         }
     }
 }
@@ -60,18 +76,20 @@ static void NAME(col_task)(void *ctx, int64_t lo, int64_t hi) {
     int64_t panels = ceil_div(c->M, MR), P = c->GH * c->GW, blocks = ceil_div(r->npan, r->per);
     T *pb = fbk_scratch(SLOT_D, (r->kstep * NR + 64) * (int64_t)sizeof(T));
     T tmp[MR * NR];
-    if (!pb) abort();                            /* reserved by the caller; can't happen */
+    if (!pb) abort(); /* reserved by the caller; can't happen */
     for (int64_t x = lo; x < hi; x++) {
         int64_t b = x % blocks, mi = x / blocks % r->mblk, g = x / blocks / r->mblk;
         int64_t i0 = mi * r->mb, i1 = MIN(i0 + r->mb, panels);
         for (int64_t jp = b * r->per; jp < MIN((b + 1) * r->per, r->npan); jp++) {
             NAME(seg) seg[NR];
-            int64_t j0 = jp * NR, n = MIN(NR, r->cols - j0), off[NR], img = j0 / P, u = j0 % P / c->GW, v = j0 % c->GW;
+            int64_t j0 = jp * NR, n = MIN(NR, r->cols - j0), off[NR], img = j0 / P, u = j0 % P / c->GW,
+                    v = j0 % c->GW;
             int ns = 0, direct = c->dv == 1 && c->du == c->GW && j0 / P == (j0 + n - 1) / P;
             T *d0 = (T *)c->dst + g * c->M * c->dc + img * c->dn + u * c->du + v * c->dv;
             for (int64_t q = 0; q < n;) {
                 int64_t len = MIN(n - q, c->GW - v);
-                seg[ns++] = (NAME(seg)){(const T *)c->src + img * c->sn + g * c->CH * c->sc, u * c->SH, v * c->SW, q, len};
+                seg[ns++] = (NAME(seg)){(const T *)c->src + img * c->sn + g * c->CH * c->sc, u * c->SH,
+                                        v * c->SW, q, len};
                 for (int64_t e = 0; e < len; e++) off[q + e] = img * c->dn + u * c->du + (v + e) * c->dv;
                 q += len, v = 0;
                 if (++u == c->GH) u = 0, img++;
@@ -82,20 +100,27 @@ static void NAME(col_task)(void *ctx, int64_t lo, int64_t hi) {
                 const T *pa = r->pa + g * panels * MR * r->K + k0 * panels * MR;
                 for (int64_t i = i0; i < i1; i++) {
                     int64_t m = MIN(MR, c->M - i * MR);
-                    if (direct) { TILE(k, pa + i * MR * k, pb, d0 + i * MR * c->dc, c->dc, m, n, k0 != 0); continue; }
+                    if (direct) {
+                        TILE(k, pa + i * MR * k, pb, d0 + i * MR * c->dc, c->dc, m, n, k0 != 0);
+                        continue;
+                    }
                     TILE(k, pa + i * MR * k, pb, tmp, NR, m, n, 0);
                     for (int64_t l = 0; l < m; l++) {
                         T *row = (T *)c->dst + (g * c->M + i * MR + l) * c->dc;
-                        if (k0) for (int64_t e = 0; e < n; e++) row[off[e]] += tmp[l * NR + e];
-                        else for (int64_t e = 0; e < n; e++) row[off[e]] = tmp[l * NR + e];
+                        if (k0)
+                            for (int64_t e = 0; e < n; e++) row[off[e]] += tmp[l * NR + e];
+                        else
+                            for (int64_t e = 0; e < n; e++) row[off[e]] = tmp[l * NR + e];
                     }
                 }
             }
             if (!c->bias) continue;
             for (int64_t l = i0 * MR; l < MIN(i1 * MR, c->M); l++) {
                 T bias = ((const T *)c->bias)[g * c->M + l], *row = (T *)c->dst + (g * c->M + l) * c->dc;
-                if (direct) for (int64_t e = 0; e < n; e++) row[off[0] + e] += bias;
-                else for (int64_t e = 0; e < n; e++) row[off[e]] += bias;
+                if (direct)
+                    for (int64_t e = 0; e < n; e++) row[off[0] + e] += bias;
+                else
+                    for (int64_t e = 0; e < n; e++) row[off[e]] += bias;
             }
         }
     }
@@ -106,10 +131,11 @@ static int64_t NAME(conv_run)(const taps *c) {
     if (!r.cols || !c->M || !c->groups) return 0;
     r.kstep = ceil_div(r.K, MAX(1, ceil_div(r.K, 256)));
     r.npan = ceil_div(r.cols, NR);
-    if (!r.K) {                                  /* no taps reach these positions: bias or zero */
+    if (!r.K) { /* no taps reach these positions: bias or zero */
         for (int64_t j = 0; j < r.cols; j++)
             for (int64_t m = 0; m < c->M * c->groups; m++)
-                ((T *)c->dst)[m * c->dc + j / (c->GH * c->GW) * c->dn + j / c->GW % c->GH * c->du + j % c->GW * c->dv] = c->bias ? ((const T *)c->bias)[m] : 0;
+                ((T *)c->dst)[m * c->dc + j / (c->GH * c->GW) * c->dn + j / c->GW % c->GH * c->du +
+                              j % c->GW * c->dv] = c->bias ? ((const T *)c->bias)[m] : 0;
         return 0;
     }
     bytes = (c->groups * panels * MR * r.K + 64) * (int64_t)sizeof(T);
@@ -117,8 +143,10 @@ static int64_t NAME(conv_run)(const taps *c) {
     fbk_par(c->groups * panels, MAX(1, 32768 / (MR * r.K)), NAME(pack_weights), &r);
     r.mblk = 1, r.mb = panels, r.per = 1;
     while (r.per < 8 && c->groups * ceil_div(r.npan, 2 * r.per) >= 32) r.per *= 2;
-    if (c->groups * r.npan < 16 && panels > 32) r.mblk = MIN(ceil_div(16, c->groups * r.npan), panels / 16), r.mb = ceil_div(panels, r.mblk);
-    fbk_par(c->groups * r.mblk * ceil_div(r.npan, r.per), MAX(1, 500000 / (r.mb * MR * NR * r.K * r.per)), NAME(col_task), &r);
+    if (c->groups * r.npan < 16 && panels > 32)
+        r.mblk = MIN(ceil_div(16, c->groups * r.npan), panels / 16), r.mb = ceil_div(panels, r.mblk);
+    fbk_par(c->groups * r.mblk * ceil_div(r.npan, r.per), MAX(1, 500000 / (r.mb * MR * NR * r.K * r.per)),
+            NAME(col_task), &r);
     fbc_free(r.pa, bytes);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* The tapped convolution for float32 and float64 (template in k_conv_t.h), and the preparation of operands. */
+/* The tapped convolution for float32 and float64 (template in k_conv_t.h), and the preparation of operands.
+ */
 /* cflags: -ffp-contract=fast */
 #include "k_conv.h"
 
@@ -35,7 +36,12 @@
 
 int64_t conv_taps(int dt, const taps *c) { return dt == DT_F32 ? conv_run_f32(c) : conv_run_f64(c); }
 
-typedef struct { const plane4 *o; const fbk_spec *s; char *p; int dt, store; } copyctx;
+typedef struct {
+    const plane4 *o;
+    const fbk_spec *s;
+    char *p;
+    int dt, store;
+} copyctx;
 static void copy_task(void *ctx, int64_t lo, int64_t hi) {
     const copyctx *w = ctx;
     const fbk_spec *s = w->s;
@@ -66,12 +72,16 @@ int conv_load(plane4 *o, const fbk_spec *s, uintptr_t p, int dt, int how) {
         return 0;
     }
     *o = (plane4){NULL, C * H * W, H * W, W, MAX(64, s->shape[0] * C * H * W * dt_size(dt))};
-    if (!(o->p = fbc_alloc(o->bytes))) { o->bytes = 0; return FBK_ENOMEM; }
+    if (!(o->p = fbc_alloc(o->bytes))) {
+        o->bytes = 0;
+        return FBK_ENOMEM;
+    }
     copyctx w = {o, s, (char *)p, dt, 0};
     if (how != 1) fbk_par(s->shape[0] * C, MAX(1, 16384 / MAX(1, H * W)), copy_task, &w);
     return 0;
 }
 void conv_store(const plane4 *o, const fbk_spec *s, uintptr_t p, int dt) {
     copyctx w = {o, s, (char *)p, dt, 1};
-    if (o->bytes) fbk_par(s->shape[0] * s->shape[1], MAX(1, 16384 / MAX(1, s->shape[2] * s->shape[3])), copy_task, &w);
+    if (o->bytes)
+        fbk_par(s->shape[0] * s->shape[1], MAX(1, 16384 / MAX(1, s->shape[2] * s->shape[3])), copy_task, &w);
 }

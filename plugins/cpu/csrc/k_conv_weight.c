@@ -1,10 +1,11 @@
-/* The gradient of a convolution's weight: a product over all output positions. The image is transposed once to [n, h, w, c] with its
-   padding, so that the lanes of a packed panel (tap, channel) are contiguous there. This file includes itself once per element type. */
+/* The gradient of a convolution's weight: a product over all output positions. The image is transposed once
+   to [n, h, w, c] with its padding, so that the lanes of a packed panel (tap, channel) are contiguous there.
+   This file includes itself once per element type. */
 /* cflags: -ffp-contract=fast */
 #ifndef T
 #include "k_conv.h"
 #define MR F32_MR
-enum { WKC = 256, WMB = 16, WNB = 10 };          /* positions per step; panels per task */
+enum { WKC = 256, WMB = 16, WNB = 10 }; /* positions per step; panels per task */
 #define T float
 #define V vf
 #define VL VW
@@ -44,23 +45,26 @@ typedef struct {
     const geom *g;
     const plane4 *gy, *x;
     T *xt, *acc, *gw, *pack;
-    int64_t *joff;                               /* per lane (r, s, c): offset in xt from the position's first element */
+    int64_t *joff; /* per lane (r, s, c): offset in xt from the position's first element */
     int64_t Hp, Wp, J, K, og, cg, mt, nt, kchunks, per, packsize;
 } NAME(wctx);
 
-static void NAME(transpose)(void *ctx, int64_t lo, int64_t hi) {     /* one padded row of one image */
+static void NAME(transpose)(void *ctx, int64_t lo, int64_t hi) { /* one padded row of one image */
     const NAME(wctx) *w = ctx;
     const geom *g = w->g;
     for (int64_t i = lo; i < hi; i++) {
         int64_t n = i / w->Hp, h = i % w->Hp - g->ph, C = g->C;
         T *row = w->xt + i * w->Wp * C;
-        if (h < 0 || h >= g->H) { memset(row, 0, (size_t)(w->Wp * C) * sizeof(T)); continue; }
+        if (h < 0 || h >= g->H) {
+            memset(row, 0, (size_t)(w->Wp * C) * sizeof(T));
+            continue;
+        }
         memset(row, 0, (size_t)(g->pw * C) * sizeof(T));
         memset(row + (g->pw + g->W) * C, 0, (size_t)(g->pw * C) * sizeof(T));
         row += g->pw * C;
         const T *src = (const T *)w->x->p + n * w->x->n + h * w->x->h;
         int64_t c = 0;
-        for (; c + 16 <= C; c += 16)             /* 16 channels at a time: whole cache lines are written */
+        for (; c + 16 <= C; c += 16) /* 16 channels at a time: whole cache lines are written */
             for (int64_t v = 0; v < g->W; v++)
                 for (int u = 0; u < 16; u++) row[v * C + c + u] = src[(c + u) * w->x->c + v];
         for (; c < C; c++)
@@ -73,8 +77,10 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
     T *pa = fbk_scratch(SLOT_D, w->packsize), *pb = pa + WMB * MR * WKC + 64;
     if (!pa) return;
     for (int64_t x = lo; x < hi; x++) {
-        int64_t q = x % w->kchunks, tn = x / w->kchunks % w->nt, tm = x / w->kchunks / w->nt % w->mt, gr = x / w->kchunks / w->nt / w->mt;
-        int64_t i0 = tm * WMB * MR, m = MIN(WMB * MR, w->og - i0), j0 = tn * WNB * NR, n = MIN(WNB * NR, w->J - j0);
+        int64_t q = x % w->kchunks, tn = x / w->kchunks % w->nt, tm = x / w->kchunks / w->nt % w->mt,
+                gr = x / w->kchunks / w->nt / w->mt;
+        int64_t i0 = tm * WMB * MR, m = MIN(WMB * MR, w->og - i0), j0 = tn * WNB * NR,
+                n = MIN(WNB * NR, w->J - j0);
         T *acc = w->acc + ((q * g->groups + gr) * w->og + i0) * w->J + j0;
         int64_t P = g->OH * g->OW, kend = MIN((q + 1) * w->per, w->K);
         for (int64_t k0 = q * w->per; k0 < kend; k0 += WKC) {
@@ -84,7 +90,7 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
                 pos[e] = ((im * w->Hp + r / g->OW * g->sh) * w->Wp + r % g->OW * g->sw) * g->C + gr * w->cg;
             }
             for (int64_t i = 0; i < m; i += MR)
-                for (int64_t e = 0; e < k;) {    /* image by image */
+                for (int64_t e = 0; e < k;) { /* image by image */
                     int64_t im = (k0 + e) / P, r = (k0 + e) % P, len = MIN(k - e, P - r);
                     const T *src = (const T *)w->gy->p + im * w->gy->n + (gr * w->og + i0 + i) * w->gy->c + r;
                     PACK(pa + i * k + e * MR, MR, src, MIN(MR, m - i), w->gy->c, len, 1);
@@ -94,7 +100,7 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
                 int64_t lanes = MIN(NR, n - j), at = 0;
                 T *d = pb + j * k;
                 if (lanes < NR) memset(d, 0, (size_t)(k * NR) * sizeof(T));
-                while (at < lanes) {             /* stretches of lanes that are contiguous in xt */
+                while (at < lanes) { /* stretches of lanes that are contiguous in xt */
                     const int64_t *o = w->joff + j0 + j + at;
                     int64_t len = 1;
                     while (at + len < lanes && o[len] == o[0] + len) len++;
@@ -113,7 +119,8 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
         }
     }
 }
-static void NAME(finish)(void *ctx, int64_t lo, int64_t hi) {        /* sums the chunks in order; (r, s, c) -> (c, r, s) */
+static void NAME(finish)(void *ctx, int64_t lo,
+                         int64_t hi) { /* sums the chunks in order; (r, s, c) -> (c, r, s) */
     const NAME(wctx) *w = ctx;
     int64_t tt = w->g->kh * w->g->kw, size = w->g->groups * w->og * w->J;
     for (int64_t o = lo; o < hi; o++)
@@ -126,17 +133,28 @@ static void NAME(finish)(void *ctx, int64_t lo, int64_t hi) {        /* sums the
             }
 }
 static int64_t NAME(conv_weight)(const geom *g, T *gw, const plane4 *gy, const plane4 *x) {
-    NAME(wctx) w = {.g = g, .gy = gy, .x = x, .gw = gw, .Hp = g->H + 2 * g->ph, .Wp = g->W + 2 * g->pw, .K = g->N * g->OH * g->OW};
+    NAME(wctx)
+    w = {.g = g,
+         .gy = gy,
+         .x = x,
+         .gw = gw,
+         .Hp = g->H + 2 * g->ph,
+         .Wp = g->W + 2 * g->pw,
+         .K = g->N * g->OH * g->OW};
     if (!g->O || !g->C || !g->kh || !g->kw) return 0;
     w.og = g->O / g->groups, w.cg = g->C / g->groups, w.J = w.cg * g->kh * g->kw;
-    if (!w.K) { memset(gw, 0, (size_t)(g->O * w.J) * sizeof(T)); return 0; }
+    if (!w.K) {
+        memset(gw, 0, (size_t)(g->O * w.J) * sizeof(T));
+        return 0;
+    }
     w.mt = ceil_div(w.og, WMB * MR), w.nt = ceil_div(w.J, WNB * NR);
     int64_t tiles = g->groups * w.mt * w.nt;
     w.kchunks = tiles < 32 ? MAX(1, MIN(ceil_div(32, tiles), w.K / 1024)) : 1;
     w.per = ceil_div(ceil_div(w.K, w.kchunks), WKC) * WKC;
     w.kchunks = ceil_div(w.K, w.per);
     w.packsize = (WMB * MR * WKC + 64 + WNB * NR * WKC + 64) * (int64_t)sizeof(T);
-    int64_t xb = MAX(64, (g->N * w.Hp * w.Wp * g->C + 64) * (int64_t)sizeof(T)), ab = MAX(64, w.kchunks * g->O * w.J * (int64_t)sizeof(T)), jb = MAX(64, w.J * 8);
+    int64_t xb = MAX(64, (g->N * w.Hp * w.Wp * g->C + 64) * (int64_t)sizeof(T)),
+            ab = MAX(64, w.kchunks * g->O * w.J * (int64_t)sizeof(T)), jb = MAX(64, w.J * 8);
     w.xt = fbc_alloc(xb), w.acc = fbc_alloc(ab), w.joff = fbc_alloc(jb);
     int64_t rc = w.xt && w.acc && w.joff ? 0 : FBK_ENOMEM;
     if (!rc) {

@@ -11,7 +11,8 @@
 #define IF_NV3(...)
 #endif
 #if defined(__x86_64__)
-#define KEEP(v) __asm__("" : "+v"(v))            /* a broadcast stays in its register instead of being folded into each product */
+#define KEEP(v) \
+    __asm__("" : "+v"(v)) /* a broadcast stays in its register instead of being folded into each product */
 #else
 #define KEEP(v)
 #endif
@@ -23,19 +24,24 @@ enum { SLOT_GA = SLOT_N, SLOT_GB };
 INL void transpose_f32(float *dst, int64_t w, const float *const *q, int64_t p0) {
     __m256 r[8], t[8];
     for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(q[i] + p0);
-    for (int i = 0; i < 8; i += 2) t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    for (int i = 0; i < 8; i += 2)
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     for (int i = 0; i < 8; i += 4) {
         r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44), r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44), r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44),
+              r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
     }
     for (int i = 0; i < 4; i++) {
         _mm256_storeu_ps(dst + i * w, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
     }
-    for (int i = 0; i < 4; i++) _mm256_storeu_ps(dst + (i + 4) * w, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    for (int i = 0; i < 4; i++)
+        _mm256_storeu_ps(dst + (i + 4) * w, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
 }
 INL void transpose_f64(double *dst, int64_t w, const double *const *q, int64_t p0) {
-    __m256d a = _mm256_loadu_pd(q[0] + p0), b = _mm256_loadu_pd(q[1] + p0), c = _mm256_loadu_pd(q[2] + p0), d = _mm256_loadu_pd(q[3] + p0);
-    __m256d e = _mm256_unpacklo_pd(a, b), f = _mm256_unpackhi_pd(a, b), g = _mm256_unpacklo_pd(c, d), h = _mm256_unpackhi_pd(c, d);
+    __m256d a = _mm256_loadu_pd(q[0] + p0), b = _mm256_loadu_pd(q[1] + p0), c = _mm256_loadu_pd(q[2] + p0),
+            d = _mm256_loadu_pd(q[3] + p0);
+    __m256d e = _mm256_unpacklo_pd(a, b), f = _mm256_unpackhi_pd(a, b), g = _mm256_unpacklo_pd(c, d),
+            h = _mm256_unpackhi_pd(c, d);
     _mm256_storeu_pd(dst, _mm256_permute2f128_pd(e, g, 0x20));
     _mm256_storeu_pd(dst + w, _mm256_permute2f128_pd(f, h, 0x20));
     _mm256_storeu_pd(dst + 2 * w, _mm256_permute2f128_pd(e, g, 0x31));
@@ -82,7 +88,8 @@ int64_t fbk_gemm_run(int dtype, const fbk_gemm *g0) {
     if (!g.M || !g.N) return 0;
     if (!g.K) {
         int64_t z = f ? 4 : 8;
-        if (!g.acc) for (int64_t i = 0; i < g.M; i++) memset((char *)g.c + i * g.ldc * z, 0, (size_t)(g.N * z));
+        if (!g.acc)
+            for (int64_t i = 0; i < g.M; i++) memset((char *)g.c + i * g.ldc * z, 0, (size_t)(g.N * z));
         if (g.bias) (f ? bias_f32 : bias_f64)(&g, 0, g.M, 0, g.N);
         return 0;
     }

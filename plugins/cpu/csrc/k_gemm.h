@@ -1,25 +1,30 @@
-/* The packed GEMM as other kernels use it: operands come through packing functions, so a convolution packs straight from the image. */
+/* The packed GEMM as other kernels use it: operands come through packing functions, so a convolution packs
+ * straight from the image. */
 #ifndef FBK_GEMM_H
 #define FBK_GEMM_H
 #include "k_load.h"
 
-typedef struct { const void *p; int64_t rs, cs; } fbk_mat;      /* a strided matrix: row and column strides in elements */
-/* dst: a panel, k-major: for A lanes are rows i0.. (m of them), for B columns j0.. (n of them); missing lanes must be zero. */
+typedef struct {
+    const void *p;
+    int64_t rs, cs;
+} fbk_mat; /* a strided matrix: row and column strides in elements */
+/* dst: a panel, k-major: for A lanes are rows i0.. (m of them), for B columns j0.. (n of them); missing lanes
+ * must be zero. */
 typedef void (*fbk_pack_a)(const void *a, void *dst, int64_t i0, int64_t m, int64_t k0, int64_t k);
 typedef void (*fbk_pack_b)(const void *b, void *dst, int64_t k0, int64_t k, int64_t j0, int64_t n);
 typedef struct {
     int64_t M, N, K;
     const void *a, *b;
-    fbk_pack_a pack_a;                           /* NULL: a (b) is an fbk_mat */
+    fbk_pack_a pack_a; /* NULL: a (b) is an fbk_mat */
     fbk_pack_b pack_b;
-    void *c;                                     /* rows of stride ldc, columns contiguous */
+    void *c; /* rows of stride ldc, columns contiguous */
     int64_t ldc;
-    int acc;                                     /* add to what is there */
-    const void *bias;                            /* added at the end, or NULL */
+    int acc;          /* add to what is there */
+    const void *bias; /* added at the end, or NULL */
     int64_t bias_rs, bias_cs;
 } fbk_gemm;
 #define fbk_gemm_run FBC_ISA_NAME(fbk_gemm_run_)
-int64_t fbk_gemm_run(int dtype, const fbk_gemm *g);   /* dtype: DT_F32 or DT_F64 */
+int64_t fbk_gemm_run(int dtype, const fbk_gemm *g); /* dtype: DT_F32 or DT_F64 */
 
 #if VB == 64
 #define F32_MR 8
@@ -36,11 +41,13 @@ int64_t fbk_gemm_run(int dtype, const fbk_gemm *g);   /* dtype: DT_F32 or DT_F64
 #define F32_NR (F32_NV * VW)
 #define F64_NR (F64_NV * VD)
 
-/* The pieces, for kernels with loops of their own. A tile: c[m][n] (+)= sum over k of a[k][MR] b[k][NR], m <= MR, n <= NR.
-   Packing: dst[k][W] = n lanes of stride ls, k steps of stride ks, missing lanes zero. */
+/* The pieces, for kernels with loops of their own. A tile: c[m][n] (+)= sum over k of a[k][MR] b[k][NR], m <=
+   MR, n <= NR. Packing: dst[k][W] = n lanes of stride ls, k steps of stride ks, missing lanes zero. */
 #define FBK_PIECES(S, T) \
-    void FBC_ISA_NAME(fbk_tile_##S)(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, int64_t n, int acc); \
-    void FBC_ISA_NAME(fbk_pack_##S)(T *dst, int W, const T *src, int64_t n, int64_t ls, int64_t k, int64_t ks);
+    void FBC_ISA_NAME(fbk_tile_##S)(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, \
+                                    int64_t n, int acc); \
+    void FBC_ISA_NAME(fbk_pack_##S)(T * dst, int W, const T *src, int64_t n, int64_t ls, int64_t k, \
+                                    int64_t ks);
 FBK_PIECES(f32, float)
 FBK_PIECES(f64, double)
 #endif

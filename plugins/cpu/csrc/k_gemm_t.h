@@ -1,19 +1,20 @@
-/* The packed GEMM of one element type; included by k_gemm.c for float and for double with T, V, VL, MR, NV and NAME defined.
+/* The packed GEMM of one element type; included by k_gemm.c for float and for double with T, V, VL, MR, NV
+and NAME defined.
 
-C[M,N] (+)= A[M,K] B[K,N]. K is cut into KC steps; of each step A is packed in panels of MR rows and B in panels of NR columns,
-then tiles of MR x NR are computed in registers. Every element of C is summed over k in the same order whatever the cut of M and N
-and whatever the number of threads. */
+C[M,N] (+)= A[M,K] B[K,N]. K is cut into KC steps; of each step A is packed in panels of MR rows and B in
+panels of NR columns, then tiles of MR x NR are computed in registers. Every element of C is summed over k in
+the same order whatever the cut of M and N and whatever the number of threads. */
 #define NR (NV * VL)
 #define PADDED(n, w) (ceil_div(n, w) * (w))
 
 /* A tile in registers: R rows of the panel a (k-major, as long steps), NVV vectors of columns. */
-INL void NAME(tile)(const int R, const int NVV, int64_t k, const T *a, int64_t ari, int64_t ark, const T *b, int64_t bs, T *c, int64_t ldc,
-                    int64_t m, int64_t n, int acc) {
+INL void NAME(tile)(const int R, const int NVV, int64_t k, const T *a, int64_t ari, int64_t ark, const T *b,
+                    int64_t bs, T *c, int64_t ldc, int64_t m, int64_t n, int acc) {
     V s[MR][NV];
-    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++)
-        _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++) s[i][j] = (V){0};
-    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++)
-        _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++) __builtin_prefetch(c + MIN(i, m - 1) * ldc + j * VL, 1, 3);
+    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++) _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++)
+        s[i][j] = (V){0};
+    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++) _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++)
+        __builtin_prefetch(c + MIN(i, m - 1) * ldc + j * VL, 1, 3);
     for (int64_t p = 0; p < k; p++) {
         V bv[NV];
         _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++) bv[j] = LDV(b + j * VL);
@@ -28,41 +29,47 @@ INL void NAME(tile)(const int R, const int NVV, int64_t k, const T *a, int64_t a
     if (m >= R && n == NVV * VL) {
         _Pragma("GCC unroll 8") for (int i = 0; i < R; i++)
             _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++) {
-                T *q = c + i * ldc + j * VL;
-                STV(q, acc ? (V)(s[i][j] + LDV(q)) : s[i][j]);
-            }
+            T *q = c + i * ldc + j * VL;
+            STV(q, acc ? (V)(s[i][j] + LDV(q)) : s[i][j]);
+        }
         return;
     }
     T t[MR * NR];
-    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++)
-        _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++) STV(t + i * NR + j * VL, s[i][j]);
+    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++) _Pragma("GCC unroll 4") for (int j = 0; j < NVV; j++)
+        STV(t + i * NR + j * VL, s[i][j]);
     for (int i = 0; i < R && i < m; i++)
         for (int64_t j = 0; j < n; j++) c[i * ldc + j] = acc ? c[i * ldc + j] + t[i * NR + j] : t[i * NR + j];
 }
 #define TILE(R, W) \
-    static void NAME(tile_##R##_##W)(int64_t k, const T *a, int64_t ari, int64_t ark, const T *b, int64_t bs, T *c, int64_t ldc, \
-                                     int64_t m, int64_t n, int acc) { \
+    static void NAME(tile_##R##_##W)(int64_t k, const T *a, int64_t ari, int64_t ark, const T *b, \
+                                     int64_t bs, T *c, int64_t ldc, int64_t m, int64_t n, int acc) { \
         NAME(tile)(R, W, k, a, ari, ark, b, bs, c, ldc, m, n, acc); \
     } \
-    static void NAME(tilep_##R##_##W)(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, int64_t n, int acc) { \
+    static void NAME(tilep_##R##_##W)(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, \
+                                      int64_t n, int acc) { \
         NAME(tile)(R, W, k, a, 1, MR, b, NR, c, ldc, m, n, acc); \
     }
 #define TILES(R) TILE(R, 1) TILE(R, 2) IF_NV3(TILE(R, 3))
-TILES(1) TILES(2) TILES(4)
+TILES(1)
+TILES(2) TILES(4)
 #if MR == 8
-TILES(6) TILES(8)
+    TILES(6) TILES(8)
 #elif MR == 6
-TILES(6)
+    TILES(6)
 #endif
 #define ROWS(R, P) {NAME(P##_##R##_1), NAME(P##_##R##_2), IF_NV3(NAME(P##_##R##_3))}
-typedef void (*NAME(tile_fn))(int64_t, const T *, int64_t, int64_t, const T *, int64_t, T *, int64_t, int64_t, int64_t, int);
+        typedef void (*NAME(tile_fn))(int64_t, const T *, int64_t, int64_t, const T *, int64_t, T *, int64_t,
+                                      int64_t, int64_t, int);
 typedef void (*NAME(tilep_fn))(int64_t, const T *, const T *, T *, int64_t, int64_t, int64_t, int);
 #if MR == 8
-static const NAME(tile_fn) NAME(tiles)[5][NV] = {ROWS(1, tile), ROWS(2, tile), ROWS(4, tile), ROWS(6, tile), ROWS(8, tile)};
-static const NAME(tilep_fn) NAME(tileps)[5][NV] = {ROWS(1, tilep), ROWS(2, tilep), ROWS(4, tilep), ROWS(6, tilep), ROWS(8, tilep)};
+static const NAME(tile_fn)
+    NAME(tiles)[5][NV] = {ROWS(1, tile), ROWS(2, tile), ROWS(4, tile), ROWS(6, tile), ROWS(8, tile)};
+static const NAME(tilep_fn)
+    NAME(tileps)[5][NV] = {ROWS(1, tilep), ROWS(2, tilep), ROWS(4, tilep), ROWS(6, tilep), ROWS(8, tilep)};
 #elif MR == 6
 static const NAME(tile_fn) NAME(tiles)[4][NV] = {ROWS(1, tile), ROWS(2, tile), ROWS(4, tile), ROWS(6, tile)};
-static const NAME(tilep_fn) NAME(tileps)[4][NV] = {ROWS(1, tilep), ROWS(2, tilep), ROWS(4, tilep), ROWS(6, tilep)};
+static const NAME(tilep_fn)
+    NAME(tileps)[4][NV] = {ROWS(1, tilep), ROWS(2, tilep), ROWS(4, tilep), ROWS(6, tilep)};
 #else
 static const NAME(tile_fn) NAME(tiles)[3][NV] = {ROWS(1, tile), ROWS(2, tile), ROWS(4, tile)};
 static const NAME(tilep_fn) NAME(tileps)[3][NV] = {ROWS(1, tilep), ROWS(2, tilep), ROWS(4, tilep)};
@@ -78,13 +85,14 @@ static void NAME(pack)(T *dst, int W, const T *src, int64_t n, int64_t ls, int64
     }
     if (n < W) memset(dst, 0, (size_t)(k * W) * sizeof(T));
 #if defined(__AVX2__)
-    if (ks == 1 && ls != 1) {                    /* transposes of TR x TR; the extra lanes of a narrow panel are overwritten by the next step */
+    if (ks == 1 && ls != 1) { /* transposes of TR x TR; the extra lanes of a narrow panel are overwritten by
+                                 the next step */
         int64_t i = 0;
         for (; i < n; i += TR) {
             int64_t lanes = MIN(TR, n - i);
             const T *q[TR];
             for (int u = 0; u < TR; u++) q[u] = src + (i + MIN(u, lanes - 1)) * ls;
-            if (lanes < TR && n < W) break;      /* would write into the zero lanes */
+            if (lanes < TR && n < W) break; /* would write into the zero lanes */
             if (lanes < TR && i + TR > W && W > TR) break;
             for (p = 0; p + TR + (W < TR) <= k; p += TR) TRANSPOSE(dst + p * W + i, W, q, p);
             for (; p < k; p++)
@@ -127,15 +135,18 @@ static void NAME(bias)(const fbk_gemm *g, int64_t i0, int64_t m, int64_t j0, int
     const T *bias = g->bias;
     for (int64_t i = i0; i < i0 + m; i++) {
         T *c = (T *)g->c + i * g->ldc + j0;
-        if (g->bias_cs && g->bias_rs == 0 && g->bias_cs == 1) for (int64_t j = 0; j < n; j++) c[j] += bias[j0 + j];
-        else for (int64_t j = 0; j < n; j++) c[j] += bias[i * g->bias_rs + (j0 + j) * g->bias_cs];
+        if (g->bias_cs && g->bias_rs == 0 && g->bias_cs == 1)
+            for (int64_t j = 0; j < n; j++) c[j] += bias[j0 + j];
+        else
+            for (int64_t j = 0; j < n; j++) c[j] += bias[i * g->bias_rs + (j0 + j) * g->bias_cs];
     }
 }
 static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
     const NAME(step) *s = ctx;
     const fbk_gemm *g = s->g;
     for (int64_t t = lo; t < hi; t++) {
-        int64_t i0 = t % s->nbm * s->bm, j0 = t / s->nbm * s->bn, i1 = MIN(i0 + s->bm, s->mc), j1 = MIN(j0 + s->bn, s->nc);
+        int64_t i0 = t % s->nbm * s->bm, j0 = t / s->nbm * s->bn, i1 = MIN(i0 + s->bm, s->mc),
+                j1 = MIN(j0 + s->bn, s->nc);
         for (int64_t j = j0; j < j1; j += NR) {
             int64_t n = MIN(NR, j1 - j);
             int w = (int)ceil_div(n, VL) - 1;
@@ -143,7 +154,8 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
             for (int64_t i = i0; i < i1; i += MR) {
                 int64_t m = MIN(MR, i1 - i);
                 T *c = (T *)g->c + (s->ic + i) * g->ldc + s->jc + j;
-                NAME(tileps)[NAME(rowsel)(m)][w](s->kc, s->pa + i * s->kc, b, c, g->ldc, m, n, g->acc || !s->first);
+                NAME(tileps)
+                [NAME(rowsel)(m)][w](s->kc, s->pa + i * s->kc, b, c, g->ldc, m, n, g->acc || !s->first);
             }
         }
         if (g->bias && s->pc + s->kc >= g->K) NAME(bias)(g, s->ic + i0, i1 - i0, s->jc + j0, j1 - j0);
@@ -185,9 +197,16 @@ static void NAME(small)(const fbk_gemm *g, const fbk_mat *a, const fbk_mat *b) {
             /* fewer rows than the tile has: rows past m read row m-1's neighbours, so take exact tiles */
             for (int64_t i2 = 0; i2 < m;) {
                 int64_t left = m - i2;
-                r = left >= MR ? NAME(rowsel)(MR) : left >= 6 && MR >= 6 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+                r = left >= MR             ? NAME(rowsel)(MR)
+                    : left >= 6 && MR >= 6 ? 3
+                    : left >= 4            ? 2
+                    : left >= 2            ? 1
+                                           : 0;
                 int64_t step = left >= MR ? MR : left >= 6 && MR >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-                if (full) NAME(tiles)[r][full / VL - 1](g->K, pa + i2 * a->rs, a->rs, a->cs, pb, b->rs, c + i2 * g->ldc, g->ldc, step, full, g->acc);
+                if (full)
+                    NAME(tiles)
+                    [r][full / VL - 1](g->K, pa + i2 * a->rs, a->rs, a->cs, pb, b->rs, c + i2 * g->ldc,
+                                       g->ldc, step, full, g->acc);
                 i2 += step;
             }
             for (int64_t i2 = 0; i2 < m && full < n; i2++) {
@@ -203,7 +222,8 @@ static void NAME(small)(const fbk_gemm *g, const fbk_mat *a, const fbk_mat *b) {
     }
     if (g->bias) NAME(bias)(g, 0, g->M, 0, g->N);
 }
-void FBC_ISA_NAME(NAME(fbk_tile))(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, int64_t n, int acc) {
+void FBC_ISA_NAME(NAME(fbk_tile))(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, int64_t n,
+                                  int acc) {
     NAME(tileps)[NAME(rowsel)(m)][ceil_div(n, VL) - 1](k, a, b, c, ldc, m, n, acc);
 }
 void FBC_ISA_NAME(NAME(fbk_pack))(T *dst, int W, const T *src, int64_t n, int64_t ls, int64_t k, int64_t ks) {

@@ -3,19 +3,43 @@
 #include "k_index.h"
 
 /* ---- gather ---- */
-typedef struct { fbk_it it; char *out; const char *src, *index; int64_t es, size, stride, bad; int i32; } takectx;
+typedef struct {
+    fbk_it it;
+    char *out;
+    const char *src, *index;
+    int64_t es, size, stride, bad;
+    int i32;
+} takectx;
 
 #define COPY_RUN(T) \
     do { \
         T *o = (T *)op; \
         const T *s = (const T *)sp; \
-        for (int64_t j = 0; j < m; j++) { \
-            int64_t k = w->i32 ? ((const int32_t *)ip)[j * st[2]] : ((const int64_t *)ip)[j * st[2]]; \
-            if ((uint64_t)k >= (uint64_t)w->size) { index_bad(&w->bad, lin + j); continue; } \
-            o[j * st[0]] = s[j * st[1] + k * w->stride]; \
-        } \
+        const int64_t os = st[0], ss = st[1], is = st[2], \
+                      stride = w->stride; /* locals: stores could change the struct */ \
+        const uint64_t size = (uint64_t)w->size; \
+        if (w->i32) \
+            for (int64_t j = 0; j < m; j++) { \
+                int64_t k = ((const int32_t *)ip)[j * is]; \
+                if ((uint64_t)k >= size) { \
+                    index_bad(&w->bad, lin + j); \
+                    continue; \
+                } \
+                o[j * os] = s[j * ss + k * stride]; \
+            } \
+        else \
+            for (int64_t j = 0; j < m; j++) { \
+                int64_t k = ((const int64_t *)ip)[j * is]; \
+                if ((uint64_t)k >= size) { \
+                    index_bad(&w->bad, lin + j); \
+                    continue; \
+                } \
+                o[j * os] = s[j * ss + k * stride]; \
+            } \
     } while (0)
-typedef struct { uint64_t a, b; } u128;
+typedef struct {
+    uint64_t a, b;
+} u128;
 
 static void take_task(void *ctx, int64_t lin, int64_t hi) {
     takectx *w = ctx;
@@ -23,7 +47,7 @@ static void take_task(void *ctx, int64_t lin, int64_t hi) {
         int64_t off[3], st[3], m = it_seg(&w->it, lin, hi, off, st);
         char *op = w->out + off[0] * w->es;
         const char *sp = w->src + off[1] * w->es, *ip = w->index + off[2] * (w->i32 ? 4 : 8);
-        if (st[2] == 0) {                        /* one index for the whole stretch: a row */
+        if (st[2] == 0) { /* one index for the whole stretch: a row */
             int64_t k = w->i32 ? *(const int32_t *)ip : *(const int64_t *)ip;
             if ((uint64_t)k >= (uint64_t)w->size) index_bad(&w->bad, lin);
             else {
@@ -31,8 +55,7 @@ static void take_task(void *ctx, int64_t lin, int64_t hi) {
                 if (st[0] == 1 && st[1] == 1) memcpy(op, sp, (size_t)(m * w->es));
                 else copy_strided(op, st[0], sp, st[1], m, w->es);
             }
-        } else
-            switch (w->es) {
+        } else switch (w->es) {
             case 1: COPY_RUN(uint8_t); break;
             case 2: COPY_RUN(uint16_t); break;
             case 4: COPY_RUN(uint32_t); break;
@@ -42,10 +65,17 @@ static void take_task(void *ctx, int64_t lin, int64_t hi) {
         lin += m;
     }
 }
-/* t: out, src, index, all of out's shape; src has stride 0 where the index moves it. ia: size and stride of that dimension. */
+/* t: out, src, index, all of out's shape; src has stride 0 where the index moves it. ia: size and stride of
+ * that dimension. */
 FBK_ENTRY(fbk_gather) {
-    takectx w = {.out = (char *)at[0], .src = (const char *)at[1], .index = (const char *)at[2], .es = dt_size(p->t[0].dtype),
-                 .size = p->ia[0], .stride = p->ia[1], .bad = INT64_MAX, .i32 = p->t[2].dtype == DT_I32};
+    takectx w = {.out = (char *)at[0],
+                 .src = (const char *)at[1],
+                 .index = (const char *)at[2],
+                 .es = dt_size(p->t[0].dtype),
+                 .size = p->ia[0],
+                 .stride = p->ia[1],
+                 .bad = INT64_MAX,
+                 .i32 = p->t[2].dtype == DT_I32};
     it_specs(&w.it, p, 3, (const int[]){0, 1, 2}, 0);
     fbk_par(w.it.n, 32768, take_task, &w);
     return w.bad == INT64_MAX ? 0 : FBK_EINDEX - w.bad;
@@ -65,7 +95,14 @@ static int64_t count_run(const char *p, int dt, int64_t n, int64_t st) {
     return c;
 }
 #define FLAT 65536
-typedef struct { const fbk_plan *p; fbk_it it; char *a[3]; int64_t *count; int op, dt; int64_t es; } maskctx;
+typedef struct {
+    const fbk_plan *p;
+    fbk_it it;
+    char *a[3];
+    int64_t *count;
+    int op, dt;
+    int64_t es;
+} maskctx;
 static void count_task(void *ctx, int64_t lo, int64_t hi) {
     maskctx *w = ctx;
     for (int64_t c = lo; c < hi; c++) {
@@ -104,7 +141,8 @@ static void nonzero_task(void *ctx, int64_t lo, int64_t hi) {
         int64_t lin = c * FLAT, end = MIN(lin + FLAT, spec_numel(x)), row = w->count[c];
         int64_t inner = nd ? x->shape[nd - 1] : 1, ist = nd ? x->stride[nd - 1] : 0;
         while (lin < end) {
-            int64_t pos[FBK_MAXD], off = 0, rest = lin / inner, j0 = lin % inner, m = MIN(inner - j0, end - lin);
+            int64_t pos[FBK_MAXD], off = 0, rest = lin / inner, j0 = lin % inner,
+                                   m = MIN(inner - j0, end - lin);
             for (int d = nd - 2; d >= 0; d--) {
                 pos[d] = rest % x->shape[d];
                 rest /= x->shape[d];
@@ -128,8 +166,9 @@ static void nonzero_task(void *ctx, int64_t lo, int64_t hi) {
 }
 /* t: out [n, ndim], x */
 FBK_ENTRY(fbk_nonzero) {
-    maskctx c = {.a = {(char *)at[1]}, .dt = p->t[1].dtype}, w = {.p = p, .a = {(char *)at[0], (char *)at[1]}, .es = dt_size(p->t[1].dtype)};
-    it_init(&c.it, 1);                           /* chunks are counted in the order of the unmerged shape: row-major */
+    maskctx c = {.a = {(char *)at[1]}, .dt = p->t[1].dtype},
+            w = {.p = p, .a = {(char *)at[0], (char *)at[1]}, .es = dt_size(p->t[1].dtype)};
+    it_init(&c.it, 1); /* chunks are counted in the order of the unmerged shape: row-major */
     it_specs(&c.it, p, 1, (const int[]){1}, 0);
     int64_t n = count_all(&c);
     if (n < 0) return n;
@@ -140,7 +179,8 @@ FBK_ENTRY(fbk_nonzero) {
 static void select_task(void *ctx, int64_t lo, int64_t hi) {
     maskctx *w = ctx;
     for (int64_t c = lo; c < hi; c++) {
-        int64_t lin = c * FLAT, end = MIN(lin + FLAT, w->it.n), k = w->count[c], ost = w->p->t[w->op == 0 ? 0 : 2].stride[0];
+        int64_t lin = c * FLAT, end = MIN(lin + FLAT, w->it.n), k = w->count[c],
+                ost = w->p->t[w->op == 0 ? 0 : 2].stride[0];
         while (lin < end) {
             int64_t off[3] = {0}, st[3] = {0}, m = it_seg(&w->it, lin, end, off, st);
             const uint8_t *mask = (const uint8_t *)w->a[0] + off[0];

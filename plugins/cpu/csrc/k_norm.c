@@ -1,4 +1,5 @@
-/* Layer norm and RMS norm, forward and backward: one row at a time, in the cache. This file includes itself once per element type. */
+/* Layer norm and RMS norm, forward and backward: one row at a time, in the cache. This file includes itself
+ * once per element type. */
 /* cflags: -ffp-contract=fast -Wno-unused-function -Wno-maybe-uninitialized */
 #ifndef T
 #include "k_norm.h"
@@ -6,11 +7,11 @@
 typedef struct {
     const fbk_plan *p;
     const uintptr_t *at;
-    fbk_it rows, cols;                           /* forward: y, x, mean, rstd; backward: gx, g, x, mean, rstd */
+    fbk_it rows, cols; /* forward: y, x, mean, rstd; backward: gx, g, x, mean, rstd */
     int rms, bwd, dt, mt, rt;
     int64_t n, chunks, per, rc;
     const void *w, *b;
-    double eps, *part;                           /* part: per chunk of rows, the sums for gw and gb */
+    double eps, *part; /* part: per chunk of rows, the sums for gw and gb */
     int gwb;
 } nctx;
 #define T float
@@ -41,20 +42,34 @@ static int64_t prepare(nctx *c, int nd_norm, int nop) {
 }
 /* t: y, x, mean, rstd, weight, bias (the last two as 1-D); ia: normalised dims, rms; fa: eps */
 FBK_ENTRY(fbk_layer_norm) {
-    nctx c = {.p = p, .at = at, .rms = (int)p->ia[1], .dt = p->t[1].dtype, .mt = p->t[2].dtype, .rt = p->t[3].dtype, .eps = p->fa[0]};
+    nctx c = {.p = p,
+              .at = at,
+              .rms = (int)p->ia[1],
+              .dt = p->t[1].dtype,
+              .mt = p->t[2].dtype,
+              .rt = p->t[3].dtype,
+              .eps = p->fa[0]};
     prepare(&c, (int)p->ia[0], 4);
     if (!c.rows.n || !c.n) return 0;
     char *buf = fbk_scratch(SLOT_A, 2 * c.n * 8);
     if (!buf) return FBK_ENOMEM;
     int f = c.dt != DT_F64;
-    c.w = f ? (const void *)vec_f32((float *)buf, &p->t[4], at[4]) : (const void *)vec_f64((double *)buf, &p->t[4], at[4]);
-    c.b = f ? (const void *)vec_f32((float *)buf + c.n, &p->t[5], at[5]) : (const void *)vec_f64((double *)buf + c.n, &p->t[5], at[5]);
+    c.w = f ? (const void *)vec_f32((float *)buf, &p->t[4], at[4])
+            : (const void *)vec_f64((double *)buf, &p->t[4], at[4]);
+    c.b = f ? (const void *)vec_f32((float *)buf + c.n, &p->t[5], at[5])
+            : (const void *)vec_f64((double *)buf + c.n, &p->t[5], at[5]);
     fbk_par(c.rows.n, MAX(1, 16384 / c.n), f ? forward_f32 : forward_f64, &c);
     return c.rc;
 }
 /* t: gx, gw, gb, g, x, mean, rstd, weight; ia as above */
 FBK_ENTRY(fbk_layer_norm_bwd) {
-    nctx c = {.p = p, .at = at, .rms = (int)p->ia[1], .bwd = 1, .dt = p->t[4].dtype, .mt = p->t[5].dtype, .rt = p->t[6].dtype};
+    nctx c = {.p = p,
+              .at = at,
+              .rms = (int)p->ia[1],
+              .bwd = 1,
+              .dt = p->t[4].dtype,
+              .mt = p->t[5].dtype,
+              .rt = p->t[6].dtype};
     prepare(&c, (int)p->ia[0], 5);
     int gw = p->t[1].dtype >= 0 && at[1], gb = p->t[2].dtype >= 0 && at[2], f = c.dt != DT_F64;
     c.gwb = gw || gb;
@@ -62,15 +77,21 @@ FBK_ENTRY(fbk_layer_norm_bwd) {
     c.chunks = MAX(1, ceil_div(c.rows.n, c.per));
     char *buf = fbk_scratch(SLOT_A, (c.n + (c.gwb ? 2 * c.chunks * c.n : 0) + 8) * 8);
     if (!buf) return FBK_ENOMEM;
-    c.w = f ? (const void *)vec_f32((float *)buf, &p->t[7], at[7]) : (const void *)vec_f64((double *)buf, &p->t[7], at[7]);
+    c.w = f ? (const void *)vec_f32((float *)buf, &p->t[7], at[7])
+            : (const void *)vec_f64((double *)buf, &p->t[7], at[7]);
     c.part = (double *)buf + c.n;
     if (c.n && c.rows.n) fbk_par(c.chunks, MAX(1, 8192 / (c.n * c.per)), f ? backward_f32 : backward_f64, &c);
     if (c.rc) return c.rc;
     for (int64_t i = 0; c.gwb && i < c.n; i++) {
         double s[2] = {0, 0};
-        for (int64_t k = 0; c.rows.n && k < c.chunks; k++) s[0] += c.part[2 * k * c.n + i], s[1] += c.part[(2 * k + 1) * c.n + i];
-        if (gw) put_f64((char *)at[1] + i * p->t[1].stride[0] * dt_size(p->t[1].dtype), p->t[1].dtype, 1, &s[0], 1);
-        if (gb) put_f64((char *)at[2] + i * p->t[2].stride[0] * dt_size(p->t[2].dtype), p->t[2].dtype, 1, &s[1], 1);
+        for (int64_t k = 0; c.rows.n && k < c.chunks; k++)
+            s[0] += c.part[2 * k * c.n + i], s[1] += c.part[(2 * k + 1) * c.n + i];
+        if (gw)
+            put_f64((char *)at[1] + i * p->t[1].stride[0] * dt_size(p->t[1].dtype), p->t[1].dtype, 1, &s[0],
+                    1);
+        if (gb)
+            put_f64((char *)at[2] + i * p->t[2].stride[0] * dt_size(p->t[2].dtype), p->t[2].dtype, 1, &s[1],
+                    1);
     }
     return 0;
 }
@@ -96,13 +117,17 @@ static void NAME(unrow)(const nctx *c, const T *buf, int o, char *base, int dt) 
     }
 }
 INL int NAME(direct)(const nctx *c, int o, int dt) {
-    return dt == (sizeof(T) == 4 ? DT_F32 : DT_F64) && (c->cols.nd == 0 || (c->cols.nd == 1 && c->cols.st[o][0] == 1));
+    return dt == (sizeof(T) == 4 ? DT_F32 : DT_F64) &&
+           (c->cols.nd == 0 || (c->cols.nd == 1 && c->cols.st[o][0] == 1));
 }
 static void NAME(forward)(void *ctx, int64_t lo, int64_t hi) {
     nctx *c = ctx;
     int64_t n = c->n;
     T *buf = fbk_scratch(SLOT_B, 2 * n * (int64_t)sizeof(T));
-    if (!buf) { __atomic_store_n(&c->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+    if (!buf) {
+        __atomic_store_n(&c->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     const T *w = c->w, *b = c->b;
     for (int64_t r = lo; r < hi; r++) {
         int64_t off[4];
@@ -117,9 +142,12 @@ static void NAME(forward)(void *ctx, int64_t lo, int64_t hi) {
         var = var > e * e ? var - e * e : var != var ? var : 0;
         double rstd = 1 / sqrt(var + c->eps);
         T s = (T)rstd;
-        if (w && b) for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s * w[i] + b[i];
-        else if (w) for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s * w[i];
-        else for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s + (b ? b[i] : 0);
+        if (w && b)
+            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s * w[i] + b[i];
+        else if (w)
+            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s * w[i];
+        else
+            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s + (b ? b[i] : 0);
         if (!dir) NAME(unrow)(c, y, 0, yp, c->p->t[0].dtype);
         if (c->mt >= 0 && c->at[2]) stat_put((char *)c->at[2], c->mt, off[2], mean);
         if (c->rt >= 0 && c->at[3]) stat_put((char *)c->at[3], c->rt, off[3], rstd);
@@ -129,7 +157,10 @@ static void NAME(backward)(void *ctx, int64_t lo, int64_t hi) {
     nctx *c = ctx;
     int64_t n = c->n;
     T *buf = fbk_scratch(SLOT_B, 6 * n * (int64_t)sizeof(T) + 64);
-    if (!buf) { __atomic_store_n(&c->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+    if (!buf) {
+        __atomic_store_n(&c->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     const T *w = c->w;
     T *sw = buf + 3 * n, *sb = buf + 4 * n;
     int gdt = c->p->t[3].dtype, odt = c->p->t[0].dtype, want = odt >= 0 && c->at[0];
@@ -141,7 +172,8 @@ static void NAME(backward)(void *ctx, int64_t lo, int64_t hi) {
             it_off(&c->rows, r, off);
             const T *g = NAME(row)(c, buf, 1, (const char *)c->at[3] + off[1] * dt_size(gdt), gdt);
             const T *x = NAME(row)(c, buf + n, 2, (const char *)c->at[4] + off[2] * dt_size(c->dt), c->dt);
-            T m = c->rms ? 0 : (T)stat_get((const char *)c->at[5], c->mt, off[3]), s = (T)stat_get((const char *)c->at[6], c->rt, off[4]);
+            T m = c->rms ? 0 : (T)stat_get((const char *)c->at[5], c->mt, off[3]),
+              s = (T)stat_get((const char *)c->at[6], c->rt, off[4]);
             if (want) {
                 char *op = (char *)c->at[0] + off[0] * dt_size(odt);
                 int dir = NAME(direct)(c, 0, odt);
@@ -149,12 +181,14 @@ static void NAME(backward)(void *ctx, int64_t lo, int64_t hi) {
                 double a = c->rms ? 0 : w ? NAME(dot)(g, w, NULL, 0, n) : NAME(sum)(g, NULL, NULL, 0, n);
                 double d = w ? NAME(dot3)(g, x, w, m, n) : NAME(codev)(g, x, NULL, m, n);
                 T m1 = (T)(a / (double)n), m2 = (T)(d * (double)s * (double)s / (double)n);
-                if (w) for (int64_t i = 0; i < n; i++) gx[i] = s * (g[i] * w[i] - m1 - (x[i] - m) * m2);
-                else for (int64_t i = 0; i < n; i++) gx[i] = s * (g[i] - m1 - (x[i] - m) * m2);
+                if (w)
+                    for (int64_t i = 0; i < n; i++) gx[i] = s * (g[i] * w[i] - m1 - (x[i] - m) * m2);
+                else
+                    for (int64_t i = 0; i < n; i++) gx[i] = s * (g[i] - m1 - (x[i] - m) * m2);
                 if (!dir) NAME(unrow)(c, gx, 0, op, odt);
             }
             if (!c->gwb) continue;
-            int64_t q = (r - k * c->per) % 64;               /* 64 rows in the narrow type, then into the wide one */
+            int64_t q = (r - k * c->per) % 64; /* 64 rows in the narrow type, then into the wide one */
             if (q == 0) memset(sw, 0, (size_t)(2 * n) * sizeof(T));
             for (int64_t i = 0; i < n; i++) sw[i] += g[i] * ((x[i] - m) * s), sb[i] += g[i];
             if (q == 63 || r + 1 == MIN((k + 1) * c->per, c->rows.n))

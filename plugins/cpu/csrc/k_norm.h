@@ -1,4 +1,5 @@
-/* Sums along contiguous rows for the normalisations: vector partial sums over stretches of 4,096 elements, then double. */
+/* Sums along contiguous rows for the normalisations: vector partial sums over stretches of 4,096 elements,
+ * then double. */
 #ifndef FBK_NORM_H
 #define FBK_NORM_H
 #include "k_load.h"
@@ -19,9 +20,16 @@ INL double hsumd_(vd v) {
         for (int64_t b = 0; b < n; b += 4096) { \
             int64_t e = MIN(b + 4096, n), i = b; \
             V a[4] = {{0}}; \
-            for (; i + 4 * VL <= e; i += 4 * VL) \
-                _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) { const int64_t k = i + u * VL; (void)k; a[u] += VEXPR; } \
-            for (; i + VL <= e; i += VL) { const int64_t k = i; (void)k; a[0] += VEXPR; } \
+            for (; i + 4 * VL <= e; i += 4 * VL) _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) { \
+                    const int64_t k = i + u * VL; \
+                    (void)k; \
+                    a[u] += VEXPR; \
+                } \
+            for (; i + VL <= e; i += VL) { \
+                const int64_t k = i; \
+                (void)k; \
+                a[0] += VEXPR; \
+            } \
             double t = HSUM((a[0] + a[1]) + (a[2] + a[3])); \
             for (; i < e; i++) t += (double)(SEXPR); \
             total += t; \
@@ -30,10 +38,12 @@ INL double hsumd_(vd v) {
     }
 #define ROW_SUMS(S, T, V, VL, LD, SPLAT, HSUM) \
     ROW_SUM(sum_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k), x[i]) \
-    ROW_SUM(dev_##S, T, V, VL, LD, SPLAT, HSUM, (LD(x + k) - sv) * (LD(x + k) - sv), (x[i] - s) * (x[i] - s)) \
+    ROW_SUM(dev_##S, T, V, VL, LD, SPLAT, HSUM, (LD(x + k) - sv) * (LD(x + k) - sv), \
+            (x[i] - s) * (x[i] - s)) \
     ROW_SUM(dot_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * LD(y + k), x[i] * y[i]) \
     ROW_SUM(codev_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * (LD(y + k) - sv), x[i] * (y[i] - s)) \
-    ROW_SUM(dot3_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * LD(z + k) * (LD(y + k) - sv), x[i] * z[i] * (y[i] - s))
+    ROW_SUM(dot3_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * LD(z + k) * (LD(y + k) - sv), \
+            x[i] * z[i] * (y[i] - s))
 ROW_SUMS(f32, float, vf, VW, ldf, splatf, hsumf)
 ROW_SUMS(f64, double, vd, VD, ldd, splatd, hsumd_)
 

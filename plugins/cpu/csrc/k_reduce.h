@@ -4,20 +4,38 @@
 #include "k_load.h"
 #include "k_vmath.h"
 
-enum { R_SUM, R_PROD, R_MAX, R_MIN, R_ARGMAX, R_ARGMIN, R_ANY, R_ALL, R_MEAN, R_SUMSQ, R_NORM2, R_VAR, R_STD, R_LSE };
-enum { CF, CD, CI, CU, CC, CZ };                 /* compute class: float, double, int64, uint64, complex64, complex128 */
+enum {
+    R_SUM,
+    R_PROD,
+    R_MAX,
+    R_MIN,
+    R_ARGMAX,
+    R_ARGMIN,
+    R_ANY,
+    R_ALL,
+    R_MEAN,
+    R_SUMSQ,
+    R_NORM2,
+    R_VAR,
+    R_STD,
+    R_LSE
+};
+enum { CF, CD, CI, CU, CC, CZ }; /* compute class: float, double, int64, uint64, complex64, complex128 */
 
-/* Partial result. sums: a + b (b: error term, or imaginary part); var: n, a = mean, b = M2; logsumexp: a = max, b = sum;
-   max/min: a, or i for integers, n = elements seen; arg: k = position. */
-typedef struct { double a, b; int64_t n, i, k; } rst;
+/* Partial result. sums: a + b (b: error term, or imaginary part); var: n, a = mean, b = M2; logsumexp: a =
+   max, b = sum; max/min: a, or i for integers, n = elements seen; arg: k = position. */
+typedef struct {
+    double a, b;
+    int64_t n, i, k;
+} rst;
 
 typedef struct {
     int kind, cls, sdt, odt;
-    int64_t es, os, count;                       /* element sizes; elements per result */
+    int64_t es, os, count; /* element sizes; elements per result */
     double corr;
     const char *src;
-    char *out, *out2;                            /* out2: the mean of var_mean */
-    fbk_it kept, red;                            /* kept: strides of src, out, out2; red: of src */
+    char *out, *out2; /* out2: the mean of var_mean */
+    fbk_it kept, red; /* kept: strides of src, out, out2; red: of src */
 } redp;
 void FBC_ISA_NAME(fbk_red_finish)(const redp *r, int64_t ooff, int64_t moff, const rst *s);
 void FBC_ISA_NAME(fbk_red_merge)(const redp *r, rst *s, const rst *t);

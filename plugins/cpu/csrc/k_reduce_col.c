@@ -1,16 +1,21 @@
-/* Reductions across rows: the innermost kept dimension is walked in blocks of columns, vectorised over the columns. */
+/* Reductions across rows: the innermost kept dimension is walked in blocks of columns, vectorised over the
+ * columns. */
 #include "k_reduce.h"
 
-#define CB 4096                                  /* columns per block */
-#define RB 64                                    /* rows summed in the narrow type before they go to the wide one */
-#define ROW_CHUNK 131072                         /* elements per task when the rows are split */
+#define CB 4096          /* columns per block */
+#define RB 64            /* rows summed in the narrow type before they go to the wide one */
+#define ROW_CHUNK 131072 /* elements per task when the rows are split */
 
 /* Partial results of a block of columns; meanings as in rst. */
-typedef struct { double *a, *b; int64_t *i, n; } colst;
+typedef struct {
+    double *a, *b;
+    int64_t *i, n;
+} colst;
 typedef struct {
     const redp *r;
     double *part;
-    int64_t ncol, cst, ocst, mcst, nblk, chunks, rows_per, cols, width; /* width: reals per column (2: complex as pairs) */
+    int64_t ncol, cst, ocst, mcst, nblk, chunks, rows_per, cols,
+        width; /* width: reals per column (2: complex as pairs) */
 } colctx;
 
 static const void *row_ptr(const colctx *w, const char *base, int64_t row, int64_t nc, char *buf) {
@@ -67,7 +72,8 @@ COL_PROD(cp_i64, uint64_t, uint64_t, i)
 
 /* Extremes; with POS the row index too (int32: rows are counted from r0). */
 #define COL_EXT(NAME, T, FIELD, OP, ISNAN) \
-    static void NAME(const colctx *w, colst *s, const char *base, int64_t r0, int64_t r1, int64_t nc, int arg) { \
+    static void NAME(const colctx *w, colst *s, const char *base, int64_t r0, int64_t r1, int64_t nc, \
+                     int arg) { \
         T m[CB] __attribute__((aligned(64))), buf[CB] __attribute__((aligned(64))); \
         int32_t k[CB]; \
         memcpy(m, row_ptr(w, base, r0, nc, (char *)buf), sizeof(T) * (size_t)nc); \
@@ -82,10 +88,14 @@ COL_PROD(cp_i64, uint64_t, uint64_t, i)
                     k[c] = t ? (int32_t)(i - r0) : k[c]; \
                 } \
             else \
-                for (int64_t c = 0; c < nc; c++) { T v = x[c]; m[c] = (v OP m[c]) | (ISNAN) ? v : m[c]; } \
+                for (int64_t c = 0; c < nc; c++) { \
+                    T v = x[c]; \
+                    m[c] = (v OP m[c]) | (ISNAN) ? v : m[c]; \
+                } \
         } \
         for (int64_t c = 0; c < nc; c++) { s->FIELD[c] = m[c]; } \
-        if (arg) for (int64_t c = 0; c < nc; c++) s->b[c] = (double)(r0 + k[c]); \
+        if (arg) \
+            for (int64_t c = 0; c < nc; c++) s->b[c] = (double)(r0 + k[c]); \
     }
 #define FNAN ((v != v) & (m[c] == m[c]))
 COL_EXT(cmax_f32, float, a, >, FNAN)
@@ -100,10 +110,12 @@ COL_EXT(cmin_u64, uint64_t, i, <, 0)
 /* Mean and M2 of RB rows at a time, merged into the running ones. */
 #define COL_VAR(NAME, T) \
     static void NAME(const colctx *w, colst *s, const char *base, int64_t r0, int64_t r1, int64_t nc) { \
-        T mean[CB] __attribute__((aligned(64))), m2[CB] __attribute__((aligned(64))), buf[CB] __attribute__((aligned(64))); \
+        T mean[CB] __attribute__((aligned(64))), m2[CB] __attribute__((aligned(64))), \
+            buf[CB] __attribute__((aligned(64))); \
         memset(s->a, 0, (size_t)nc * 8); \
         memset(s->b, 0, (size_t)nc * 8); \
-        int64_t seen = 0, rb = MIN(RB, MAX(16, 32768 / nc));         /* rows that stay in the cache between the two passes */ \
+        int64_t seen = 0, \
+                rb = MIN(RB, MAX(16, 32768 / nc)); /* rows that stay in the cache between the two passes */ \
         for (int64_t q = r0; q < r1; q += rb) { \
             int64_t e = MIN(q + rb, r1), nb = e - q; \
             memset(mean, 0, sizeof(T) * (size_t)nc); \
@@ -116,7 +128,10 @@ COL_EXT(cmin_u64, uint64_t, i, <, 0)
             for (int64_t c = 0; c < nc; c++) mean[c] *= f; \
             for (int64_t i = q; i < e; i++) { \
                 const T *x = row_ptr(w, base, i, nc, (char *)buf); \
-                for (int64_t c = 0; c < nc; c++) { T d = x[c] - mean[c]; m2[c] += d * d; } \
+                for (int64_t c = 0; c < nc; c++) { \
+                    T d = x[c] - mean[c]; \
+                    m2[c] += d * d; \
+                } \
             } \
             double t = (double)(seen + nb), wt = (double)nb / t; \
             for (int64_t c = 0; c < nc; c++) { \
@@ -136,7 +151,10 @@ static void col_lse(const colctx *w, colst *s, const char *base, int64_t r0, int
         float m[CB], sh[CB], t[CB];
         memset(t, 0, (size_t)nc * 4);
         cmax_f32(w, s, base, r0, r1, nc, 0);
-        for (int64_t c = 0; c < nc; c++) { m[c] = (float)s->a[c]; sh[c] = isinf(m[c]) ? 0 : m[c]; }
+        for (int64_t c = 0; c < nc; c++) {
+            m[c] = (float)s->a[c];
+            sh[c] = isinf(m[c]) ? 0 : m[c];
+        }
         for (int64_t i = r0; i < r1; i++) {
             const float *x = row_ptr(w, base, i, nc, buf);
             int64_t c = 0;
@@ -159,14 +177,27 @@ static void col_block(const colctx *w, colst *s, const char *base, int64_t r0, i
     s->n = r1 - r0;
     if (r->cls >= CC) f = r->cls == CC, d = r->cls == CZ;
     switch (r->kind) {
-    case R_SUM: case R_MEAN: (f ? cs_f32 : d ? cs_f64 : cs_i64)(w, s, base, r0, r1, nc); break;
-    case R_SUMSQ: case R_NORM2: (f ? cq_f32 : d ? cq_f64 : cq_i64)(w, s, base, r0, r1, nc); break;
+    case R_SUM:
+    case R_MEAN: (f ? cs_f32 : d ? cs_f64 : cs_i64)(w, s, base, r0, r1, nc); break;
+    case R_SUMSQ:
+    case R_NORM2: (f ? cq_f32 : d ? cq_f64 : cq_i64)(w, s, base, r0, r1, nc); break;
     case R_PROD: (f ? cp_f32 : d ? cp_f64 : cp_i64)(w, s, base, r0, r1, nc); break;
-    case R_MAX: case R_ARGMAX:
-        (f ? cmax_f32 : d ? cmax_f64 : r->cls == CI ? cmax_i64 : cmax_u64)(w, s, base, r0, r1, nc, r->kind == R_ARGMAX); break;
-    case R_MIN: case R_ARGMIN:
-        (f ? cmin_f32 : d ? cmin_f64 : r->cls == CI ? cmin_i64 : cmin_u64)(w, s, base, r0, r1, nc, r->kind == R_ARGMIN); break;
-    case R_VAR: case R_STD: (f ? cv_f32 : cv_f64)(w, s, base, r0, r1, nc); break;
+    case R_MAX:
+    case R_ARGMAX:
+        (f              ? cmax_f32
+         : d            ? cmax_f64
+         : r->cls == CI ? cmax_i64
+                        : cmax_u64)(w, s, base, r0, r1, nc, r->kind == R_ARGMAX);
+        break;
+    case R_MIN:
+    case R_ARGMIN:
+        (f              ? cmin_f32
+         : d            ? cmin_f64
+         : r->cls == CI ? cmin_i64
+                        : cmin_u64)(w, s, base, r0, r1, nc, r->kind == R_ARGMIN);
+        break;
+    case R_VAR:
+    case R_STD: (f ? cv_f32 : cv_f64)(w, s, base, r0, r1, nc); break;
     default: col_lse(w, s, base, r0, r1, nc);
     }
 }
@@ -183,23 +214,29 @@ static void col_merge(const colctx *w, colst *s, const colst *t, int64_t nc) {
     const redp *r = w->r;
     int f = r->cls != CI && r->cls != CU;
     if (r->kind == R_SUM || r->kind == R_MEAN || r->kind == R_SUMSQ || r->kind == R_NORM2) {
-        if (f) for (int64_t c = 0; c < nc * w->width; c++) s->a[c] += t->a[c];
-        else for (int64_t c = 0; c < nc; c++) s->i[c] += t->i[c];
+        if (f)
+            for (int64_t c = 0; c < nc * w->width; c++) s->a[c] += t->a[c];
+        else
+            for (int64_t c = 0; c < nc; c++) s->i[c] += t->i[c];
     } else if (f && r->kind == R_MAX)
-        for (int64_t c = 0; c < nc; c++) s->a[c] = (t->a[c] > s->a[c]) | (t->a[c] != t->a[c]) ? t->a[c] : s->a[c];
+        for (int64_t c = 0; c < nc; c++)
+            s->a[c] = (t->a[c] > s->a[c]) | (t->a[c] != t->a[c]) ? t->a[c] : s->a[c];
     else if (f && r->kind == R_MIN)
-        for (int64_t c = 0; c < nc; c++) s->a[c] = (t->a[c] < s->a[c]) | (t->a[c] != t->a[c]) ? t->a[c] : s->a[c];
+        for (int64_t c = 0; c < nc; c++)
+            s->a[c] = (t->a[c] < s->a[c]) | (t->a[c] != t->a[c]) ? t->a[c] : s->a[c];
     else
         for (int64_t c = 0; c < nc; c++) {
             rst x = col_get(w, s, c), y = col_get(w, t, c);
             red_merge(r, &x, &y);
-            s->a[c] = x.a, s->b[c] = r->kind == R_ARGMAX || r->kind == R_ARGMIN ? (double)x.k : x.b, s->i[c] = x.i;
+            s->a[c] = x.a, s->b[c] = r->kind == R_ARGMAX || r->kind == R_ARGMIN ? (double)x.k : x.b,
+            s->i[c] = x.i;
         }
     s->n += t->n;
 }
 static colst col_state(const colctx *w, double *p, int64_t u) {
     int64_t n = w->cols;
-    return (colst){p, p + n, (int64_t *)(p + 2 * n), MIN((u + 1) * w->rows_per, w->r->count) - u * w->rows_per};
+    return (colst){p, p + n, (int64_t *)(p + 2 * n),
+                   MIN((u + 1) * w->rows_per, w->r->count) - u * w->rows_per};
 }
 static void col_write(const colctx *w, int64_t outer, int64_t b, const colst *s) {
     const redp *r = w->r;
@@ -219,7 +256,8 @@ static void col_task(void *ctx, int64_t lo, int64_t hi) {
         int64_t c0 = b * (CB / w->width), nc = MIN(CB / w->width, w->ncol - c0) * w->width;
         it_off(&r->kept, outer, off);
         colst s = col_state(w, w->part ? w->part + t * 3 * w->cols : local, u);
-        col_block(w, &s, r->src + (off[0] + c0 * w->cst) * r->es, u * w->rows_per, MIN((u + 1) * w->rows_per, r->count), nc);
+        col_block(w, &s, r->src + (off[0] + c0 * w->cst) * r->es, u * w->rows_per,
+                  MIN((u + 1) * w->rows_per, r->count), nc);
         if (!w->part) col_write(w, outer, b, &s);
     }
 }
@@ -240,16 +278,24 @@ static void merge_task(void *ctx, int64_t lo, int64_t hi) {
 /* FBK_EUNSUP: let the row file do it. r->kept's innermost dimension is the columns. */
 int64_t red_cols(redp *r) {
     int last = r->kept.nd - 1;
-    colctx w = {.r = r, .ncol = r->kept.shape[last], .cst = r->kept.st[0][last], .ocst = r->kept.st[1][last],
-                .mcst = r->kept.st[2][last], .width = 1, .chunks = 1, .rows_per = r->count};
+    colctx w = {.r = r,
+                .ncol = r->kept.shape[last],
+                .cst = r->kept.st[0][last],
+                .ocst = r->kept.st[1][last],
+                .mcst = r->kept.st[2][last],
+                .width = 1,
+                .chunks = 1,
+                .rows_per = r->count};
     if (r->kind == R_ANY || r->kind == R_ALL) return FBK_EUNSUP;
     if (r->cls >= CC) {
-        if (r->kind > R_MEAN || (r->kind != R_SUM && r->kind != R_MEAN) || w.cst != 1 || r->sdt != (r->cls == CC ? DT_C64 : DT_C128)) return FBK_EUNSUP;
+        if (r->kind > R_MEAN || (r->kind != R_SUM && r->kind != R_MEAN) || w.cst != 1 ||
+            r->sdt != (r->cls == CC ? DT_C64 : DT_C128))
+            return FBK_EUNSUP;
         w.width = 2;
     }
     if (r->count > INT32_MAX) return FBK_EUNSUP;
     int64_t nd = r->kept.nd;
-    r->kept.nd = last;                           /* from here on: the outer kept dims */
+    r->kept.nd = last; /* from here on: the outer kept dims */
     r->kept.n /= w.ncol;
     w.nblk = ceil_div(w.ncol * w.width, CB);
     int64_t tasks = r->kept.n * w.nblk, parts;

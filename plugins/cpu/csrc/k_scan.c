@@ -1,16 +1,16 @@
-/* Running sums, products, logsumexps, maxima and minima along a dimension. Long rows are cut in fixed chunks: totals first, then each
-   chunk goes on from the total before it, so the result does not depend on the number of threads. This file includes itself once per
-   compute type. */
+/* Running sums, products, logsumexps, maxima and minima along a dimension. Long rows are cut in fixed chunks:
+   totals first, then each chunk goes on from the total before it, so the result does not depend on the number
+   of threads. This file includes itself once per compute type. */
 #ifndef T
 #include "k_load.h"
 enum { S_SUM, S_PROD, S_LSE, S_MAX, S_MIN };
 typedef struct {
-    fbk_it it;                                   /* the other dims: out, indices, src */
+    fbk_it it; /* the other dims: out, indices, src */
     char *o, *src;
     int64_t *ix;
     int64_t n, ost, ist, sst, chunks, rc;
     int kind, odt, sdt, uns;
-    char *part;                                  /* per row and chunk: total */
+    char *part; /* per row and chunk: total */
 } scanctx;
 #define CHUNK 16384
 #define T double
@@ -26,7 +26,8 @@ typedef struct {
 #include "k_scan.c"
 #undef T
 
-/* ---- sums and products across: the scanned dimension apart, a neighbouring one contiguous; 256 columns at a time ---- */
+/* ---- sums and products across: the scanned dimension apart, a neighbouring one contiguous; 256 columns at a
+ * time ---- */
 #define COLS 256
 #define ACROSS(NAME, T, GET, PUT, OP) \
     static void NAME(scanctx *w, char *o, const char *s, int64_t nc) { \
@@ -34,13 +35,15 @@ typedef struct {
         for (int64_t j = 0; j < nc; j++) acc[j] = w->kind == S_PROD; \
         for (int64_t i = 0; i < w->n; i++) { \
             const T *x = GET(buf, s + i * w->sst * dt_size(w->sdt), w->sdt, nc, 1); \
-            if (w->kind == S_SUM) for (int64_t j = 0; j < nc; j++) acc[j] = OP(acc[j], +, x[j]); \
-            else for (int64_t j = 0; j < nc; j++) acc[j] = OP(acc[j], *, x[j]); \
+            if (w->kind == S_SUM) \
+                for (int64_t j = 0; j < nc; j++) acc[j] = OP(acc[j], +, x[j]); \
+            else \
+                for (int64_t j = 0; j < nc; j++) acc[j] = OP(acc[j], *, x[j]); \
             PUT(o + i * w->ost * dt_size(w->odt), w->odt, 1, acc, nc); \
         } \
     }
-#define PLAIN(a, op, b) ((a) op (b))
-#define WRAP(a, op, b) ((int64_t)((uint64_t)(a) op (uint64_t)(b)))
+#define PLAIN(a, op, b) ((a)op(b))
+#define WRAP(a, op, b) ((int64_t)((uint64_t)(a)op(uint64_t)(b)))
 ACROSS(across_f64, double, get_f64, put_f64, PLAIN)
 ACROSS(across_i64, int64_t, get_i64, put_i64, WRAP)
 static void across_task(void *ctx, int64_t lo, int64_t hi) {
@@ -51,7 +54,9 @@ static void across_task(void *ctx, int64_t lo, int64_t hi) {
     for (int64_t t = lo; t < hi; t++) {
         int64_t off[3], j = t % blocks * COLS;
         it_off(&outer, t / blocks, off);
-        (dt_is_int(w->odt) ? across_i64 : across_f64)(w, w->o + (off[0] + j) * dt_size(w->odt), w->src + (off[2] + j) * dt_size(w->sdt), MIN(COLS, nc - j));
+        (dt_is_int(w->odt) ? across_i64 : across_f64)(w, w->o + (off[0] + j) * dt_size(w->odt),
+                                                      w->src + (off[2] + j) * dt_size(w->sdt),
+                                                      MIN(COLS, nc - j));
     }
 }
 
@@ -79,8 +84,14 @@ static void cplx_task(void *ctx, int64_t lo, int64_t hi) {
 FBK_ENTRY(fbk_scan) {
     const fbk_spec *s = &p->t[2], *o = &p->t[0];
     int d = (int)p->ia[0], has_i = p->t[1].dtype >= 0 && at[1];
-    scanctx w = {.o = (char *)at[0], .ix = has_i ? (int64_t *)at[1] : NULL, .src = (char *)at[2], .n = 1, .kind = (int)p->ia[1],
-                 .odt = o->dtype, .sdt = s->dtype, .uns = s->dtype == DT_U64};
+    scanctx w = {.o = (char *)at[0],
+                 .ix = has_i ? (int64_t *)at[1] : NULL,
+                 .src = (char *)at[2],
+                 .n = 1,
+                 .kind = (int)p->ia[1],
+                 .odt = o->dtype,
+                 .sdt = s->dtype,
+                 .uns = s->dtype == DT_U64};
     it_init(&w.it, 3);
     for (int e = 0; e < s->ndim; e++) {
         int64_t st[3] = {o->stride[e], has_i ? p->t[1].stride[e] : 0, s->stride[e]};
@@ -95,8 +106,10 @@ FBK_ENTRY(fbk_scan) {
     }
     int f = w.kind >= S_MAX ? !dt_is_int(w.sdt) : !dt_is_int(w.odt);
     int last = w.it.nd - 1;
-    if (w.kind <= S_PROD && w.sst != 1 && last >= 0 && w.it.shape[last] >= 16 && w.it.st[0][last] == 1 && w.it.st[2][last] == 1) {
-        fbk_par(w.it.n / w.it.shape[last] * ceil_div(w.it.shape[last], COLS), MAX(1, 8192 / (w.n * COLS)), across_task, &w);
+    if (w.kind <= S_PROD && w.sst != 1 && last >= 0 && w.it.shape[last] >= 16 && w.it.st[0][last] == 1 &&
+        w.it.st[2][last] == 1) {
+        fbk_par(w.it.n / w.it.shape[last] * ceil_div(w.it.shape[last], COLS), MAX(1, 8192 / (w.n * COLS)),
+                across_task, &w);
         return 0;
     }
     w.chunks = ceil_div(w.n, CHUNK);
@@ -113,17 +126,20 @@ FBK_ENTRY(fbk_scan) {
 }
 #else
 
-typedef struct { T a, b; } NAME(state);          /* logsumexp: maximum, sum */
-INL void NAME(start)(const scanctx *w, NAME(state) *s) {
+typedef struct {
+    T a, b;
+} NAME(state); /* logsumexp: maximum, sum */
+INL void NAME(start)(const scanctx *w, NAME(state) * s) {
     s->a = w->kind == S_PROD, s->b = 0;
 #if FLOAT
     if (w->kind == S_LSE) s->a = -(double)INFINITY;
 #endif
 }
-INL void NAME(step)(int kind, NAME(state) *s, T x) {
+INL void NAME(step)(int kind, NAME(state) * s, T x) {
 #if FLOAT
     if (kind == S_LSE) {
-        if (x > s->a || x != x) s->b = (isinf(s->a) ? (s->a > 0 ? 1 : 0) : s->b * exp(s->a - x)) + 1, s->a = x;
+        if (x > s->a || x != x)
+            s->b = (isinf(s->a) ? (s->a > 0 ? 1 : 0) : s->b * exp(s->a - x)) + 1, s->a = x;
         else s->b += isinf(x) && x == s->a ? (x > 0 ? 1 : 0) : s->a != s->a ? 0 : exp(x - s->a);
         return;
     }
@@ -134,7 +150,7 @@ INL void NAME(step)(int kind, NAME(state) *s, T x) {
     else s->a = (T)((uint64_t)s->a * (uint64_t)x);
 #endif
 }
-INL T NAME(value)(int kind, const NAME(state) *s) {
+INL T NAME(value)(int kind, const NAME(state) * s) {
 #if FLOAT
     if (kind == S_LSE) return isinf(s->a) || s->a != s->a ? s->a : s->a + log(s->b);
 #endif
@@ -157,7 +173,7 @@ static void NAME(totals)(void *ctx, int64_t lo, int64_t hi) {
         ((NAME(state) *)w->part)[t] = s;
     }
 }
-static void NAME(prefixes)(scanctx *w) {         /* totals become the states before each chunk */
+static void NAME(prefixes)(scanctx *w) { /* totals become the states before each chunk */
     for (int64_t r = 0; r < w->it.n; r++) {
         NAME(state) *p = (NAME(state) *)w->part + r * w->chunks, s;
         NAME(start)(w, &s);
@@ -182,7 +198,8 @@ static void NAME(rows)(void *ctx, int64_t lo, int64_t hi) {
     T buf[512], y[512];
     int64_t k[512];
     for (int64_t t = lo; t < hi; t++) {
-        int64_t off[3], c = t % w->chunks, from = w->part ? c * CHUNK : 0, to = w->part ? MIN((c + 1) * CHUNK, w->n) : w->n;
+        int64_t off[3], c = t % w->chunks, from = w->part ? c * CHUNK : 0,
+                        to = w->part ? MIN((c + 1) * CHUNK, w->n) : w->n;
         it_off(&w->it, t / w->chunks, off);
         NAME(state) s;
         NAME(start)(w, &s);
@@ -192,20 +209,27 @@ static void NAME(rows)(void *ctx, int64_t lo, int64_t hi) {
         for (int64_t i = from; i < to; i += 512) {
             int64_t m = MIN(512, to - i);
             const T *x = NAME(get)(buf, w->src + (off[2] + i * w->sst) * dt_size(w->sdt), w->sdt, m, w->sst);
-            if (w->kind >= S_MAX) {              /* the last of equal values wins; NaN stays */
+            if (w->kind >= S_MAX) { /* the last of equal values wins; NaN stays */
                 int up = w->kind == S_MAX;
                 for (int64_t j = 0; j < m; j++) {
                     int take;
-                    if (w->uns) take = up ? (uint64_t)x[j] >= (uint64_t)best : (uint64_t)x[j] <= (uint64_t)best;
+                    if (w->uns)
+                        take = up ? (uint64_t)x[j] >= (uint64_t)best : (uint64_t)x[j] <= (uint64_t)best;
                     else take = x[j] != x[j] || (up ? x[j] >= best : x[j] <= best);
                     if (take || i + j == 0) best = x[j], at = i + j;
                     y[j] = best, k[j] = at;
                 }
                 if (w->ix) put_i64(w->ix + off[1] + i * w->ist, DT_I64, w->ist, k, m);
             } else if (w->kind == S_SUM)
-                for (int64_t j = 0; j < m; j++) { NAME(step)(S_SUM, &s, x[j]); y[j] = s.a; }
+                for (int64_t j = 0; j < m; j++) {
+                    NAME(step)(S_SUM, &s, x[j]);
+                    y[j] = s.a;
+                }
             else
-                for (int64_t j = 0; j < m; j++) { NAME(step)(w->kind, &s, x[j]); y[j] = NAME(value)(w->kind, &s); }
+                for (int64_t j = 0; j < m; j++) {
+                    NAME(step)(w->kind, &s, x[j]);
+                    y[j] = NAME(value)(w->kind, &s);
+                }
             NAME(put)(w->o + (off[0] + i * w->ost) * dt_size(w->odt), w->odt, w->ost, y, m);
         }
     }

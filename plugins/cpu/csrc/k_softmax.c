@@ -1,17 +1,16 @@
-/* softmax and log_softmax, forward and backward, over any dimension: along rows where the dimension is contiguous, across them where a
-   neighbour is; other layouts go through a row buffer. */
+/* softmax and log_softmax, forward and backward, over any dimension: along rows where the dimension is
+   contiguous, across them where a neighbour is; other layouts go through a row buffer. */
 /* cflags: -ffp-contract=fast */
 #include "k_load.h"
 #include "k_softmax.h"
 #include "k_vmath.h"
 
 /* ---- one contiguous row ---- */
-float row_max_f32(const float *x, int64_t n) {     /* NaN when there is one */
+float row_max_f32(const float *x, int64_t n) { /* NaN when there is one */
     vf m[4] = {splatf(x[0]), splatf(x[0]), splatf(x[0]), splatf(x[0])};
     vi bad = {0};
     int64_t i = 0;
-    for (; i + 4 * VW <= n; i += 4 * VW)
-        _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) {
+    for (; i + 4 * VW <= n; i += 4 * VW) _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) {
             vf v = ldf(x + i + u * VW);
             m[u] = maxf_(v, m[u]);
             bad |= v != v;
@@ -19,7 +18,10 @@ float row_max_f32(const float *x, int64_t n) {     /* NaN when there is one */
     float r = hmaxf(maxf_(maxf_(m[0], m[1]), maxf_(m[2], m[3])));
     int nan = x[0] != x[0];
     for (int j = 0; j < VW; j++) nan |= bad[j] != 0;
-    for (; i < n; i++) { r = x[i] > r ? x[i] : r; nan |= x[i] != x[i]; }
+    for (; i < n; i++) {
+        r = x[i] > r ? x[i] : r;
+        nan |= x[i] != x[i];
+    }
     return nan ? NAN : r;
 }
 /* sum of e^(x-m); y (may be NULL, may be x) receives the terms */
@@ -35,7 +37,7 @@ double row_exp_f32(float *y, const float *x, float m, int64_t n) {
             if (y) stf(y + i, a), stf(y + i + VW, c);
         }
         double t = hsumf(s0 + s1);
-        if (i < e) {                             /* the tail through a padded buffer: the same polynomial for every element */
+        if (i < e) { /* the tail through a padded buffer: the same polynomial for every element */
             float q[2 * VW];
             for (int64_t j = 0; j < 2 * VW; j++) q[j] = i + j < e ? x[i + j] : m;
             stf(q, vexpf_(ldf(q) - mv)), stf(q + VW, vexpf_(ldf(q + VW) - mv));
@@ -55,7 +57,7 @@ static double row_exp_f64(double *y, const double *x, double m, int64_t n) {
 }
 static void fwd_f32(int log_, float *y, const float *x, int64_t n) {
     float m = row_max_f32(x, n);
-    if (!isfinite(m)) {                          /* all -inf, or an inf or NaN: NaN as the formula gives */
+    if (!isfinite(m)) { /* all -inf, or an inf or NaN: NaN as the formula gives */
         for (int64_t i = 0; i < n; i++) y[i] = m == INFINITY && x[i] < m ? (log_ ? -INFINITY : 0) : NAN;
         return;
     }
@@ -71,16 +73,19 @@ static void fwd_f64(int log_, double *y, const double *x, int64_t n) {
     double m = x[0];
     for (int64_t i = 1; i < n; i++) m = x[i] > m || x[i] != x[i] ? x[i] : m;
     double s = row_exp_f64(y, x, m, n), f = 1 / s, l = log(s);
-    if (log_) for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) - l;
-    else for (int64_t i = 0; i < n; i++) y[i] *= f;
+    if (log_)
+        for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) - l;
+    else
+        for (int64_t i = 0; i < n; i++) y[i] *= f;
 }
-static double dot_f32(const float *a, const float *b, int64_t n) {   /* b NULL: the sum of a */
+static double dot_f32(const float *a, const float *b, int64_t n) { /* b NULL: the sum of a */
     double s = 0;
     for (int64_t k = 0; k < n; k += 4096) {
         int64_t e = MIN(k + 4096, n), i = k;
         vf t[4] = {{0}};
         for (; i + 4 * VW <= e; i += 4 * VW)
-            _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) t[u] += b ? (vf)(ldf(a + i + u * VW) * ldf(b + i + u * VW)) : ldf(a + i + u * VW);
+            _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++)
+                t[u] += b ? (vf)(ldf(a + i + u * VW) * ldf(b + i + u * VW)) : ldf(a + i + u * VW);
         s += hsumf((t[0] + t[1]) + (t[2] + t[3]));
         for (; i < e; i++) s += (double)(b ? a[i] * b[i] : a[i]);
     }
@@ -106,7 +111,7 @@ static void bwd_f64(int log_, double *gx, const double *g, const double *y, int6
 
 /* ---- rows of any stride and dtype ---- */
 typedef struct {
-    fbk_it it;                                   /* the other dims: out, in 1, in 2 */
+    fbk_it it; /* the other dims: out, in 1, in 2 */
     char *a[3];
     int64_t n, st[3], es;
     int dt, log_, bwd, cols;
@@ -115,7 +120,10 @@ typedef struct {
 #define ROW(T, GET, PUT, FWD, BWD, DT) \
     do { \
         T *b = fbk_scratch(SLOT_B, 3 * w->n * (int64_t)sizeof(T)); \
-        if (!b) { __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; } \
+        if (!b) { \
+            __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); \
+            return; \
+        } \
         for (int64_t r = lo; r < hi; r++) { \
             int64_t off[3]; \
             it_off(&w->it, r, off); \
@@ -123,7 +131,9 @@ typedef struct {
             int direct = w->st[0] == 1 && w->dt == DT; \
             T *y = direct ? (T *)o : b; \
             const T *x = GET(b + w->n, w->a[1] + off[1] * w->es, w->dt, w->n, w->st[1]); \
-            if (w->bwd) BWD(w->log_, y, x, GET(b + 2 * w->n, w->a[2] + off[2] * w->es, w->dt, w->n, w->st[2]), w->n); \
+            if (w->bwd) \
+                BWD(w->log_, y, x, GET(b + 2 * w->n, w->a[2] + off[2] * w->es, w->dt, w->n, w->st[2]), \
+                    w->n); \
             else FWD(w->log_, y, x, w->n); \
             if (!direct) PUT(o, w->dt, w->st[0], y, w->n); \
         } \
@@ -139,11 +149,12 @@ static void row_task(void *ctx, int64_t lo, int64_t hi) {
 void col_lse_f32(const float *x, int64_t n, int64_t st, float *mo, float *so) {
     vf m[4], s[4];
     EACH(u) m[u] = ldf(x + u * VW), s[u] = (vf){0};
-    for (int64_t i = 1; i < n; i++)
-        EACH(u) { vf v = ldf(x + i * st + u * VW); m[u] = maxf_(m[u], v); }     /* a NaN in v is seen by the sum below */
+    for (int64_t i = 1; i < n; i++) EACH(u) {
+            vf v = ldf(x + i * st + u * VW);
+            m[u] = maxf_(m[u], v);
+        } /* a NaN in v is seen by the sum below */
     EACH(u) m[u] = self((m[u] == splatf(INFINITY)) | (m[u] == splatf(-INFINITY)), splatf(0), m[u]);
-    for (int64_t i = 0; i < n; i++)
-        EACH(u) s[u] += vexpf_(ldf(x + i * st + u * VW) - m[u]);
+    for (int64_t i = 0; i < n; i++) EACH(u) s[u] += vexpf_(ldf(x + i * st + u * VW) - m[u]);
     EACH(u) stf(mo + u * VW, m[u]), stf(so + u * VW, s[u]);
 }
 static void col_forward(int log_, float *o, int64_t os, const float *x, int64_t n, int64_t st) {
@@ -152,18 +163,18 @@ static void col_forward(int log_, float *o, int64_t os, const float *x, int64_t 
     col_lse_f32(x, n, st, mo, so);
     for (int j = 0; j < CW; j++) so[j] = log_ ? logf(so[j]) : 1 / so[j];
     EACH(u) m[u] = ldf(mo + u * VW), f[u] = ldf(so + u * VW);
-    for (int64_t i = 0; i < n; i++)
-        EACH(u) {
+    for (int64_t i = 0; i < n; i++) EACH(u) {
             vf v = ldf(x + i * st + u * VW) - m[u];
             stf(o + i * os + u * VW, log_ ? (vf)(v - f[u]) : (vf)(vexpf_(v) * f[u]));
         }
 }
-static void col_backward(int log_, float *o, int64_t os, const float *g, int64_t gs, const float *y, int64_t ys, int64_t n) {
+static void col_backward(int log_, float *o, int64_t os, const float *g, int64_t gs, const float *y,
+                         int64_t ys, int64_t n) {
     vf s[4] = {{0}};
     for (int64_t i = 0; i < n; i++)
-        EACH(u) s[u] += log_ ? ldf(g + i * gs + u * VW) : (vf)(ldf(g + i * gs + u * VW) * ldf(y + i * ys + u * VW));
-    for (int64_t i = 0; i < n; i++)
-        EACH(u) {
+        EACH(u)
+        s[u] += log_ ? ldf(g + i * gs + u * VW) : (vf)(ldf(g + i * gs + u * VW) * ldf(y + i * ys + u * VW));
+    for (int64_t i = 0; i < n; i++) EACH(u) {
             vf a = ldf(g + i * gs + u * VW), b = ldf(y + i * ys + u * VW);
             stf(o + i * os + u * VW, log_ ? (vf)(a - vexpf_(b) * s[u]) : (vf)(b * (a - s[u])));
         }
@@ -174,10 +185,15 @@ static void col_task(void *ctx, int64_t lo, int64_t hi) {
     for (int64_t t = lo; t < hi; t++) {
         int64_t off[3], j = t % blocks * CW, m = MIN(CW, nc - j), st[3] = {w->st[0], w->st[1], w->st[2]};
         it_off(&w->it, t / blocks, off);
-        float *a[3] = {(float *)w->a[0] + off[0] + j, (float *)w->a[1] + off[1] + j, (float *)w->a[2] + off[2] + j}, *out = a[0];
-        if (m < CW) {                            /* a narrow block goes through padded copies */
+        float *a[3] = {(float *)w->a[0] + off[0] + j, (float *)w->a[1] + off[1] + j,
+                       (float *)w->a[2] + off[2] + j},
+              *out = a[0];
+        if (m < CW) { /* a narrow block goes through padded copies */
             float *b = fbk_scratch(SLOT_B, 3 * w->n * CW * 4);
-            if (!b) { __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+            if (!b) {
+                __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+                return;
+            }
             for (int o = 0; o < 2 + w->bwd; o++) {
                 float *d = b + o * w->n * CW;
                 for (int64_t i = 0; o && i < w->n; i++)
@@ -192,8 +208,12 @@ static void col_task(void *ctx, int64_t lo, int64_t hi) {
 }
 static int64_t run(const fbk_plan *p, const uintptr_t *at, int bwd) {
     int nd = p->t[0].ndim, d = (int)p->ia[0], nop = bwd ? 3 : 2;
-    smctx w = {.a = {(char *)at[0], (char *)at[1], (char *)at[2]}, .n = nd ? p->t[0].shape[d] : 1, .dt = p->t[0].dtype,
-               .es = dt_size(p->t[0].dtype), .log_ = (int)p->ia[1], .bwd = bwd};
+    smctx w = {.a = {(char *)at[0], (char *)at[1], (char *)at[2]},
+               .n = nd ? p->t[0].shape[d] : 1,
+               .dt = p->t[0].dtype,
+               .es = dt_size(p->t[0].dtype),
+               .log_ = (int)p->ia[1],
+               .bwd = bwd};
     it_init(&w.it, 3);
     for (int e = 0; e < nd; e++) {
         int64_t st[3] = {p->t[0].stride[e], p->t[1].stride[e], bwd ? p->t[2].stride[e] : 0};

@@ -1,4 +1,5 @@
-/* Cross-entropy straight from logits (one pass, no probabilities kept) and negative log likelihood, forward and backward. */
+/* Cross-entropy straight from logits (one pass, no probabilities kept) and negative log likelihood, forward
+ * and backward. */
 /* cflags: -ffp-contract=fast */
 #include "k_load.h"
 #include "k_softmax.h"
@@ -6,11 +7,12 @@
 
 enum { NONE, MEAN, SUM };
 typedef struct {
-    fbk_it it;                                   /* samples: logits (or gx), target, lse, loss (or g) */
-    char *x, *gx, *loss;                         /* loss: the output, or the incoming gradient */
+    fbk_it it;           /* samples: logits (or gx), target, lse, loss (or g) */
+    char *x, *gx, *loss; /* loss: the output, or the incoming gradient */
     const char *target;
     char *lse, *tw;
-    double *w, *rows, wsum, eps, scale;          /* class weights as double (NULL: ones) and their sum; per-sample loss and weight */
+    double *w, *rows, wsum, eps,
+        scale; /* class weights as double (NULL: ones) and their sum; per-sample loss and weight */
     int64_t C, cs, gcs, ignore, es, bad, rc;
     int dt, ldt, red, i32, nll;
 } cectx;
@@ -20,7 +22,8 @@ INL int64_t target_at(cectx *w, int64_t lin, const int64_t *off, int *skip) {
     *skip = t == w->ignore;
     if (!*skip && (uint64_t)t >= (uint64_t)w->C) {
         int64_t old = __atomic_load_n(&w->bad, __ATOMIC_RELAXED);
-        while (lin < old && !__atomic_compare_exchange_n(&w->bad, &old, lin, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
+        while (lin < old &&
+               !__atomic_compare_exchange_n(&w->bad, &old, lin, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
         *skip = 1;
     }
     return t;
@@ -36,7 +39,10 @@ static double get_one(const char *base, int dt, int64_t off) {
 static void ce_task(void *ctx, int64_t lo, int64_t hi) {
     cectx *w = ctx;
     void *buf = fbk_scratch(SLOT_B, w->C * 8);
-    if (!buf) { __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+    if (!buf) {
+        __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     for (int64_t i = lo; i < hi; i++) {
         int64_t off[5];
         int skip;
@@ -55,23 +61,28 @@ static void ce_task(void *ctx, int64_t lo, int64_t hi) {
                 for (int64_t c = 0; c < w->C; c++) s += exp(x[c] - m);
                 lse = m + log(s);
                 if (!skip) xt = x[t];
-                if (w->eps) for (int64_t c = 0; c < w->C; c++) dot += w->w ? w->w[c] * x[c] : x[c];
+                if (w->eps)
+                    for (int64_t c = 0; c < w->C; c++) dot += w->w ? w->w[c] * x[c] : x[c];
             } else {
                 const float *x = get_f32(buf, row, w->dt, w->C, w->cs);
                 float m = row_max_f32(x, w->C);
                 lse = (double)m + log(row_exp_f32(NULL, x, m, w->C));
                 if (m == INFINITY) lse = (double)INFINITY;
                 if (!skip) xt = x[t];
-                if (w->eps) for (int64_t c = 0; c < w->C; c++) dot += w->w ? w->w[c] * (double)x[c] : (double)x[c];
+                if (w->eps)
+                    for (int64_t c = 0; c < w->C; c++) dot += w->w ? w->w[c] * (double)x[c] : (double)x[c];
             }
             put_stat(w->lse, w->ldt, off[2], lse);
-            if (!skip) loss = (1 - w->eps) * wt * (lse - xt) + (w->eps ? w->eps / (double)w->C * (w->wsum * lse - dot) : 0);
+            if (!skip)
+                loss = (1 - w->eps) * wt * (lse - xt) +
+                       (w->eps ? w->eps / (double)w->C * (w->wsum * lse - dot) : 0);
         }
         w->rows[2 * i] = loss, w->rows[2 * i + 1] = wt;
         if (w->red == NONE) put_f64(w->loss + off[3] * w->es, w->dt, 1, &loss, 1);
     }
 }
-/* float32 with the classes apart and the samples side by side (images): CW samples at a time. lin: the first of m samples of a stretch. */
+/* float32 with the classes apart and the samples side by side (images): CW samples at a time. lin: the first
+ * of m samples of a stretch. */
 static void ce_cols(cectx *w, int64_t lin, int64_t m, const int64_t *off, const int64_t *st) {
     const float *x = (const float *)w->x + off[0];
     for (int64_t j0 = 0; j0 < m; j0 += CW) {
@@ -79,7 +90,10 @@ static void ce_cols(cectx *w, int64_t lin, int64_t m, const int64_t *off, const 
         float mx[CW], sum[CW], *pad;
         if (nc == CW) col_lse_f32(x + j0, w->C, w->cs, mx, sum);
         else {
-            if (!(pad = fbk_scratch(SLOT_B, w->C * CW * 4))) { __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+            if (!(pad = fbk_scratch(SLOT_B, w->C * CW * 4))) {
+                __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+                return;
+            }
             for (int64_t c = 0; c < w->C; c++)
                 for (int64_t j = 0; j < CW; j++) pad[c * CW + j] = j < nc ? x[c * w->cs + j0 + j] : 0;
             col_lse_f32(pad, w->C, CW, mx, sum);
@@ -87,12 +101,17 @@ static void ce_cols(cectx *w, int64_t lin, int64_t m, const int64_t *off, const 
         for (int64_t j = j0; j < j0 + nc; j++) {
             int skip;
             int64_t i = lin + j, o[2] = {0, off[1] + j * st[1]}, t = target_at(w, i, o, &skip);
-            double lse = (double)mx[j - j0] + log((double)sum[j - j0]), wt = skip ? 0 : w->w ? w->w[t] : 1, loss = 0, dot = 0;
+            double lse = (double)mx[j - j0] + log((double)sum[j - j0]),
+                   wt = skip   ? 0
+                        : w->w ? w->w[t]
+                               : 1,
+                   loss = 0, dot = 0;
             if (w->eps && !skip)
                 for (int64_t c = 0; c < w->C; c++) dot += (w->w ? w->w[c] : 1) * (double)x[c * w->cs + j];
             put_stat(w->lse, w->ldt, off[2] + j * st[2], lse);
             if (!skip)
-                loss = (1 - w->eps) * wt * (lse - (double)x[t * w->cs + j]) + (w->eps ? w->eps / (double)w->C * (w->wsum * lse - dot) : 0);
+                loss = (1 - w->eps) * wt * (lse - (double)x[t * w->cs + j]) +
+                       (w->eps ? w->eps / (double)w->C * (w->wsum * lse - dot) : 0);
             w->rows[2 * i] = loss, w->rows[2 * i + 1] = wt;
             if (w->red == NONE) ((float *)w->loss)[off[3] + j * st[3]] = (float)loss;
         }
@@ -108,7 +127,10 @@ static void ce_bwd_cols(cectx *w, int64_t lin, int64_t m, const int64_t *off, co
             int skip;
             int64_t k = j - j0, o[2] = {0, off[1] + j * st[1]};
             tg[k] = target_at(w, lin + j, o, &skip);
-            double g = skip ? 0 : get_one(w->loss, w->dt, w->red == NONE ? off[3] + j * st[3] : 0) * w->scale, wt = skip ? 0 : w->w ? w->w[tg[k]] : 1;
+            double g = skip ? 0 : get_one(w->loss, w->dt, w->red == NONE ? off[3] + j * st[3] : 0) * w->scale,
+                   wt = skip   ? 0
+                        : w->w ? w->w[tg[k]]
+                               : 1;
             mul[k] = (float)(g * ((1 - w->eps) * wt + w->eps / (double)w->C * w->wsum));
             sm[k] = (float)(g * w->eps / (double)w->C), hit[k] = (float)(g * (1 - w->eps) * wt);
             lse[k] = (float)get_one(w->lse, w->ldt, off[2] + j * st[2]);
@@ -117,13 +139,15 @@ static void ce_bwd_cols(cectx *w, int64_t lin, int64_t m, const int64_t *off, co
         for (int64_t c = 0; c < w->C; c++) {
             const float *p = x + c * w->cs + j0;
             float *o = gx + c * w->gcs + j0, f = w->w ? (float)w->w[c] : 1, q[CW];
-            if (nc == CW) for (int k = 0; k < CW; k += VW) stf(o + k, vexpf_(ldf(p + k) - ldf(lse + k)) * ldf(mul + k));
+            if (nc == CW)
+                for (int k = 0; k < CW; k += VW) stf(o + k, vexpf_(ldf(p + k) - ldf(lse + k)) * ldf(mul + k));
             else {
                 for (int64_t k = 0; k < CW; k++) q[k] = k < nc ? p[k] - lse[k] : 0;
                 for (int k = 0; k < CW; k += VW) stf(q + k, vexpf_(ldf(q + k)) * ldf(mul + k));
                 memcpy(o, q, (size_t)nc * 4);
             }
-            if (w->eps) for (int64_t k = 0; k < nc; k++) o[k] -= sm[k] * f;
+            if (w->eps)
+                for (int64_t k = 0; k < nc; k++) o[k] -= sm[k] * f;
         }
         for (int64_t k = 0; k < nc; k++)
             if (tg[k] >= 0) gx[tg[k] * w->gcs + j0 + k] -= hit[k];
@@ -140,18 +164,25 @@ static void cols_task(void *ctx, int64_t lin, int64_t hi) {
 /* Whether the samples lie side by side, in x and in gx if there is one. */
 static int side_by_side(const cectx *w) {
     int d = w->it.nd - 1;
-    return !w->nll && w->dt == DT_F32 && w->C > 1 && w->cs != 1 && d >= 0 && w->it.st[0][d] == 1 && (!w->gx || w->it.st[4][d] == 1) && w->it.shape[d] >= 16;
+    return !w->nll && w->dt == DT_F32 && w->C > 1 && w->cs != 1 && d >= 0 && w->it.st[0][d] == 1 &&
+           (!w->gx || w->it.st[4][d] == 1) && w->it.shape[d] >= 16;
 }
-static int64_t setup(cectx *w, const fbk_plan *p, int x, int target, int weight, int lse, int loss, const uintptr_t *at, int gx) {
-    const fbk_spec *xs = &p->t[x], *ts = &p->t[target], *ls = lse >= 0 ? &p->t[lse] : NULL, *os = &p->t[loss], *ws = &p->t[weight];
-    int cd = xs->ndim > 1;                       /* the class dimension */
-    w->x = (char *)at[x], w->target = (const char *)at[target], w->loss = (char *)at[loss], w->lse = ls ? (char *)at[lse] : NULL;
-    w->C = xs->shape[cd], w->cs = xs->stride[cd], w->dt = xs->dtype, w->es = dt_size(xs->dtype), w->i32 = ts->dtype == DT_I32;
-    w->ldt = ls ? ls->dtype : DT_F32, w->ignore = p->ia[0], w->red = (int)p->ia[1], w->eps = p->fa[0], w->bad = INT64_MAX;
+static int64_t setup(cectx *w, const fbk_plan *p, int x, int target, int weight, int lse, int loss,
+                     const uintptr_t *at, int gx) {
+    const fbk_spec *xs = &p->t[x], *ts = &p->t[target], *ls = lse >= 0 ? &p->t[lse] : NULL, *os = &p->t[loss],
+                   *ws = &p->t[weight];
+    int cd = xs->ndim > 1; /* the class dimension */
+    w->x = (char *)at[x], w->target = (const char *)at[target], w->loss = (char *)at[loss],
+    w->lse = ls ? (char *)at[lse] : NULL;
+    w->C = xs->shape[cd], w->cs = xs->stride[cd], w->dt = xs->dtype, w->es = dt_size(xs->dtype),
+    w->i32 = ts->dtype == DT_I32;
+    w->ldt = ls ? ls->dtype : DT_F32, w->ignore = p->ia[0], w->red = (int)p->ia[1], w->eps = p->fa[0],
+    w->bad = INT64_MAX;
     it_init(&w->it, 5);
     for (int d = 0; d < ts->ndim; d++) {
         int e = xs->ndim > 1 ? d + (d > 0) : d;
-        int64_t st[5] = {xs->stride[e], ts->stride[d], ls ? ls->stride[d] : 0, w->red == NONE ? os->stride[d] : 0, gx >= 0 ? p->t[gx].stride[e] : 0};
+        int64_t st[5] = {xs->stride[e], ts->stride[d], ls ? ls->stride[d] : 0,
+                         w->red == NONE ? os->stride[d] : 0, gx >= 0 ? p->t[gx].stride[e] : 0};
         it_dim(&w->it, ts->shape[d], st);
     }
     if (gx >= 0) w->gx = (char *)at[gx], w->gcs = p->t[gx].stride[cd];
@@ -190,15 +221,22 @@ FBK_ENTRY(fbk_nll) { return forward(p, at, 1); }
 static void ce_bwd_task(void *ctx, int64_t lo, int64_t hi) {
     cectx *w = ctx;
     char *buf = fbk_scratch(SLOT_B, w->C * 16);
-    if (!buf) { __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; }
+    if (!buf) {
+        __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     for (int64_t i = lo; i < hi; i++) {
         int64_t off[5];
         int skip;
         it_off(&w->it, i, off);
         int64_t t = target_at(w, i, off, &skip);
-        double g = skip ? 0 : get_one(w->loss, w->dt, w->red == NONE ? off[3] : 0) * w->scale, wt = skip ? 0 : w->w ? w->w[t] : 1;
+        double g = skip ? 0 : get_one(w->loss, w->dt, w->red == NONE ? off[3] : 0) * w->scale,
+               wt = skip   ? 0
+                    : w->w ? w->w[t]
+                           : 1;
         char *o = w->gx + off[4] * w->es;
-        double mul = g * ((1 - w->eps) * wt + w->eps / (double)w->C * w->wsum), sm = g * w->eps / (double)w->C, hit = g * (1 - w->eps) * wt;
+        double mul = g * ((1 - w->eps) * wt + w->eps / (double)w->C * w->wsum),
+               sm = g * w->eps / (double)w->C, hit = g * (1 - w->eps) * wt;
         if (w->dt == DT_F64) {
             double *y = w->gcs == 1 ? (double *)o : (double *)buf;
             if (w->nll || skip) memset(y, 0, (size_t)w->C * 8);
@@ -224,7 +262,8 @@ static void ce_bwd_task(void *ctx, int64_t lo, int64_t hi) {
                     stf(q, vexpf_(ldf(q) - lv) * mv - sv);
                     for (int64_t j = 0; c + j < w->C; j++) y[c + j] = q[j];
                 }
-                if (w->w && w->eps) for (c = 0; c < w->C; c++) y[c] -= s * (float)w->w[c];
+                if (w->w && w->eps)
+                    for (c = 0; c < w->C; c++) y[c] -= s * (float)w->w[c];
             }
             if (!skip) y[t] -= (float)hit;
             if (y != (float *)o) put_f32(o, w->dt, w->gcs, y, w->C);
@@ -232,7 +271,8 @@ static void ce_bwd_task(void *ctx, int64_t lo, int64_t hi) {
     }
 }
 static int64_t backward(const fbk_plan *p, const uintptr_t *at, int nll) {
-    /* cross-entropy t: gx, g, logits, target, weight, lse, total weight; nll t: gx, g, -, target, weight, -, total weight */
+    /* cross-entropy t: gx, g, logits, target, weight, lse, total weight; nll t: gx, g, -, target, weight, -,
+     * total weight */
     cectx w = {.nll = nll};
     fbk_plan q;
     if (nll) q = *p, q.t[2] = q.t[0], p = &q;

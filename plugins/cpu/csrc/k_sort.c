@@ -1,21 +1,27 @@
-/* Sorting along a dimension, and the k largest or smallest. Every dtype is mapped to unsigned keys whose order is the wanted one (NaN is
-   the largest; descending inverts the keys), so one stable sort of (key, position) pairs serves all: insertion for short rows, LSD radix
-   for long ones. */
+/* Sorting along a dimension, and the k largest or smallest. Every dtype is mapped to unsigned keys whose
+   order is the wanted one (NaN is the largest; descending inverts the keys), so one stable sort of (key,
+   position) pairs serves all: insertion for short rows, LSD radix for long ones. */
 #include "k_load.h"
 
 typedef struct {
-    fbk_it it;                                   /* the other dims: values, indices, src */
+    fbk_it it; /* the other dims: values, indices, src */
     char *v, *src;
     int64_t *ix;
     int64_t n, k, vst, ist, sst, es, rc;
     int dt, desc, sorted;
 } sortctx;
-typedef struct { uint32_t key, pos; } p32;
-typedef struct { uint64_t key; int64_t pos; } p64;
+typedef struct {
+    uint32_t key, pos;
+} p32;
+typedef struct {
+    uint64_t key;
+    int64_t pos;
+} p64;
 
 INL uint64_t key_of(const char *p, int dt) {
     switch (dt) {
-    case DT_BOOL: case DT_U8: return *(const uint8_t *)p;
+    case DT_BOOL:
+    case DT_U8: return *(const uint8_t *)p;
     case DT_U16: return *(const uint16_t *)p;
     case DT_U32: return *(const uint32_t *)p;
     case DT_U64: return *(const uint64_t *)p;
@@ -23,7 +29,8 @@ INL uint64_t key_of(const char *p, int dt) {
     case DT_I16: return (uint16_t)(*(const uint16_t *)p ^ 0x8000);
     case DT_I32: return *(const uint32_t *)p ^ 0x80000000u;
     case DT_I64: return *(const uint64_t *)p ^ (1ull << 63);
-    case DT_F16: case DT_BF16: {
+    case DT_F16:
+    case DT_BF16: {
         uint16_t u = *(const uint16_t *)p, inf = dt == DT_F16 ? 0x7c00 : 0x7f80;
         if ((u & 0x7fff) > inf) return 0xffff;
         if (u == 0x8000) u = 0;
@@ -32,7 +39,7 @@ INL uint64_t key_of(const char *p, int dt) {
     case DT_F32: {
         uint32_t u = *(const uint32_t *)p;
         if ((u & 0x7fffffffu) > 0x7f800000u) return 0xffffffffu;
-        if (u == 0x80000000u) u = 0;             /* -0 equals 0 */
+        if (u == 0x80000000u) u = 0; /* -0 equals 0 */
         return (uint32_t)(u & 0x80000000u ? ~u : u | 0x80000000u);
     }
     default: {
@@ -44,18 +51,23 @@ INL uint64_t key_of(const char *p, int dt) {
     }
 }
 #define ROW_KEYS(P, KEY, INV) \
+    const int64_t row_n = w->n, row_st = w->sst, row_es = w->es; \
     switch (w->dt) { \
     case DT_F32: \
-        for (int64_t i = 0; i < w->n; i++) a[i] = (P){(KEY)key_of(s + i * w->sst * 4, DT_F32) ^ INV, (KEY)i}; \
+        for (int64_t i = 0; i < row_n; i++) \
+            a[i] = (P){(KEY)key_of(s + i * row_st * 4, DT_F32) ^ INV, (KEY)i}; \
         break; \
     case DT_I32: \
-        for (int64_t i = 0; i < w->n; i++) a[i] = (P){(KEY)key_of(s + i * w->sst * 4, DT_I32) ^ INV, (KEY)i}; \
+        for (int64_t i = 0; i < row_n; i++) \
+            a[i] = (P){(KEY)key_of(s + i * row_st * 4, DT_I32) ^ INV, (KEY)i}; \
         break; \
     case DT_I64: \
-        for (int64_t i = 0; i < w->n; i++) a[i] = (P){(KEY)key_of(s + i * w->sst * 8, DT_I64) ^ INV, (KEY)i}; \
+        for (int64_t i = 0; i < row_n; i++) \
+            a[i] = (P){(KEY)key_of(s + i * row_st * 8, DT_I64) ^ INV, (KEY)i}; \
         break; \
     default: \
-        for (int64_t i = 0; i < w->n; i++) a[i] = (P){(KEY)key_of(s + i * w->sst * w->es, w->dt) ^ INV, (KEY)i}; \
+        for (int64_t i = 0; i < row_n; i++) \
+            a[i] = (P){(KEY)key_of(s + i * row_st * row_es, w->dt) ^ INV, (KEY)i}; \
     }
 
 #define SORTS(S, P, KEY, BYTES) \
@@ -78,7 +90,9 @@ INL uint64_t key_of(const char *p, int dt) {
                     b[o] = left ? a[x++] : a[y++]; \
                 } \
             } \
-            P *t = a; a = b; b = t; \
+            P *t = a; \
+            a = b; \
+            b = t; \
         } \
         return a; \
     } \
@@ -89,35 +103,62 @@ INL uint64_t key_of(const char *p, int dt) {
             for (int d = 0; d < BYTES; d++) count[d][a[i].key >> 8 * d & 255]++; \
         for (int d = 0; d < BYTES; d++) { \
             uint32_t *c = count[d], sum = 0; \
-            if (c[a[0].key >> 8 * d & 255] == (uint32_t)n) continue;     /* one digit only */ \
-            for (int k = 0; k < 256; k++) { uint32_t t = c[k]; c[k] = sum; sum += t; } \
+            if (c[a[0].key >> 8 * d & 255] == (uint32_t)n) continue; /* one digit only */ \
+            for (int k = 0; k < 256; k++) { \
+                uint32_t t = c[k]; \
+                c[k] = sum; \
+                sum += t; \
+            } \
             for (int64_t i = 0; i < n; i++) b[c[a[i].key >> 8 * d & 255]++] = a[i]; \
-            P *t = a; a = b; b = t; \
+            P *t = a; \
+            a = b; \
+            b = t; \
         } \
         return a; \
     } \
     static P *sort_##S(P *a, P *b, int64_t n) { \
-        if (n <= 32) { insertion_##S(a, n); return a; } \
+        if (n <= 32) { \
+            insertion_##S(a, n); \
+            return a; \
+        } \
         if (n < 128 * BYTES || n > UINT32_MAX) return merge_##S(a, b, n); \
         return radix_##S(a, b, n); \
     } \
-    /* the k smallest of a to its front, in any order: quickselect on (key, position), which are all different */ \
+    /* the k smallest of a to its front, in any order: quickselect on (key, position), which are all \
+     * different */ \
     static void select_##S(P *a, int64_t n, int64_t k) { \
         int64_t lo = 0, hi = n - 1; \
         while (lo < hi) { \
             int64_t mid = lo + (hi - lo) / 2, i = lo, j = hi; \
             P x = a[lo], y = a[mid], z = a[hi], p, t; \
-            int xy = x.key < y.key || (x.key == y.key && x.pos < y.pos), yz = y.key < z.key || (y.key == z.key && y.pos < z.pos); \
+            int xy = x.key < y.key || (x.key == y.key && x.pos < y.pos), \
+                yz = y.key < z.key || (y.key == z.key && y.pos < z.pos); \
             int xz = x.key < z.key || (x.key == z.key && x.pos < z.pos); \
             p = xy ? (yz ? y : xz ? z : x) : (xz ? x : yz ? z : y); \
             while (i <= j) { \
                 while (a[i].key < p.key || (a[i].key == p.key && a[i].pos < p.pos)) i++; \
                 while (p.key < a[j].key || (p.key == a[j].key && p.pos < a[j].pos)) j--; \
-                if (i <= j) { t = a[i]; a[i++] = a[j]; a[j--] = t; } \
+                if (i <= j) { \
+                    t = a[i]; \
+                    a[i++] = a[j]; \
+                    a[j--] = t; \
+                } \
             } \
             if (k - 1 <= j) hi = j; \
             else if (k - 1 >= i) lo = i; \
             else break; \
+        } \
+    } \
+    /* the k smallest of a to its front, sorted, for small k: most elements are only compared with the worst \
+     * one kept */ \
+    static void few_##S(P *a, int64_t n, int64_t k) { \
+        insertion_##S(a, k); \
+        for (int64_t i = k; i < n; i++) { \
+            if (a[i].key >= a[k - 1].key) continue; \
+            P x = a[i]; \
+            int64_t j = k - 1; \
+            for (; j > 0 && a[j - 1].key > x.key; j--) a[j] = a[j - 1]; \
+            a[j] = x; \
         } \
     } \
     static int cmp_##S(const void *x, const void *y) { \
@@ -127,8 +168,11 @@ INL uint64_t key_of(const char *p, int dt) {
     static void task_##S(void *ctx, int64_t lo, int64_t hi) { \
         sortctx *w = ctx; \
         P *a0 = fbk_scratch(SLOT_D, 2 * w->n * (int64_t)sizeof(P)); \
-        if (!a0) { __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); return; } \
-        KEY inv = w->desc ? (KEY)~(KEY)0 : 0; \
+        if (!a0) { \
+            __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED); \
+            return; \
+        } \
+        KEY inv = w->desc ? (KEY) ~(KEY)0 : 0; \
         for (int64_t r = lo; r < hi; r++) { \
             int64_t off[3]; \
             P *a = a0; \
@@ -137,12 +181,14 @@ INL uint64_t key_of(const char *p, int dt) {
             ROW_KEYS(P, KEY, inv) \
             if (w->k < 0) a = sort_##S(a, a + w->n, w->n); \
             else if (w->k * 8 > w->n) a = sort_##S(a, a + w->n, w->n); \
+            else if (w->k <= 64) few_##S(a, w->n, w->k); \
             else { \
                 select_##S(a, w->n, w->k); \
                 qsort(a, (size_t)w->k, sizeof(P), cmp_##S); \
             } \
             int64_t m = w->k < 0 ? w->n : w->k; \
-            if (w->ix) for (int64_t i = 0; i < m; i++) w->ix[off[1] + i * w->ist] = (int64_t)a[i].pos; \
+            if (w->ix) \
+                for (int64_t i = 0; i < m; i++) w->ix[off[1] + i * w->ist] = (int64_t)a[i].pos; \
             if (!w->v) continue; \
             char *v = w->v + off[0] * w->es; \
             for (int64_t i = 0; i < m; i++) { \
@@ -163,8 +209,14 @@ SORTS(64, p64, uint64_t, 8)
 static int64_t run(const fbk_plan *p, const uintptr_t *at, int64_t k) {
     const fbk_spec *s = &p->t[2];
     int d = (int)p->ia[0], has_v = p->t[0].dtype >= 0 && at[0], has_i = p->t[1].dtype >= 0 && at[1];
-    sortctx w = {.v = has_v ? (char *)at[0] : NULL, .ix = has_i ? (int64_t *)at[1] : NULL, .src = (char *)at[2], .k = k, .dt = s->dtype,
-                 .es = dt_size(s->dtype), .desc = (int)p->ia[1], .n = 1};
+    sortctx w = {.v = has_v ? (char *)at[0] : NULL,
+                 .ix = has_i ? (int64_t *)at[1] : NULL,
+                 .src = (char *)at[2],
+                 .k = k,
+                 .dt = s->dtype,
+                 .es = dt_size(s->dtype),
+                 .desc = (int)p->ia[1],
+                 .n = 1};
     it_init(&w.it, 3);
     for (int e = 0; e < s->ndim; e++) {
         int64_t st[3] = {has_v ? p->t[0].stride[e] : 0, has_i ? p->t[1].stride[e] : 0, s->stride[e]};

@@ -6,14 +6,15 @@
 #if defined(__SSE4_1__)
 #include "vecmath.h"
 INL vf vexpf_(vf x) { return (vf)vf_exp((VF)x); }
-INL vf maxf_(vf a, vf b) { return (vf)vf_max((VF)a, (VF)b); }          /* b when either is NaN */
+INL vf maxf_(vf a, vf b) { return (vf)vf_max((VF)a, (VF)b); } /* b when either is NaN */
 #else
 INL vf maxf_(vf a, vf b) { return self(a > b, a, b); }
-/* e^x: x = n ln2 + r, a degree-6 polynomial for e^r, scaling by 2^n in two exact steps so that subnormals come out right. */
+/* e^x: x = n ln2 + r, a degree-6 polynomial for e^r, scaling by 2^n in two exact steps so that subnormals
+ * come out right. */
 INL vf vexpf_(vf x) {
     const vf lo = splatf(-104.f), hi = splatf(89.f), magic = splatf(12582912.f);
     vf xc = self(x < lo, lo, x);
-    xc = self(xc > hi, hi, xc);                  /* NaN compares false: passes through */
+    xc = self(xc > hi, hi, xc); /* NaN compares false: passes through */
     vf n = (xc * splatf(1.44269504f) + magic) - magic;
     vf r = xc - n * splatf(0.693359375f);
     r = r - n * splatf(-2.12194440e-4f);
@@ -38,14 +39,15 @@ INL float hsumf(vf v) {
         for (int j = 0; j < h; j++) t[j] += t[j + h];
     return t[0];
 }
-INL float hmaxf(vf v) {                          /* NaN-free lanes */
+INL float hmaxf(vf v) { /* NaN-free lanes */
     float t[VW];
     stf(t, v);
     for (int h = VW / 2; h; h >>= 1)
         for (int j = 0; j < h; j++) t[j] = t[j] > t[j + h] ? t[j] : t[j + h];
     return t[0];
 }
-/* The sum of n floats over 64 virtual lanes, the same for every ISA; n small enough (some thousands) for float32 lanes. */
+/* The sum of n floats over 64 virtual lanes, the same for every ISA; n small enough (some thousands) for
+ * float32 lanes. */
 #define LANES 64
 #define NLV (LANES / VW)
 INL float fold64(float *t) {

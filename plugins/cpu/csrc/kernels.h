@@ -1,12 +1,21 @@
-/* The compute kernels' interface: a plan (operand layouts and attributes, made once per signature) and the operands' addresses. */
+/* The compute kernels' interface: a plan (operand layouts and attributes, made once per signature) and the
+ * operands' addresses. */
 #ifndef FBK_KERNELS_H
 #define FBK_KERNELS_H
 #include <stdint.h>
-/* Every kernel returns 0, or a count, when it has done its work; FBK_ENOMEM; FBK_EUNSUP: not these operands; FBK_EINDEX - pos: the
-   index at flat position pos is out of bounds. An absent operand has dtype -1 and address 0. */
+/* Every kernel returns 0, or a count, when it has done its work; FBK_ENOMEM; FBK_EUNSUP: not these operands;
+   FBK_EINDEX - pos: the index at flat position pos is out of bounds. An absent operand has dtype -1 and
+   address 0. */
 //@cdef
-typedef struct { int32_t dtype, ndim; int64_t shape[24], stride[24]; } fbk_spec;
-typedef struct { int64_t nt, ia[14]; double fa[3]; fbk_spec t[8]; } fbk_plan;
+typedef struct {
+    int32_t dtype, ndim;
+    int64_t shape[24], stride[24];
+} fbk_spec;
+typedef struct {
+    int64_t nt, ia[14];
+    double fa[3];
+    fbk_spec t[8];
+} fbk_plan;
 enum { FBK_ENOMEM = -2, FBK_EUNSUP = -3, FBK_EINDEX = -16 };
 int64_t fbk_avg_pool(const fbk_plan *p, const uintptr_t *at);
 int64_t fbk_avg_pool_bwd(const fbk_plan *p, const uintptr_t *at);

@@ -320,6 +320,8 @@ def test_a_worker_that_is_killed_from_outside() -> None:
     os.kill(victim.pid or 0, signal.SIGKILL)
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         list(batches)
+    with pytest.raises(RuntimeError, match="have ended after an error"):
+        next(batches)
 
 
 def test_a_timeout() -> None:

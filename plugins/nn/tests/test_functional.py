@@ -191,7 +191,8 @@ CASES += [
 )
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_same_as_pytorch(name, args, kwargs) -> None:
-    tight = name not in ("interpolate", "cosine_embedding_loss")
+    # PyTorch computes interpolation weights, and the 1/6 of hardsigmoid's gradient, in float32
+    tight = name not in ("interpolate", "hardsigmoid", "cosine_embedding_loss")
     compare(getattr(F, name), getattr(TF, name), args, kwargs, *((1e-9, 1e-11) if tight else (1e-5, 1e-5)))
 
 
@@ -219,7 +220,7 @@ def test_in_place_activations(name) -> None:
     leaf, their = ours(X.clone().requires_grad_()), X.clone().requires_grad_()
     getattr(F, name)(leaf * 2, inplace=True).sum().backward()
     getattr(TF, name)(their * 2).sum().backward()
-    assert_same(leaf.grad, their.grad)
+    assert_same(leaf.grad, their.grad, 1e-7)
 
 
 def test_in_place_functions() -> None:

@@ -520,40 +520,40 @@ class Tensor(TensorMethods):
     @property
     def T(self) -> Tensor:
         """All dimensions in reverse order; a view."""
-        return registry.OPS["reversed_dims"](self)  # type: ignore[no-any-return]
+        return registry.OPS["reversed_dims"].fn(self)  # type: ignore[no-any-return]
 
     @property
     def mT(self) -> Tensor:
         """The transposes of the matrices in the last two dimensions; a view."""
-        return registry.OPS["matrix_transpose"](self)  # type: ignore[no-any-return]
+        return registry.OPS["matrix_transpose"].fn(self)  # type: ignore[no-any-return]
 
     @property
     def H(self) -> Tensor:
         """The conjugate transpose of a matrix."""
-        return registry.OPS["hermitian"](self)  # type: ignore[no-any-return]
+        return registry.OPS["hermitian"].fn(self)  # type: ignore[no-any-return]
 
     @property
     def mH(self) -> Tensor:
         """The conjugate transposes of the matrices in the last two dimensions."""
-        return registry.OPS["adjoint"](self)  # type: ignore[no-any-return]
+        return registry.OPS["adjoint"].fn(self)  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Tensor:
         """The real part, a view; itself where it holds real numbers. Assigning writes it."""
-        return registry.OPS["real"](self)  # type: ignore[no-any-return]
+        return registry.OPS["real"].fn(self)  # type: ignore[no-any-return]
 
     @real.setter
     def real(self, value: Any) -> None:
-        registry.OPS["real"](self)[...] = value
+        registry.OPS["real"].fn(self)[...] = value
 
     @property
     def imag(self) -> Tensor:
         """The imaginary part of complex numbers, a view. Assigning writes it."""
-        return registry.OPS["imag"](self)  # type: ignore[no-any-return]
+        return registry.OPS["imag"].fn(self)  # type: ignore[no-any-return]
 
     @imag.setter
     def imag(self, value: Any) -> None:
-        registry.OPS["imag"](self)[...] = value
+        registry.OPS["imag"].fn(self)[...] = value
 
     # Moving and converting
 
@@ -675,7 +675,7 @@ def _fast(op: Any) -> Callable[..., Any]:
         if operands == 1 and all(p.default is not opmod.Param.NONE for p in op.params[1:]):
             return op.unary()
     call: Callable[..., Any] = op.__call__
-    if op.kind in ("kernel", "view"):
+    if op.kind in ("kernel", "view", "composite"):
         short = op.short()
         if short != call:
             return short  # type: ignore[no-any-return]
@@ -731,6 +731,7 @@ def install() -> dict[str, Callable[..., Any]]:
 
 def _binary_operator(op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
     slow = _operator(forward)
-    if not isinstance(op, Pointwise):
-        return slow
-    return op.binary(slow)
+    if isinstance(op, Pointwise):
+        return op.operator(slow)
+    fast: Callable[..., Any] = op.operator(slow) if op.kind == "kernel" else slow
+    return fast

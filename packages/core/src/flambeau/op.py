@@ -329,20 +329,25 @@ class Op:
         return self.apply(values)
 
     def short(self) -> Callable[..., Any]:
-        """The op as a function that finds the plan at once where only the one or two leading tensors are given."""
+        """The op as a function that finds the plan at once.
+
+        It does so for one tensor (or list) with attributes, two tensors alone, and a tensor, a dimension and an index.
+        """
         fast, general, rest = self.fast, self.__call__, self.defaults[len(self.tensor_at) :]
 
         def unary(*args: Any, **kwargs: Any) -> Any:
-            if len(args) != 1 or kwargs or WATCHED:
+            if kwargs or WATCHED:
                 return general(*args, **kwargs)
             try:
-                plan = fast[args[0].spec]
-            except (KeyError, AttributeError):
+                t = args[0]
+                plan, more = fast[t.spec, args[1:]]
+            except KeyError:
+                return self.learn(args, (t.spec, args[1:]), [t])
+            except (AttributeError, IndexError, TypeError):
                 return general(*args)
-            values = [*args, *rest]
-            out = plan.run(args, values)
-            if args[0].rg and (not GRAD_OFF or modes.grad):
-                self.record(args, plan, values, (out,) if plan.single else out)
+            out = plan.run((t,), (t, *more))
+            if t.rg and (not GRAD_OFF or modes.grad):
+                self.record((t,), plan, (t, *more), (out,) if plan.single else out)
             return out
 
         def binary(*args: Any, **kwargs: Any) -> Any:
@@ -359,13 +364,82 @@ class Op:
                 self.record(args, plan, values, (out,) if plan.single else out)
             return out
 
+        def listed(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or WATCHED:
+                return general(*args, **kwargs)
+            try:
+                ts = args[0]
+                key = tuple([t.spec for t in ts]), args[1:]
+                plan, more = fast[key]
+            except KeyError:
+                return self.learn(args, key, [*ts])
+            except (AttributeError, IndexError, TypeError):
+                return general(*args)
+            out = plan.run(ts, (ts, *more))
+            if not GRAD_OFF or modes.grad:
+                for t in ts:
+                    if t.rg:
+                        self.record(ts, plan, (ts, *more), (out,) if plan.single else out)
+                        break
+            return out
+
+        def along(*args: Any, **kwargs: Any) -> Any:
+            if len(args) != 3 or kwargs or WATCHED:
+                return general(*args, **kwargs)
+            a, dim, b = args
+            try:
+                key = a.spec, dim, b.spec
+                plan, more = fast[key]
+            except KeyError:
+                return self.learn(args, key, [a, b])
+            except (AttributeError, TypeError):
+                return general(*args)
+            out = plan.run((a, b), (a, dim, b, *more))
+            if (a.rg or b.rg) and (not GRAD_OFF or modes.grad):
+                self.record((a, b), plan, (a, dim, b, *more), (out,) if plan.single else out)
+            return out
+
         n = len(self.tensor_at)
+        if self.tensor_at == (0,) and self.params[0].kind == "tensors":
+            return listed
+        if self.tensor_at == (0, 2) and self.params[0].kind == self.params[2].kind == "tensor":
+            return along
         if self.tensor_at == tuple(range(n)) and all(p.kind == "tensor" for p in self.params[:n]):
             if n == 1:
                 return unary
             if n == 2:
                 return binary
         return general
+
+    def learn(self, args: Sequence[Any], key: Any, tensors: list[Any]) -> Any:
+        """Run an op whose tensors all stand among these arguments, and keep its plan by a key."""
+        values = self.bind(args, {})
+        self.check_tensors(values)
+        plan = self.make_plan(values, tensors)
+        if not plan.mutates:
+            if len(self.fast) >= _CAPACITY:
+                self.fast.clear()
+            self.fast[key] = plan, tuple(values[len(args) if self.tensor_at == (0, 2) else 1 :])
+        return self.apply(values)
+
+    def operator(self, general: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+        """The function behind a Python operator of two tensors."""
+        fast = self.fast
+
+        def call(self_: Any, other: Any) -> Any:
+            try:
+                plan = fast[self_.spec, other.spec]
+            except (KeyError, AttributeError):
+                return general(self_, other)
+            if WATCHED:
+                return general(self_, other)
+            both = (self_, other)
+            out = plan.run(both, both)
+            if (self_.rg or other.rg) and (not GRAD_OFF or modes.grad):
+                self.record(both, plan, both, (out,))
+            return out
+
+        return call
 
     def watched(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Hand the call to this thread's interceptors."""
@@ -564,12 +638,21 @@ def entry_runner(
 
                 return run1
 
-            def run2(ts: Any, vs: Any) -> Any:
+            if len(seen) == 2:
+
+                def run2(ts: Any, vs: Any) -> Any:
+                    h = allocate(nbytes, slot)
+                    launch(h, ts[0].ptr, ts[1].ptr)
+                    return make(h)
+
+                return run2
+
+            def run_many(ts: Any, vs: Any) -> Any:
                 h = allocate(nbytes, slot)
                 launch(h, *[t.ptr for t in ts])
                 return make(h)
 
-            return run2
+            return run_many
     body = ENTRIES[entry]
     plain = all(s is None for s in ins_as) and outs_as is outs
 
@@ -671,6 +754,29 @@ class Composite(Op):
         except (TypeError, AttributeError):
             self.check_tensors(self.bind(args, kwargs))  # says it better where an argument is not a tensor
             raise
+
+    def short(self) -> Callable[..., Any]:
+        fn, general, most = self.fn, self.__call__, self.n_positional
+        if fn.__code__.co_flags & _VARIADIC or any(p.keyword and p.default is Param.NONE for p in self.params):
+            return general
+        least = sum(d is Param.NONE for d in self.defaults[:most])
+        spread = most > 0 and self.params[most - 1].kind == "attr"
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            n = len(args)
+            if kwargs or n < least:
+                return general(*args, **kwargs)
+            if n > most:
+                if not spread or any(type(a) is not int for a in args[most - 1 :]):
+                    return general(*args)
+                args = (*args[: most - 1], args[most - 1 :])
+            try:
+                return fn(*args)
+            except (TypeError, AttributeError):
+                self.check_tensors(self.bind(args, {}))
+                raise
+
+        return call
 
     def apply(self, values: list[Any]) -> Any:
         n = self.n_positional

@@ -116,13 +116,9 @@ class Pointwise(Op):
 
         return call
 
-    def binary(self, general: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    def binary(self) -> Callable[..., Any]:
         """The function for calls with two operands, the second perhaps a number."""
-        fast, whole = self.fast, super().__call__
-        if general is not None:
-            # An operator: exactly two operands; what can't be taken is the other operand's business.
-            return self.operator(general)
-        general = whole
+        fast, general = self.fast, super().__call__
 
         def call(self: Any = None, *args: Any, **kwargs: Any) -> Any:
             if len(args) != 1 or kwargs or WATCHED:
@@ -536,6 +532,23 @@ class Runner:
             return make(h)
 
         return run1, run1s, run2
+
+
+_writers: dict[Any, Runner] = {}
+opmod.CACHES.append(_writers)
+
+
+def write_program(typed: TypedProgram, out: Tensor, scalars: Sequence[Any]) -> Tensor:
+    """Fill a tensor by a program without inputs, outside the tape."""
+    key = (typed, out.spec)
+    runner = _writers.get(key)
+    if runner is None:
+        if len(_writers) >= _CAPACITY:
+            _writers.clear()
+        runner = _writers[key] = Runner(typed, out.spec, ())
+    if out.spec.numel:
+        runner.write(out, (), scalars)
+    return out
 
 
 class Derived:

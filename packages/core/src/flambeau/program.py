@@ -361,7 +361,9 @@ class _Typing:
     def weak_type(self, reg: Any) -> DType:
         if reg[0] == "scalar":
             return self.compute or self.default
-        return (bool_, int64, self.default, self.default.to_complex())[_weak(reg[1])]
+        # Constants among themselves are as precise as what they will meet.
+        real = self.default if self.compute is None or self.compute.rank < 2 else self.compute.to_real()
+        return (bool_, int64, real, real.to_complex())[_weak(reg[1])]
 
     def common(self, values: Sequence[tuple[Any, DType | None]]) -> DType:
         """The dtype that operands meet in: tensors decide, numbers follow unless their kind is higher."""
@@ -413,6 +415,8 @@ class _Typing:
             out = OPCODES[op]
             assert isinstance(out, DType)
             return self.emit(op, uint64, out, *(self.cast(s, uint64)[0] for s in srcs))
+        if op in ("conj", "real") and srcs[0][0][0] == "const" and not isinstance(srcs[0][0][1], complex):
+            return srcs[0]
         dtype = self.common(srcs)
         rule = OPCODES[op]
         if not dtype.is_complex and op in ("conj", "real"):

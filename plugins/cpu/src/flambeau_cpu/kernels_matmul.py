@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .kernels_plan import Launch, Layout, View, launcher, run
+from .kernels_plan import Launch, Layout, bound, fail, launcher, run
 
 
 def matmul(out: Any, a: Any, b: Any) -> None:
@@ -23,26 +23,37 @@ def _addmm(outs: Sequence[Any], ins: Sequence[Any], attrs: dict[str, Any]) -> No
     run("matmul", (outs[0], a, b, c), (), (float(attrs.get("alpha", 1)), float(attrs.get("beta", 1))))
 
 
+_linears: dict[tuple[Any, ...], Launch] = {}
+
+
+def _plan_linear(y: Any, x: Any, weight: Any, bias: Any) -> Launch:
+    """The product x @ weight.T (+ bias) for these specs."""
+    shape, xs, ys = tuple(y.shape), x, y
+    if len(shape) == 1:  # a vector in: one row
+        shape = (1, *shape)
+        ys = Layout(shape, (shape[1], *y.strides), y.dtype)
+        xs = Layout((1, *x.shape), (x.shape[0], *x.strides), x.dtype)
+    lead = (0,) * (len(shape) - 2)
+    wt = Layout((*shape[:-2], *reversed(weight.shape)), (*lead, *reversed(weight.strides)), weight.dtype)
+    if bias is None:
+        return bound("matmul", (ys, xs, wt))
+    row = Layout(shape, (*lead, 0, bias.strides[0]), bias.dtype)
+    return bound("matmul", (ys, xs, wt, row), (), (1.0, 1.0))
+
+
 def _linear(outs: Sequence[Any], ins: Sequence[Any], attrs: dict[str, Any]) -> None:
+    y = outs[0]
     x, weight, *rest = ins
     bias = rest[0] if rest else None
-    y = outs[0]
-    shape, wst = tuple(y.spec.shape), tuple(weight.spec.strides)
-    if len(shape) == 1:  # a vector in: one row
-        y = View(Layout((1, *shape), (shape[0], *y.spec.strides), y.spec.dtype), y.ptr)
-        x = View(Layout((1, *x.spec.shape), (x.spec.shape[0], *x.spec.strides), x.spec.dtype), x.ptr)
-        shape = (1, *shape)
-    lead = (0,) * (len(shape) - 2)
-    features = tuple(weight.spec.shape)
-    wt = View(
-        Layout((*shape[:-2], features[1], features[0]), (*lead, wst[1], wst[0]), weight.spec.dtype),
-        weight.ptr,
-    )
-    if bias is None:
-        run("matmul", (y, x, wt))
-        return
-    row = View(Layout(shape, (*lead, 0, bias.spec.strides[0]), bias.spec.dtype), bias.ptr)
-    run("matmul", (y, x, wt, row), (), (1.0, 1.0))
+    key = (y.spec, x.spec, weight.spec, None if bias is None else bias.spec)
+    fn = _linears.get(key)
+    if fn is None:
+        if len(_linears) >= 1024:
+            _linears.clear()
+        fn = _linears[key] = _plan_linear(*key)
+    code = fn(y.ptr, x.ptr, weight.ptr) if bias is None else fn(y.ptr, x.ptr, weight.ptr, bias.ptr)
+    if code:
+        fail("linear", code)
 
 
 def _any(in_specs: Sequence[Any], attrs: dict[str, Any]) -> bool:

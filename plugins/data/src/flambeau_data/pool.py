@@ -62,9 +62,8 @@ class WorkerPool:
         self.workers: list[_Worker] = []
         self.epoch = 0
         self.alive = True
-        ctx: Any = (
-            multiprocessing.get_context(context) if context is None or isinstance(context, str) else context
-        )
+        named = context is None or isinstance(context, str)
+        ctx: Any = multiprocessing.get_context(context) if named else context
         listening, stop = ctx.Pipe(duplex=False)
         self._end = weakref.finalize(self, _shut_down, self.workers, stop, os.getpid())
         with warnings.catch_warnings():
@@ -74,9 +73,8 @@ class WorkerPool:
                 theirs_in, tasks = ctx.Pipe(duplex=False)
                 results, theirs_out = ctx.Pipe(duplex=False)
                 args = (k, num_workers, fetch_args, init, theirs_in, theirs_out, listening)
-                process = ctx.Process(
-                    target=worker.run, args=args, daemon=True, name=f"DataLoader worker {k}"
-                )
+                name = f"DataLoader worker {k}"
+                process = ctx.Process(target=worker.run, args=args, daemon=True, name=name)
                 process.start()
                 theirs_in.close()  # so that reading from a dead worker ends
                 theirs_out.close()
@@ -119,16 +117,13 @@ class WorkerPool:
         """End all workers because of this one; the error that says so."""
         w.process.join(PATIENCE)
         code = w.process.exitcode
-        how = (
-            f"was killed by {signal.Signals(-code).name}"
-            if code and code < 0
-            else f"ended with exit code {code}"
-        )
         self.shut_down()
-        if code and code > 0:
-            do = "What it wrote to stderr says why."
-        else:
+        if code is not None and code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
             do = "It may have run out of memory or crashed in native code; num_workers=0 shows where."
+        else:
+            how = f"ended with exit code {code}"
+            do = "What it wrote to stderr says why."
         wrong = f"DataLoader worker (pid {w.process.pid}) exited unexpectedly: it {how}"
         return RuntimeError(message("DataLoader", wrong, do=do))
 
@@ -170,11 +165,11 @@ class Pass:
 
     def __next__(self) -> Any:
         if self.epoch != self.pool.epoch:
-            wrong, do = (
-                "a later pass has taken over the persistent workers",
-                "Finish one pass before the next.",
-            )
-            raise RuntimeError(message("DataLoader", wrong, do=do))
+            wrong = "a later pass has taken over the persistent workers"
+            raise RuntimeError(message("DataLoader", wrong, do="Finish one pass before the next."))
+        if self.waiting and not self.pool.alive:
+            wrong = "the workers of this pass have ended after an error"
+            raise RuntimeError(message("DataLoader", wrong, do="Start a new pass by iter()."))
         while self.waiting:
             w = self.waiting.popleft()
             result = self.pool.take(w, self.epoch, self.number)

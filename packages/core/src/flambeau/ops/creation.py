@@ -12,8 +12,8 @@ from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
 from ..layout import Size, Spec, spec_of
-from ..op import CACHES, Call, composite, kernel, new_tensor
-from ..pointwise import Runner, number_dtype, pointwise, result_type_of
+from ..op import Call, composite, kernel, new_tensor
+from ..pointwise import number_dtype, pointwise, result_type_of, write_program
 from ..program import Expr, Program, call
 from ..state import default_device, default_dtype
 from .views import ints
@@ -41,26 +41,27 @@ def _finish(t: Tensor, requires_grad: bool) -> Tensor:
     return t.requires_grad_() if requires_grad else t
 
 
-_fills: dict[Spec, Runner] = {}
-CACHES.append(_fills)
-
-
 def fill_with(t: Tensor, value: Any) -> Tensor:
     """Write one number everywhere, outside the tape."""
-    spec = t.spec
-    runner = _fills.get(spec)
-    if runner is None:
-        program = _FILL.typed((), (spec.dtype,), None, frozenset(), (_holder(spec.dtype),))
-        if len(_fills) >= 4096:
-            _fills.clear()
-        runner = _fills[spec] = Runner(program, spec, ())
-    if spec.numel:
-        runner.write(t, (), (value,))
-    return t
+    d = t.spec.dtype
+    return write_program(_FILL.typed((), (d,), None, frozenset(), (_holder(d),)), t, (value,))
+
+
+def _ramp(hold: dt.DType) -> Program:
+    """start + step * i."""
+    return Program([call("iota").to(hold) * Expr("scalar", (), 1) + Expr("scalar", (), 0)], 0, 2)
+
+
+def _between() -> Program:
+    """Evenly spaced numbers, counted from the nearer end, so that both ends are exact."""
+    i = call("iota").to(dt.float64)
+    a, b, d, n = (Expr("scalar", (), k) for k in range(4))
+    return Program([call("where", call("lt", i * 2, n), a + i * d, b - (n - 1 - i) * d)], 0, 4)
 
 
 _FILL = Program([Expr("scalar", (), 0)], 0, 1)
-_COUNT = Program([call("iota").to(dt.int64)], 0, 0)
+_RAMP = {hold: _ramp(hold) for hold in (dt.int64, dt.float64)}
+_BETWEEN = _between()
 
 
 def _holder(d: dt.DType) -> dt.DType:
@@ -352,13 +353,9 @@ def arange(
     n = max(0, math.ceil((end - start) / step)) if floats else max(0, -((start - end) // step))  # type: ignore[operator]
     out = new_tensor(spec_of(dtype, (int(n),), _device(device)))
     hold = dt.float64 if dtype.rank > 1 else dt.int64
-    count = Expr("cast", (call("iota"),), hold)
-    ramp = Program([count * Expr("scalar", (), 1) + Expr("scalar", (), 0)], 0, 2)
-    conv = float if hold is dt.float64 else int
-    if n:
-        typed = ramp.typed((), (dtype,), None, frozenset(), (hold, hold))
-        Runner(typed, out.spec, ()).write(out, (), (conv(start), conv(step)))  # type: ignore[arg-type]
-    return _finish(out, requires_grad)
+    conv: Any = float if dtype.rank > 1 else int
+    typed = _RAMP[hold].typed((), (dtype,), None, frozenset(), (hold, hold))
+    return _finish(write_program(typed, out, (conv(start), conv(step))), requires_grad)
 
 
 @composite(method=False)
@@ -379,13 +376,8 @@ def linspace(
     dtype = dtype or default_dtype()
     out = new_tensor(spec_of(dtype, (int(steps),), _device(device)))
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
-    i = Expr("cast", (call("iota"),), dt.float64)
-    a, b, d, n = (Expr("scalar", (), k) for k in range(4))
-    # From both ends, so that both are exact.
-    ramp = Program([call("where", call("lt", i * 2, n), a + i * d, b - (n - 1 - i) * d)], 0, 4)
-    if steps:
-        typed = ramp.typed((), (dtype,), None, frozenset(), (dt.float64,) * 4)
-        Runner(typed, out.spec, ()).write(out, (), (float(start), float(end), float(step), float(steps)))  # type: ignore[arg-type]
+    typed = _BETWEEN.typed((), (dtype,), None, frozenset(), (dt.float64,) * 4)
+    write_program(typed, out, (float(start), float(end), float(step), float(steps)))  # type: ignore[arg-type]
     return _finish(out, requires_grad)
 
 

@@ -20,7 +20,8 @@ from ..state import GRAD_OFF, WATCHED, modes
 from .creation import check_number, fill_with, full
 from .gathering import recording, scatter_at
 from .index_keys import Advanced, read_index, too_many
-from .masks import flat_nonzero
+from .index_tensors import arranged, fitted, places, put_at, put_copy, take_at
+from .masks import count_true, masked_take
 from .slicing import Plan, cut_plan, take_cut
 from .views import permute
 
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["getitem", "setitem"]
 
 _CAPACITY = 1 << 14
-#: Plans of views by (spec, int), (spec, start, stop, step) and (spec, entries).
+#: Plans of views by (spec, int, None or ...), (spec, start, stop, step) and (spec, entries).
 _by_int: dict[Any, Plan] = {}
 _by_slice: dict[Any, Plan] = {}
 _by_tuple: dict[Any, Plan] = {}
-CACHES.extend((_by_int, _by_slice, _by_tuple))
+#: Plans and indexed dimensions by (spec, entries), a tensor's spec standing for the tensor.
+_forms: dict[Any, tuple[Plan, list[tuple[int, int, int]]]] = {}
+CACHES.extend((_by_int, _by_slice, _by_tuple, _forms))
 _PLAIN = frozenset({int, type(None)})
 
 
@@ -53,41 +56,68 @@ def _entries(index: tuple[Any, ...]) -> tuple[Any, ...] | None:
     return tuple(out)
 
 
-def _look_up(t: Tensor, index: Any) -> tuple[Plan | None, dict[Any, Plan], Any]:
-    """The plan of a view if it is known, and where to keep it."""
-    kind = type(index)
-    if kind is tuple:
-        key = _entries(index)
-        return _by_tuple.get((t.spec, key)), _by_tuple, None if key is None else (t.spec, key)
-    if kind is slice:
-        whole = (t.spec, index.start, index.stop, index.step)
-        return _by_slice.get(whole), _by_slice, whole
-    if kind is int:
-        return _by_int.get((t.spec, index)), _by_int, (t.spec, index)
-    return None, _by_tuple, None
-
-
 def _plain(index: Any) -> bool:
     """Whether all bounds of slices are ints, so that the plan may be kept."""
     slices = [i for i in (index if type(index) is tuple else (index,)) if type(i) is slice]
     return all(type(b) in _PLAIN for s in slices for b in (s.start, s.stop, s.step))
 
 
+def _form(t: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """A hashable form of a tuple that tensors of int64 and masks may stand in; None for any other."""
+    out: list[Any] = []
+    for i in index:
+        kind = type(i)
+        if kind is opmod.TENSOR:
+            s = i.spec
+            if not s.ndim or (s.dtype is not dt.int64 and s.dtype is not dt.bool_) or s.device is not t.spec.device:
+                return None
+            out.append(s)
+        elif kind is slice:
+            out.append((i.start, i.stop, i.step))
+        elif kind is int or i is None or i is Ellipsis:
+            out.append(i)
+        else:
+            return None
+    return tuple(out)
+
+
 def _find(t: Tensor, index: Any) -> tuple[Plan, list[Advanced]]:
     """The plan of the view that comes first, and the tensors that then index it."""
+    entries = index if type(index) is tuple else (index,)
+    form = _form(t, entries)
     try:
-        plan, cache, key = _look_up(t, index)
-    except TypeError:  # bounds that have no hash: read_index says what is wrong with them
-        plan, cache, key = None, _by_tuple, None
-    if plan is not None:
-        return plan, []
-    view_key, tensors = read_index(t, index)
-    plan = cut_plan(t.spec, view_key)
-    if key is not None and not tensors and _plain(index):
-        if len(cache) >= _CAPACITY:
-            cache.clear()
-        cache[key] = plan
+        plan, places = _forms[t.spec, form]
+        return plan, [(v, k, entries[at]) for v, k, at in places]
+    except (KeyError, TypeError):  # TypeError: bounds without a hash; read_index says what is wrong with them
+        pass
+    key, tensors = read_index(t, index)
+    plan = cut_plan(t.spec, key)
+    if form is not None and _plain(index):
+        at = [n for n, i in enumerate(entries) if type(i) is opmod.TENSOR]
+        if len(_forms) >= _CAPACITY:
+            _forms.clear()
+        _forms[t.spec, form] = plan, [(v, k, n) for (v, k, _), n in zip(tensors, at, strict=True)]
     return plan, tensors
+
+
+def _remember(t: Tensor, index: Any, plan: Plan) -> None:
+    """Let `getitem` find the plan of a view at once."""
+    if not _plain(index):
+        return
+    kind = type(index)
+    cache: dict[Any, Plan]
+    if kind is int or index is None or index is Ellipsis:
+        cache, key = _by_int, (t.spec, index)
+    elif kind is slice:
+        cache, key = _by_slice, (t.spec, index.start, index.stop, index.step)
+    else:
+        entries = _entries(index) if kind is tuple else None
+        if entries is None:
+            return
+        cache, key = _by_tuple, (t.spec, entries)
+    if len(cache) >= _CAPACITY:
+        cache.clear()
+    cache[key] = plan
 
 
 def getitem(t: Tensor, index: Any) -> Tensor:
@@ -100,7 +130,7 @@ def getitem(t: Tensor, index: Any) -> Tensor:
     try:
         if kind is slice:
             plan = _by_slice[t.spec, index.start, index.stop, index.step]
-        elif kind is int:
+        elif kind is int or index is None or index is Ellipsis:
             plan = _by_int[t.spec, index]
         elif kind is tuple:
             plan = _by_tuple[t.spec, _entries(index)]
@@ -116,94 +146,14 @@ def getitem(t: Tensor, index: Any) -> Tensor:
 def _general(t: Tensor, index: Any) -> Tensor:
     plan, tensors = _find(t, index)
     if not tensors:
+        _remember(t, index, plan)
         return take_cut(t, plan)
     part = take_cut(t, plan) if plan[0] is not t.spec else t
-    return _take(part, tensors)
-
-
-# Tensors as indices
-
-
-@pointwise(method=False, function=False, name="wrap_place")
-def _wrap(self: Tensor, size: Number) -> Any:
-    """A place with negative ones counted from the end; -1 if it is out of range."""
-    bad = call("ge", self, size) | call("lt", self, call("neg", size))
-    return select(bad, -1, select(call("lt", self, 0), self + size, self))
-
-
-@pointwise(method=False, function=False, name="next_place")
-def _next(self: Tensor, other: Tensor, size: Number) -> Any:
-    """The place in two dimensions as one number, the second of a size; -1 if either is -1."""
-    bad = call("lt", self, 0) | call("lt", other, 0)
-    return select(bad, -1, self * size + other)
-
-
-def _places(part: Tensor, tensors: Sequence[Advanced]) -> Any:
-    """One tensor of flat places in the indexed dimensions taken together."""
-    shapes, found, size = [], [], 1
-    place: Any = None
-    for v, k, i in tensors:
-        size = 1
-        for n in part.spec.shape[v : v + k]:
-            size *= n
-        one = flat_nonzero(i) if i.spec.dtype is dt.bool_ else _wrap(i, size)
-        shapes.append(list(one.shape))
-        found.append((one, size))
-    try:
-        broadcast_shapes(*shapes)
-    except RuntimeError:
-        raise IndexError(
-            "[getitem] shape mismatch: indexing tensors could not be broadcast together with shapes "
-            + ", ".join(map(str, shapes))
-            + "."
-        ) from None
-    for one, size in found:
-        place = one if place is None else _next(place, one, size)
-    return place
-
-
-def _out_of_range(part: Tensor, tensors: Sequence[Advanced]) -> IndexError | None:
-    """Which place is out of range."""
-    for v, _, i in tensors:
-        if i.spec.dtype is not dt.bool_ and i.spec.numel:
-            n = part.spec.shape[v]
-            for worst in (int(i.amax()), int(i.amin())):
-                if not -n <= worst < n:
-                    return IndexError(
-                        f"[getitem] index {worst} is out of bounds for dimension {v} with size {n}."
-                    )
-    return None
-
-
-def _arranged(part: Any, tensors: Sequence[Advanced]) -> tuple[Any, int, int, tuple[int, ...] | None]:
-    """The view with its indexed dimensions side by side: also the first of them, their number, the order of dims."""
-    dims = [d for v, k, _ in tensors for d in range(v, v + k)]
-    if dims == list(range(dims[0], dims[0] + len(dims))):
-        return part, dims[0], len(dims), None
-    order = (*dims, *(d for d in range(part.spec.ndim) if d not in dims))
-    return permute(part, order), 0, len(dims), order
-
-
-def _merged(x: Any, d: int, k: int) -> Any:
-    """Dimensions ``d`` to ``d + k - 1`` as one."""
-    if k == 1:
-        return x
-    size = 1
-    for n in x.spec.shape[d : d + k]:
-        size *= n
-    return x.reshape((*x.spec.shape[:d], size, *x.spec.shape[d + k :]))
-
-
-def _take(part: Tensor, tensors: Sequence[Advanced]) -> Tensor:
-    x, d, k, _ = _arranged(part, tensors)
-    place = _places(part, tensors)
-    shape = (*x.spec.shape[:d], *place.spec.shape, *x.spec.shape[d + k :])
-    flat = place if place.spec.ndim == 1 else place.reshape(-1)
-    try:
-        rows = _merged(x, d, k).index_select(d, flat)
-    except IndexError as e:
-        raise (_out_of_range(part, tensors) or e) from None
-    return rows if rows.spec.shape == shape else rows.reshape(shape)  # type: ignore[no-any-return]
+    if len(tensors) == 1:
+        mask = tensors[0][2]
+        if mask.spec.dtype is dt.bool_ and mask.spec.shape == part.spec.shape:
+            return masked_take(part, mask, count_true(mask))  # type: ignore[no-any-return]
+    return take_at(part, tensors)
 
 
 # Assignment
@@ -269,23 +219,6 @@ def as_value(t: Tensor, value: Any) -> Tensor:
     return as_tensor(value, device=t.device)
 
 
-def fitted(value: Any, shape: Sequence[int]) -> Any:
-    """A value expanded to the shape that it is assigned to; leading sizes of 1 may be too many."""
-    have = value.spec.shape
-    if have == shape:
-        return value
-    lead = len(have) - len(shape)
-    if lead > 0 and all(n == 1 for n in have[:lead]):
-        value = value.reshape(have[lead:])
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise RuntimeError(
-            f"[setitem] shape mismatch: value tensor of shape {list(have)} cannot be broadcast to indexing result of "
-            f"shape {list(shape)}."
-        ) from None
-
-
 def _put_value(t: Tensor, part: Any, tensors: list[Advanced], value: Any) -> None:
     """Assign to what tensors name in a view."""
     first = tensors[0]
@@ -303,55 +236,6 @@ def _put_value(t: Tensor, part: Any, tensors: list[Advanced], value: Any) -> Non
         source = source.to(t.spec.device)
     put_at(part, tensors, source.to(t.spec.dtype), False, "setitem")
     _notice(t)
-
-
-def put_at(part: Any, tensors: Sequence[Advanced], source: Any, accumulate: bool, op: str) -> Any:
-    """Write into a tensor where tensors name places, directly where nothing is recorded."""
-    reduce = "sum" if accumulate else None
-    x, d, k, _ = _arranged(part, tensors)
-    shape = x.spec.shape
-    place = _places(part, tensors)
-    source = fitted(source, (*shape[:d], *place.spec.shape, *shape[d + k :]))
-    size = 1
-    for n in shape[d : d + k]:
-        size *= n
-    flat_shape = (*shape[:d], size, *shape[d + k :])
-    direct = part.mem is not source.mem and not recording(part, source)
-    if direct and view_strides(shape, x.spec.strides, flat_shape) is not None:
-        check_writable(part, op)
-        target, at, rows = _merged(x, d, k), *_lines(place, source, d, flat_shape)
-        try:
-            registry.backend_of(target.spec.device).scatter(target, d, at, rows, reduce)
-        except IndexError as e:
-            raise (_out_of_range(part, tensors) or e) from None
-        touched(part, op)
-        return part
-    return assign(part, put_copy(part, tensors, source, reduce, place), op)
-
-
-def _lines(place: Any, source: Any, d: int, flat_shape: Sequence[int]) -> tuple[Any, Any]:
-    """Places and values with the indexed dimensions as one."""
-    n = place.spec.numel
-    rows_shape = (*flat_shape[:d], n, *flat_shape[d + 1 :])
-    at = place.reshape((n, *(1,) * (len(flat_shape) - d - 1))).expand(rows_shape)
-    return at, source if source.spec.shape == rows_shape else source.reshape(rows_shape)
-
-
-def put_copy(part: Any, tensors: Sequence[Advanced], source: Any, reduce: str | None, place: Any) -> Any:
-    """A copy of a tensor with values put where tensors name places."""
-    x, d, k, order = _arranged(part, tensors)
-    flat = _merged(x, d, k)
-    at, rows = _lines(place, source, d, flat.spec.shape)
-    try:
-        out = scatter_at(flat, d, at, rows, reduce).reshape(x.spec.shape)
-    except IndexError as e:
-        raise (_out_of_range(part, tensors) or e) from None
-    if order is None:
-        return out
-    back = [0] * len(order)
-    for to, dim in enumerate(order):
-        back[dim] = to
-    return permute(out, tuple(back))
 
 
 def _listed_indices(op: str, self: Tensor, indices: Sequence[Any], values: Any) -> list[Advanced]:
@@ -374,8 +258,8 @@ def index_put(
 ) -> Tensor:
     """A copy with values put (or added) where index tensors, one per dimension or None, name places."""
     tensors = _listed_indices("index_put", self, indices, values)
-    x, d, k, _ = _arranged(self, tensors)
-    place = _places(self, tensors)
+    x, d, k, _ = arranged(self, tensors)
+    place = places(self, tensors)
     source = fitted(values, (*x.spec.shape[:d], *place.spec.shape, *x.spec.shape[d + k :]))
     return put_copy(self, tensors, source, "sum" if accumulate else None, place)  # type: ignore[no-any-return]
 

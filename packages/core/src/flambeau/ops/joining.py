@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations as choose
 from itertools import combinations_with_replacement as choose_again
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim
-from ..op import CACHES, Call, composite, kernel, new_tensor, view_of
+from ..op import ENTRIES, Call, composite, kernel, view_of
 from ..pointwise import result_type_of
 from .shapes import _listed as listed
 from .shapes import atleast_1d, atleast_2d, atleast_3d
@@ -18,10 +18,42 @@ from .views import ints
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
+    from ..backend import Backend
 
-#: By (specs, dim): the result's spec, and per tensor the part of the result that it fills (None: skipped).
-_layouts: dict[Any, tuple[Spec, list[tuple[Spec, int] | None]]] = {}
-CACHES.append(_layouts)
+#: Where a tensor goes: the part of the result as a spec, its place in bytes, and a prepared copy if there is one.
+Part = tuple[Spec, int, "Callable[..., Any] | None"]
+
+
+def _part(out: Spec, shape: Sequence[int], strides: tuple[int, ...], at: int, src: Spec) -> Part | None:
+    if not src.numel:
+        return None
+    spec = spec_of(out.dtype, shape, out.device, strides)
+    backend = registry.backend_of(out.device)
+    launch = backend.plan("copy", (spec,), (src,), {}) if backend.addressed else None
+    return spec, at, launch
+
+
+def _copy_parts(b: Backend, o: Any, i: Any, a: dict[str, Any]) -> None:
+    """Fill the result with copies of the operands."""
+    out = o[0]
+    step = out.spec.itemsize
+    for t, part in zip(i, a["parts"], strict=True):
+        if part is not None:
+            spec, at, launch = part
+            if launch is not None:
+                launch(out.ptr + at * step, t.ptr)
+            else:
+                b.copy(view_of(out, spec, at), t)
+
+
+ENTRIES["parts"] = _copy_parts
+
+
+def _filled(op: str, out: Spec, specs: Sequence[Spec], dim: int, parts: list[Part | None]) -> Call:
+    """By the backend's own kernel where it has one, else part by part."""
+    backend = registry.backend_of(out.device)
+    native = None if registry.settings["force_defaults"] else backend.kernel(op, list(specs), {"dim": dim})
+    return Call(out, "parts" if native is None else "native", {"dim": dim, "parts": parts})
 
 
 def _nothing(s: Spec) -> bool:
@@ -29,7 +61,7 @@ def _nothing(s: Spec) -> bool:
     return s.ndim == 1 and not s.shape[0]
 
 
-def _cat_layout(specs: tuple[Spec, ...], dim: int) -> tuple[Spec, list[tuple[Spec, int] | None], int]:
+def _cat_layout(specs: Sequence[Spec], dim: int) -> Call:
     if not specs:
         raise ValueError("[cat] expected a non-empty list of Tensors: got none.")
     for k, s in enumerate(specs):
@@ -57,40 +89,12 @@ def _cat_layout(specs: tuple[Spec, ...], dim: int) -> tuple[Spec, list[tuple[Spe
         total += s.shape[d]
     shape = (*first.shape[:d], total, *first.shape[d + 1 :])
     out = spec_of(result_type_of(specs), shape, first.device)
-    parts: list[tuple[Spec, int] | None] = []
+    parts = []
     at = 0
     for s in specs:
-        parts.append(
-            None
-            if s.numel == 0
-            else (spec_of(out.dtype, s.shape, out.device, out.strides), at * out.strides[d])
-        )
+        parts.append(_part(out, s.shape, out.strides, at * out.strides[d], s))
         at += 0 if _nothing(s) else s.shape[d]
-    return out, parts, d
-
-
-def _fill_parts(layout: tuple[Spec, list[tuple[Spec, int] | None]], tensors: Sequence[Tensor]) -> Tensor:
-    """A new tensor whose parts are copies of tensors."""
-    spec, parts = layout
-    backend = registry.backend_of(spec.device)
-    out = new_tensor(spec, backend)
-    for t, part in zip(tensors, parts, strict=True):
-        if part is not None:
-            backend.copy(view_of(out, part[0], part[1]), t)
-    return out
-
-
-def _keep(key: Any, layout: tuple[Spec, list[tuple[Spec, int] | None]]) -> None:
-    if len(_layouts) >= 4096:
-        _layouts.clear()
-    _layouts[key] = layout
-
-
-def _cat_default(tensors: Sequence[Tensor], dim: int) -> Tensor:
-    key = ("cat", tuple([t.spec for t in tensors]), dim)
-    if key not in _layouts:
-        _keep(key, _cat_layout(key[1], dim)[:2])
-    return _fill_parts(_layouts[key], tensors)
+    return _filled("cat", out, specs, d, parts)
 
 
 def _cat_gradient(g: Any, specs: Sequence[Spec], needs: Sequence[bool], dim: int) -> list[Any]:
@@ -108,7 +112,6 @@ def _cat_gradient(g: Any, specs: Sequence[Spec], needs: Sequence[bool], dim: int
     method=False,
     aliases=("concat", "concatenate"),
     vjp={"tensors": lambda g, tensors_spec, needs, dim: _cat_gradient(g, tensors_spec, needs, dim)},
-    default=_cat_default,
 )
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out.
@@ -121,11 +124,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     tensor([0., 0., 1.])
     """
     specs: Any = tensors
-    out, _, d = _cat_layout(specs, dim)
-    return Call(out, "native", {"dim": d})
+    return _cat_layout(specs, dim)
 
 
-def _stack_layout(specs: tuple[Spec, ...], dim: int) -> tuple[Spec, list[tuple[Spec, int] | None], int]:
+def _stack_layout(specs: Sequence[Spec], dim: int) -> Call:
     if not specs:
         raise RuntimeError("[stack] stack expects a non-empty TensorList: got none.")
     first = specs[0]
@@ -137,28 +139,19 @@ def _stack_layout(specs: tuple[Spec, ...], dim: int) -> tuple[Spec, list[tuple[S
             )
     d = wrap_dim(dim, first.ndim + 1, "stack")
     out = spec_of(result_type_of(specs), (*first.shape[:d], len(specs), *first.shape[d:]), first.device)
-    step = out.strides[d]
-    part = spec_of(out.dtype, first.shape, out.device, (*out.strides[:d], *out.strides[d + 1 :]))
-    return out, [(part, k * step) if first.numel else None for k in range(len(specs))], d
-
-
-def _stack_default(tensors: Sequence[Tensor], dim: int) -> Tensor:
-    key = ("stack", tuple([t.spec for t in tensors]), dim)
-    if key not in _layouts:
-        _keep(key, _stack_layout(key[1], dim)[:2])
-    return _fill_parts(_layouts[key], tensors)
+    strides = (*out.strides[:d], *out.strides[d + 1 :])
+    parts = [_part(out, s.shape, strides, k * out.strides[d], s) for k, s in enumerate(specs)]
+    return _filled("stack", out, specs, d, parts)
 
 
 @kernel(
     method=False,
     vjp={"tensors": lambda g, dim: list(g.unbind(dim))},
-    default=_stack_default,
 )
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     """Tensors of one shape along a new dimension."""
     specs: Any = tensors
-    out, _, d = _stack_layout(specs, dim)
-    return Call(out, "native", {"dim": d})
+    return _stack_layout(specs, dim)
 
 
 @composite(method=False)

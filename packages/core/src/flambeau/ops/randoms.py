@@ -17,7 +17,7 @@ from ..errors import message
 from ..inplace import assign
 from ..layout import spec_of
 from ..op import composite, new_tensor
-from ..pointwise import Runner, pointwise
+from ..pointwise import pointwise, write_program
 from ..program import Expr, Program, call, select
 from ..random import Generator, default_generator
 from ..registry import OPS
@@ -108,9 +108,7 @@ def fill_random(
     double = d is dt.float64
     hold = dt.float64 if double else dt.float32
     typed = program[double].typed((), (d,), None, frozenset(), (*_U64, hold, hold))
-    if t.spec.numel:
-        Runner(typed, t.spec, ()).write(t, (), (*_stream(generator), float(a), float(b)))
-    return t
+    return write_program(typed, t, (*_stream(generator), float(a), float(b))) if t.spec.numel else t
 
 
 def _new(op: str, size: Any, dtype: Any, device: Any) -> Tensor:
@@ -206,9 +204,7 @@ def _fill_integers(t: Tensor, low: int, high: int, generator: Generator | None) 
             f"[randint] random_ expects 'from' to be less than 'to': got from={low} >= to={high}."
         )
     typed = _INTEGERS.typed((), (t.spec.dtype,), None, frozenset(), (*_U64, dt.uint64, dt.int64))
-    if t.spec.numel:
-        Runner(typed, t.spec, ()).write(t, (), (*_stream(generator), high - low, low))
-    return t
+    return write_program(typed, t, (*_stream(generator), high - low, low)) if t.spec.numel else t
 
 
 @composite(method=False)
@@ -268,7 +264,7 @@ def randperm(
     keys = new_tensor(spec_of(dt.int64, (int(n),), default_device() if device is None else Device(device)))
     if n:
         typed = _BITS.typed((), (dt.int64,), None, frozenset(), _U64)
-        Runner(typed, keys.spec, ()).write(keys, (), _stream(generator))
+        write_program(typed, keys, _stream(generator))
     order = OPS["argsort"](keys)
     return order if dtype is None else order.to(dtype)  # type: ignore[no-any-return]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
@@ -66,8 +67,8 @@ def _roll_default(self: Any, shifts: Any, dims: Any) -> Any:
         copy = registry.backend_of(spec.device).copy
         for start, length, to in ((0, n - k, k), (n - k, k, 0)):
             if length:
-                place = key_along(spec, d, (to, length, 1))
-                copy(slice_view(out, place), slice_view(x, key_along(spec, d, (start, length, 1))))
+                place = key_along(spec.shape, d, (to, length, 1))
+                copy(slice_view(out, place), slice_view(x, key_along(spec.shape, d, (start, length, 1))))
         x = out if n else x.clone()
     return x if along else self.clone()
 
@@ -128,9 +129,18 @@ def _triangle(op: Any, name: str, self: Any, diagonal: int) -> Any:
     if self.spec.ndim < 2:
         raise RuntimeError(message(name, f"{name}: input tensor must have at least 2 dimensions", self=self))
     n, m = self.spec.shape[-2:]
-    k = diagonal.__index__()
-    row = arange(k, n + k, device=self.device).reshape(n, 1)
-    return op(self, row, arange(m, device=self.device))
+    make = _coordinates if n + m <= _KEPT else _coordinates.__wrapped__
+    return op(self, *make(n, m, diagonal.__index__(), self.spec.device))
+
+
+#: Coordinates of matrices up to this many rows and columns are kept.
+_KEPT = 1 << 14
+
+
+@lru_cache(64)
+def _coordinates(n: int, m: int, k: int, device: Any) -> tuple[Any, Any]:
+    """Rows, moved by ``k``, as a column, and columns as a row; kept, since masks of one size come again and again."""
+    return arange(k, n + k, device=device).reshape(n, 1), arange(m, device=device)
 
 
 @composite(inplace=True)

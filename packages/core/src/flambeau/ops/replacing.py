@@ -49,7 +49,7 @@ def select_scatter(self: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     n = self.spec.shape[d]
     if not -n <= index < n:
         raise IndexError(f"[select_scatter] index {index} is out of bounds for dimension {d} with size {n}.")
-    return put_slice(self, src, key_along(self.spec, d, index % n))  # type: ignore[no-any-return]
+    return put_slice(self, src, key_along(self.spec.shape, d, index % n))  # type: ignore[no-any-return]
 
 
 @composite()
@@ -62,7 +62,7 @@ def slice_scatter(
     d = wrap_dim(dim, self.spec.ndim, "slice_scatter")
     places = range(*slice(start, end, step).indices(self.spec.shape[d]))
     first = places.start if len(places) else 0
-    return put_slice(self, src, key_along(self.spec, d, (first, len(places), step)))  # type: ignore[no-any-return]
+    return put_slice(self, src, key_along(self.spec.shape, d, (first, len(places), step)))  # type: ignore[no-any-return]
 
 
 @kernel(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..inplace import check_leaf, touched
@@ -10,7 +11,7 @@ from ..layout import broadcast_shapes, wrap_dim, wrap_dims
 from ..op import composite
 from ..op import view as view_op
 from ..state import GRAD_OFF, modes
-from .views import infer_sizes, ints, permute, transpose
+from .views import infer_sizes, ints, permute, see, transpose
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
@@ -39,22 +40,28 @@ def unsqueeze(self: Tensor, dim: int) -> Any:
 # Merging and splitting dimensions
 
 
-@composite()
-def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """Dimensions from ``start_dim`` to ``end_dim`` merged into one; a view where the memory allows it."""
-    n = self.spec.ndim
-    a, b = wrap_dim(start_dim, n, "flatten", "start_dim"), wrap_dim(end_dim, n, "flatten", "end_dim")
+@lru_cache(4096)
+def _flat_sizes(shape: tuple[int, ...], start: int, end: int) -> tuple[int, ...]:
+    n = len(shape)
+    a, b = wrap_dim(start, n, "flatten", "start_dim"), wrap_dim(end, n, "flatten", "end_dim")
     if a > b:
         raise RuntimeError(
-            f"[flatten] flatten() has invalid args: start_dim cannot come after end_dim: got {start_dim}, {end_dim}."
+            f"[flatten] flatten() has invalid args: start_dim cannot come after end_dim: got {start}, {end}."
         )
-    if n and a == b:
-        return self
-    shape = self.spec.shape
     merged = 1
     for size in shape[a : b + 1]:
         merged *= size
-    return self.reshape((*shape[:a], merged, *shape[b + 1 :]))
+    return (*shape[:a], merged, *shape[b + 1 :])
+
+
+@composite()
+def flatten(self: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Dimensions from ``start_dim`` to ``end_dim`` merged into one; a view where the memory allows it."""
+    shape = self.spec.shape
+    sizes = _flat_sizes(shape, start_dim, end_dim)
+    if sizes == shape:
+        return self
+    return see(self, sizes) if self.spec.dense else self.reshape(sizes)
 
 
 @composite()
@@ -84,39 +91,47 @@ def ravel(self: Tensor) -> Tensor:
 # Order of dimensions
 
 
-@composite(aliases=("moveaxis",))
-def movedim(self: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """Dimensions moved to other places; the others keep their order; a view."""
-    n = self.spec.ndim
-    a, b = wrap_dims(ints(source), n, "movedim"), wrap_dims(ints(destination), n, "movedim")
-    if len(ints(source)) != len(ints(destination)):
+_ordered: Callable[[Tensor, tuple[int, ...]], Tensor] = permute.short()
+_swapped: Callable[[Tensor, int, int], Tensor] = transpose.short()
+
+
+@lru_cache(4096)
+def _moved(n: int, source: Any, destination: Any) -> tuple[int, ...]:
+    a, b = wrap_dims(source, n, "movedim"), wrap_dims(destination, n, "movedim")
+    if len(a) != len(b):
         raise RuntimeError(
             f"[movedim] Invalid source or destination dims: source ({list(ints(source))}) should contain the same "
             f"number of dims as destination ({list(ints(destination))})."
         )
     rest = iter([d for d in range(n) if d not in a])
     moved = dict(zip(b, a, strict=True))
-    out: Tensor = permute(self, tuple(moved[k] if k in moved else next(rest) for k in range(n)))
-    return out
+    return tuple(moved[k] if k in moved else next(rest) for k in range(n))
 
 
-@composite()
-def t(self: Tensor) -> Tensor:
+@composite(aliases=("moveaxis",))
+def movedim(self: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Dimensions moved to other places; the others keep their order; a view."""
+    a = source if isinstance(source, int) else tuple(source)
+    b = destination if isinstance(destination, int) else tuple(destination)
+    return _ordered(self, _moved(self.spec.ndim, a, b))
+
+
+@view_op(vjp={"self": lambda g: g.t()})
+def t(self: Tensor) -> Any:
     """The transpose of a matrix; vectors stay; a view."""
-    if self.spec.ndim > 2:
+    s: Any = self
+    if s.ndim > 2:
         raise RuntimeError(
-            f"[t] t() expects a tensor with <= 2 dimensions, but self is {self.spec.ndim}D: got {list(self.shape)}. "
+            f"[t] t() expects a tensor with <= 2 dimensions, but self is {s.ndim}D: got {list(s.shape)}. "
             "Use .mT or transpose()."
         )
-    out: Tensor = transpose(self, 0, 1) if self.spec.ndim == 2 else self.view(self.spec.shape)
-    return out
+    return s.shape[::-1], s.strides[::-1], 0
 
 
 @composite(name="reversed_dims", function=False, method=False)
 def numpy_t(self: Tensor) -> Tensor:
     """All dimensions in reverse order; a view."""
-    out: Tensor = permute(self, tuple(range(self.spec.ndim))[::-1])
-    return out
+    return _ordered(self, tuple(range(self.spec.ndim))[::-1])
 
 
 @composite(name="matrix_transpose", function=False, method=False)
@@ -126,8 +141,7 @@ def matrix_t(self: Tensor) -> Tensor:
         raise RuntimeError(
             f"[mT] tensor.mT is only supported on matrices or batches of matrices: got {self.spec.ndim}-D tensor."
         )
-    out: Tensor = transpose(self, -2, -1)
-    return out
+    return _swapped(self, -2, -1)
 
 
 @composite()
@@ -144,7 +158,7 @@ def matrix_h(self: Tensor) -> Tensor:
         raise RuntimeError(
             f"[H] tensor.H is only supported on matrices (2-D tensors): got {self.spec.ndim}-D tensor. Use .mH."
         )
-    turned: Tensor = transpose(self, 0, 1) if self.spec.ndim else self.view(())
+    turned = _swapped(self, 0, 1) if self.spec.ndim else self.view(())
     return turned.conj() if self.spec.dtype.is_complex else turned
 
 

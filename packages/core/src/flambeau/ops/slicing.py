@@ -6,6 +6,7 @@ A part is described by a key: per dimension a place (int, the dimension goes), a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
@@ -126,9 +127,24 @@ def cut(t: Tensor, key: Key) -> Tensor:
     return take_cut(t, cut_plan(t.spec, key))
 
 
-def key_along(spec: Spec, dim: int, item: int | Range) -> Key:
+def key_along(shape: Sequence[int], dim: int, item: int | Range) -> Key:
     """The key of a part along one dimension."""
-    return (*[(0, n, 1) for n in spec.shape[:dim]], item)
+    return (*[(0, n, 1) for n in shape[:dim]], item)
+
+
+@lru_cache(1 << 14)
+def _select_key(shape: tuple[int, ...], dim: int, index: int) -> Key:
+    if not shape:
+        raise IndexError("[select] select() cannot be applied to a 0-dim tensor. Use .item() or a larger tensor.")
+    d = wrap_dim(dim, len(shape), "select")
+    n = shape[d]
+    at = index.__index__()
+    if not -n <= at < n:
+        raise IndexError(
+            f"[select] index {at} out of range for tensor of size {list(shape)} at dimension {d}: needed: a number in "
+            f"[{-n}, {n - 1}]."
+        )
+    return key_along(shape, d, at % n)
 
 
 @composite()
@@ -138,19 +154,28 @@ def select(self: Tensor, dim: int, index: int) -> Tensor:
     Raises:
         IndexError: no such dimension or place.
     """
-    if not self.spec.ndim:
+    return cut(self, _select_key(self.spec.shape, dim, index if type(index) is int else index.__index__()))
+
+
+@lru_cache(1 << 14)
+def _narrow_key(shape: tuple[int, ...], dim: int, first: int, count: int) -> Key:
+    if not shape:
+        raise RuntimeError("[narrow] narrow() cannot be applied to a 0-dim tensor. Use reshape first.")
+    d = wrap_dim(dim, len(shape), "narrow")
+    n = shape[d]
+    if count < 0:
+        raise RuntimeError(f"[narrow] length must be non-negative: got {count}.")
+    if not -n <= first <= n:
         raise IndexError(
-            "[select] select() cannot be applied to a 0-dim tensor. Use .item() or a larger tensor."
+            f"[narrow] start out of range (expected to be in range of [{-n}, {n}], but got {first}) at dimension {d} "
+            f"of {list(shape)}."
         )
-    d = wrap_dim(dim, self.spec.ndim, "select")
-    n = self.spec.shape[d]
-    at = index.__index__()
-    if not -n <= at < n:
-        raise IndexError(
-            f"[select] index {at} out of range for tensor of size {list(self.shape)} at dimension {d}: needed: a "
-            f"number in [{-n}, {n - 1}]."
+    first = first + n if first < 0 else first
+    if first + count > n:
+        raise RuntimeError(
+            f"[narrow] start ({first}) + length ({count}) exceeds dimension size ({n}): got dimension {d} of {list(shape)}."
         )
-    return cut(self, key_along(self.spec, d, at % n))
+    return key_along(shape, d, (first, count, 1))
 
 
 @composite()
@@ -165,25 +190,8 @@ def narrow(self: Tensor, dim: int, start: int, length: int) -> Tensor:
     >>> fb.arange(5).narrow(0, 1, 3)
     tensor([1, 2, 3])
     """
-    if not self.spec.ndim:
-        raise RuntimeError("[narrow] narrow() cannot be applied to a 0-dim tensor. Use reshape first.")
-    d = wrap_dim(dim, self.spec.ndim, "narrow")
-    n = self.spec.shape[d]
-    first, count = start.__index__(), length.__index__()
-    if count < 0:
-        raise RuntimeError(f"[narrow] length must be non-negative: got {count}.")
-    if not -n <= first <= n:
-        raise IndexError(
-            f"[narrow] start out of range (expected to be in range of [{-n}, {n}], but got {first}) at dimension {d} "
-            f"of {list(self.shape)}."
-        )
-    first = first + n if first < 0 else first
-    if first + count > n:
-        raise RuntimeError(
-            f"[narrow] start ({first}) + length ({count}) exceeds dimension size ({n}): got dimension {d} of "
-            f"{list(self.shape)}."
-        )
-    return cut(self, key_along(self.spec, d, (first, count, 1)))
+    first = start if type(start) is int else start.__index__()
+    return cut(self, _narrow_key(self.spec.shape, dim, first, length.__index__()))
 
 
 # Diagonals

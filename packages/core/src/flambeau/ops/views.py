@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..dtypes import DType
@@ -87,6 +87,10 @@ def _view_dtype(self: Tensor, dtype: DType) -> Any:
     return (*s.shape[:-1], s.shape[-1] * have // want), (*outer, 1), 0, dtype
 
 
+#: `view_shape` as a function that finds known geometries at once.
+see: Callable[[Tensor, Sequence[int]], Tensor] = _view_shape.short()
+
+
 @composite(function=False)
 def view(self: Tensor, shape: Sequence[int]) -> Tensor:
     """The same memory seen with another shape (or, given a dtype, with other elements).
@@ -100,9 +104,8 @@ def view(self: Tensor, shape: Sequence[int]) -> Tensor:
             [3, 4, 5]])
     """
     if isinstance(shape, DType):
-        return _view_dtype(self, shape)
-    r: Tensor = _view_shape(self, shape)
-    return r
+        return _view_dtype(self, shape)  # type: ignore[no-any-return]
+    return see(self, tuple(shape) if type(shape) is list else shape)
 
 
 @composite(function=False)
@@ -114,11 +117,17 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 @composite()
 def reshape(self: Tensor, shape: Sequence[int]) -> Tensor:
     """Another shape for the same elements; a view where the memory allows it, a copy where not."""
-    sizes = infer_sizes("reshape", shape, self.spec.numel)
-    if not self.spec.dense and view_strides(self.spec.shape, self.spec.strides, sizes) is None:
-        self = self.contiguous()
-    r: Tensor = _view_shape(self, sizes)
-    return r
+    s = self.spec
+    sizes = tuple(shape) if type(shape) is list else shape
+    if not s.dense:
+        sizes = infer_sizes("reshape", sizes, s.numel)
+        if view_strides(s.shape, s.strides, sizes) is None:
+            self = self.contiguous()
+    try:
+        return see(self, sizes)
+    except RuntimeError:
+        infer_sizes("reshape", sizes, s.numel)  # says it under the right name
+        raise
 
 
 @composite(function=False)

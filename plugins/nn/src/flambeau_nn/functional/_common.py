@@ -96,7 +96,7 @@ def same_shape(op: str, input: fb.Tensor, target: fb.Tensor, do: str = "") -> No
     )
 
 
-def in_place(fn: Callable[..., fb.Tensor], input: fb.Tensor, *args: Any) -> fb.Tensor:
+def in_place(fn: Callable[[fb.Tensor], fb.Tensor], input: fb.Tensor) -> fb.Tensor:
     """Write ``fn(input)`` into `input`. With gradients on, `fn` keeps a copy of the old values for backward."""
     recorded = fb.is_grad_enabled() and input.requires_grad
-    return input.copy_(fn(input.clone() if recorded else input, *args))
+    return input.copy_(fn(input.clone() if recorded else input))

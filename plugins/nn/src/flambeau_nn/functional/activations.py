@@ -152,7 +152,7 @@ def rrelu(
 
     def drawn(values: fb.Tensor) -> fb.Tensor:
         slopes = fb.empty_like(values.detach()).uniform_(lower, upper)
-        return fb.where(values >= 0, values, values * slopes)
+        return values.where(values >= 0, values * slopes)
 
     return in_place(drawn, input) if inplace else drawn(input)
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...errors import message
 from ...op import composite
 from ...random import default_generator
+from .._check import only_float
 from ..creation import ones
 from ..randoms import dropout_keep
 from .softmax import softmax
+
+if TYPE_CHECKING:
+    from ..._tensor import Tensor
 
 __all__ = ["dropout", "scaled_dot_product_attention"]
 
 
 @composite(method=False)
-def dropout(input: Any, p: float, train: bool) -> Any:
+def dropout(input: Tensor, p: float, train: bool) -> Tensor:
     """Elements set to 0 with probability ``p``, the others scaled by ``1 / (1 - p)``.
 
     Args:
@@ -28,12 +31,10 @@ def dropout(input: Any, p: float, train: bool) -> Any:
         raise RuntimeError(f"[dropout] dropout probability has to be between 0 and 1, but got {p}.")
     if not train or p == 0:
         return input
-    if not input.is_floating_point():
-        raise RuntimeError(
-            message("dropout", "not implemented for this dtype", "floating-point numbers", input=input)
-        )
+    only_float("dropout", input.dtype)
     scale = 1 / (1 - p) if p < 1 else 0.0
-    return dropout_keep(input, float(p), scale, *default_generator.next_stream())
+    y: Tensor = dropout_keep(input, float(p), scale, *default_generator.next_stream())
+    return y
 
 
 def _heads(x: Any, heads: int, op: str) -> Any:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import message
 from ...op import Call, kernel
+from .._check import only_float
 from .normalization import (
     Needs,
     check_parameters,
     finish,
     gradients,
-    need_float,
     outputs,
     product,
     scaled,
@@ -78,7 +78,7 @@ def group_norm_op(
 ) -> Any:
     """Groups of channels with mean 0 and variance 1, scaled and shifted; also mean and reciprocal deviation."""
     x: Any = input
-    need_float("group_norm", x)
+    only_float("group_norm", x.dtype)
     if x.ndim < 2:
         raise RuntimeError(
             message("group_norm", "Expected at least 2 dimensions for input tensor", "(N, C, *)", input=x)
@@ -210,7 +210,7 @@ def batch_norm_op(
 ) -> Any:
     """Channels with mean 0 and variance 1 over the batch, scaled and shifted; also mean and reciprocal deviation."""
     x: Any = input
-    need_float("batch_norm", x)
+    only_float("batch_norm", x.dtype)
     if x.ndim < 2:
         raise RuntimeError(
             message("batch_norm", "Expected at least 2 dimensions for input tensor", "(N, C, *)", input=x)

@@ -8,6 +8,7 @@ from ...dtypes import bfloat16, float16, float32, int64
 from ...errors import message
 from ...layout import Spec
 from ...op import Call, kernel
+from .._check import only_float
 from .losses import reduced
 from .rederive import rederive
 from .softmax import log_softmax, widened
@@ -23,8 +24,7 @@ def _class_dim(x: Any) -> int:
 
 
 def _call(op: str, x: Spec, target: Spec, weight: Spec | None, reduction: str, with_lse: bool) -> Call:
-    if not x.dtype.is_floating_point:
-        raise RuntimeError(message(op, "not implemented for this dtype", "floating-point input", input=x))
+    only_float(op, x.dtype)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(
             f"[{op}] {reduction!r} is not a valid value for reduction: needed: none, mean or sum."

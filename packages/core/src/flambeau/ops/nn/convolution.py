@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import message
 from ...op import Call, kernel
+from .._check import only_float
 from .softmax import widened
 from .windows import Ints, add_windows, padded, windows
 
@@ -73,8 +74,7 @@ def _check(
                 **got,
             )
         )
-    if not x.dtype.is_floating_point:
-        raise RuntimeError(message(op, "not implemented for this dtype", "floating-point numbers", **got))
+    only_float(op, x.dtype)
     for name, sizes, least in (("stride", stride, 1), ("dilation", dilation, 1), ("padding", padding, 0)):
         if len(sizes) != n:
             raise RuntimeError(

@@ -14,6 +14,7 @@ from ...dtypes import DType, bfloat16, finfo, float16, float32
 from ...errors import message
 from ...layout import Spec
 from ...op import Call, kernel
+from .._check import only_float
 from .rederive import rederive
 from .softmax import widened
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from ..._tensor import Tensor
 
 __all__ = [
-    "Ints", "Needs", "check_parameters", "finish", "gradients", "layer_norm", "need_float", "outputs", "product",
+    "Ints", "Needs", "check_parameters", "finish", "gradients", "layer_norm", "outputs", "product",
     "rms_norm", "scaled", "spread_of", "wide",
 ]  # fmt: skip
 
@@ -107,14 +108,6 @@ def check_parameters(op: str, x: Spec, shape: Sequence[int], **given: Any) -> No
             )
 
 
-def need_float(op: str, x: Spec) -> None:
-    """Refuse everything but real floating-point numbers."""
-    if not x.dtype.is_floating_point:
-        raise RuntimeError(
-            message(op, "not implemented for this dtype", "floating-point numbers", "Use .float().", input=x)
-        )
-
-
 def outputs(x: Spec, mask: Needs, shape: Sequence[int], weight: Any) -> Call:
     """What a backward op returns: gradients of input, weight and bias, None where they aren't wanted."""
     p = x.like(x.dtype if weight is None else weight.dtype, shape)
@@ -158,7 +151,7 @@ def _layer_gradients(
 
 
 def _check_layer(op: str, x: Spec, normalized_shape: Ints) -> None:
-    need_float(op, x)
+    only_float(op, x.dtype)
     n = len(normalized_shape)
     if not n or x.ndim < n or tuple(x.shape[x.ndim - n :]) != tuple(normalized_shape):
         raise RuntimeError(

@@ -10,6 +10,7 @@ from ...errors import message
 from ...layout import Spec
 from ...op import Call, kernel
 from ...state import is_grad_enabled
+from .._check import only_float
 from ..creation import arange
 from .softmax import widened
 from .windows import Ints, add_windows, padded, windows
@@ -245,16 +246,9 @@ def avg_pool2d_op(
     s: Any = input
     if divisor_override == 0:
         raise RuntimeError("[avg_pool2d] divisor must be not zero: got divisor_override=0.")
-    _need_float("avg_pool2d", s)
+    only_float("avg_pool2d", s.dtype)
     out = _output_size("avg_pool2d", s, kernel_size, stride, padding, (1, 1), ceil_mode)
     return Call(s.like(shape=(*s.shape[:2], *out)))
-
-
-def _need_float(op: str, s: Spec) -> None:
-    if not s.dtype.is_floating_point:
-        raise RuntimeError(
-            message(op, "not implemented for this dtype", "floating-point numbers", "Use .float().", input=s)
-        )
 
 
 def _avg_backward_default(
@@ -371,7 +365,7 @@ def _adaptive_rule(g: Any, input_spec: Spec) -> Any:
 def adaptive_avg_pool2d(input: Tensor, output_size: Ints) -> Any:
     """The means of ``output_size`` windows that cover (N, C, H, W) evenly."""
     s: Any = input
-    _need_float("adaptive_avg_pool2d", s)
+    only_float("adaptive_avg_pool2d", s.dtype)
     if s.ndim != 4 or any(n == 0 for n in s.shape[1:]):
         raise RuntimeError(
             message(
