@@ -38,7 +38,11 @@ def losses(threads: int, device: str, folder: Path) -> list[float]:
     script = folder / "train.py"
     script.write_text(PROGRAM)
     done = subprocess.run(
-        [sys.executable, str(script), str(threads), device], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, str(script), str(threads), device],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return [float.fromhex(line) for line in done.stdout.split()]

@@ -57,7 +57,7 @@ def test_every_member_is_complete(member: Path) -> None:
 def test_the_extras_name_every_plugin() -> None:
     extras = project(ROOT / "packages" / "core")["optional-dependencies"]
     names = {path.name for path in MEMBERS} - {"core"}
-    assert set(extras) == names | {"all"}
+    assert set(extras) == names | {"all", "testing"}
     (everything,) = extras["all"]
     assert set(everything.removeprefix("flambeau[").removesuffix("]").split(",")) == names
 
@@ -74,7 +74,13 @@ def test_the_vision_notice_is_part_of_the_notice() -> None:
 
 
 def test_shims_equal_the_plugins_public_modules() -> None:
-    assert shims.actual() == shims.expected(), "run `python tests/shims.py`"
+    assert shims.actual() == shims.expected(), "run `hatch run stubs`"
+
+
+def test_stubs_follow_the_records() -> None:
+    tool = ROOT / "packages" / "core" / "tools" / "make_stubs.py"
+    done = subprocess.run([sys.executable, str(tool), "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run `hatch run stubs`"
 
 
 @pytest.mark.parametrize("name", shims.NAMESPACES)
@@ -95,7 +101,11 @@ for found in pkgutil.walk_packages(real.__path__, "flambeau_{name}."):
 
 def public_modules(name: str) -> list[str]:
     folder = ROOT / "plugins" / name / "src" / f"flambeau_{name}"
-    paths = [path.relative_to(folder.parent).with_suffix("") for path in folder.rglob("*.py")]
+    # The __init__ of a folder of files may be nothing but a docstring.
+    found = [
+        path for path in folder.rglob("*.py") if path.name != "__init__.py" or "\nfrom ." in path.read_text()
+    ]
+    paths = [path.relative_to(folder.parent).with_suffix("") for path in found]
     dotted = [".".join(path.parts).removesuffix(".__init__") for path in paths]
     return sorted(text for text in dotted if not any(part.startswith("_") for part in text.split(".")[1:]))
 

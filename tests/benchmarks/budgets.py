@@ -41,6 +41,20 @@ def budgets() -> str:
         ("machinery of the core, lines", f"{machinery}", "4000"),
         ("whole core, lines", f"{whole}", "11000"),
         ("import flambeau", f"{ours * 1e3:.0f} ms", "60 ms"),
-        ("import torch", "–" if theirs != theirs else f"{theirs * 1e3:.0f} ms (ratio {ours / theirs:.3f})", "ratio 0.1"),
+        (
+            "import torch",
+            "–" if theirs != theirs else f"{theirs * 1e3:.0f} ms (ratio {ours / theirs:.3f})",
+            "ratio 0.1",
+        ),
     ]
-    return "\n".join(["### Budgets", "| | now | budget |", "|---|---|---|", *[f"| {a} | {b} | {c} |" for a, b, c in rows]]) + "\n"
+    return (
+        "\n".join(
+            [
+                "### Budgets",
+                "| | now | budget |",
+                "|---|---|---|",
+                *[f"| {a} | {b} | {c} |" for a, b, c in rows],
+            ]
+        )
+        + "\n"
+    )

@@ -79,7 +79,13 @@ def large(nbytes: int = 64 << 20) -> list[Row]:
             return lambda: body(x, y)
 
         rows.append(
-            measure(f"{name}, {nbytes >> 20} MiB", *pair(make), 1.5, 5, lambda s, p=passes: f"{p * nbytes / s / 1e9:.1f} GB/s")
+            measure(
+                f"{name}, {nbytes >> 20} MiB",
+                *pair(make),
+                1.5,
+                5,
+                lambda s, p=passes: f"{p * nbytes / s / 1e9:.1f} GB/s",
+            )
         )
     return rows
 
@@ -93,14 +99,24 @@ def products() -> list[Row]:
             a, b = t.rand(n, n), t.rand(n, n)
             return lambda: a @ b
 
-        rows.append(measure(f"sgemm {n}", *pair(make), 1.0, 5, lambda s, n=n: f"{2 * n**3 / s / 1e9:.0f} GF/s"))
+        rows.append(
+            measure(f"sgemm {n}", *pair(make), 1.0, 5, lambda s, n=n: f"{2 * n**3 / s / 1e9:.0f} GF/s")
+        )
 
     def conv(t: Any) -> Callable[[], Any]:
         x, w = t.rand(16, 64, 28, 28), t.rand(64, 64, 3, 3)
         f = t.nn.functional.conv2d
         return lambda: f(x, w, padding=1)
 
-    rows.append(measure("conv2d 3x3, 64 channels, 28x28, batch 16", *pair(conv), 1.0, 5, lambda s: f"{2 * 16 * 64 * 64 * 9 * 784 / s / 1e9:.0f} GF/s"))
+    rows.append(
+        measure(
+            "conv2d 3x3, 64 channels, 28x28, batch 16",
+            *pair(conv),
+            1.0,
+            5,
+            lambda s: f"{2 * 16 * 64 * 64 * 9 * 784 / s / 1e9:.0f} GF/s",
+        )
+    )
     return rows
 
 

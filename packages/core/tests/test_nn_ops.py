@@ -10,6 +10,7 @@ import pytest
 
 import flambeau as fb
 from flambeau.ops import nn as kernels
+from flambeau.registry import backend_of, force_defaults
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
@@ -20,18 +21,16 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(autouse=True, params=["as it is", "defaults"])
-def _both_ways(request: pytest.FixtureRequest) -> Any:
+def _ways() -> list[str]:
     """Native kernels where the device has them, and the default implementations."""
-    from flambeau.registry import backend_of, force_defaults
+    reference = type(backend_of(fb.device("cpu"))).__module__.startswith("flambeau.reference")
+    return ["default"] if reference else ["native", "default"]
 
-    if request.param == "as it is":
+
+@pytest.fixture(autouse=True, params=_ways())
+def _both_ways(request: pytest.FixtureRequest) -> Any:
+    with force_defaults(request.param == "default"):
         yield
-    elif type(backend_of(fb.device("cpu"))).__module__.startswith("flambeau.reference"):
-        pytest.skip("the reference backend has no native kernels")
-    else:
-        with force_defaults():
-            yield
 
 
 def data(*shape: int, seed: int = 0, dtype: str = "float64", low: float | None = None) -> Any:

@@ -436,6 +436,22 @@ def test_errors(fn: Any, error: Any, text: str) -> None:
         fn(fb, E_)
 
 
+def test_copies() -> None:
+    x = fb.arange(6).reshape(2, 3)
+    for name, args in (
+        ("t", ()),
+        ("view", (3, 2)),
+        ("select", (0, 1)),
+        ("narrow", (1, 0, 2)),
+        ("unsqueeze", (0,)),
+    ):
+        copy = getattr(fb, name + "_copy")(x, *args)
+        assert copy.tolist() == getattr(x, name)(*args).tolist()
+        assert copy.mem is not x.mem
+    assert [p.tolist() for p in fb.unbind_copy(x)] == x.tolist()
+    assert x.trace() == 4
+
+
 def test_triangle_indices() -> None:
     for name in ("tril_indices", "triu_indices"):
         for args in ((3, 4), (4, 3, 1), (3, 3, -1), (0, 3), (2, 2, -5)):

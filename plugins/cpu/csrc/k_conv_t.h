@@ -5,7 +5,7 @@
 typedef struct {
     const taps *c;
     T *pa;
-    int64_t K, kstep, cols, npan, per, mblk, mb;
+    int64_t K, kstep, cols, npan, per, mblk, mb, rc;
 } NAME(run);
 /* A stretch of a panel within one output row. */
 typedef struct {
@@ -71,12 +71,15 @@ static void NAME(pack_weights)(void *ctx, int64_t lo, int64_t hi) {
     }
 }
 static void NAME(col_task)(void *ctx, int64_t lo, int64_t hi) {
-    const NAME(run) *r = ctx;
+    NAME(run) *r = ctx;
     const taps *c = r->c;
     int64_t panels = ceil_div(c->M, MR), P = c->GH * c->GW, blocks = ceil_div(r->npan, r->per);
     T *pb = fbk_scratch(SLOT_D, (r->kstep * NR + 64) * (int64_t)sizeof(T));
     T tmp[MR * NR];
-    if (!pb) abort(); /* reserved by the caller; can't happen */
+    if (!pb) {
+        __atomic_store_n(&r->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     for (int64_t x = lo; x < hi; x++) {
         int64_t b = x % blocks, mi = x / blocks % r->mblk, g = x / blocks / r->mblk;
         int64_t i0 = mi * r->mb, i1 = MIN(i0 + r->mb, panels);
@@ -148,5 +151,5 @@ static int64_t NAME(conv_run)(const taps *c) {
     fbk_par(c->groups * r.mblk * ceil_div(r.npan, r.per), MAX(1, 500000 / (r.mb * MR * NR * r.K * r.per)),
             NAME(col_task), &r);
     fbc_free(r.pa, bytes);
-    return 0;
+    return r.rc;
 }

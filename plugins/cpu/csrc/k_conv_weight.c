@@ -46,7 +46,7 @@ typedef struct {
     const plane4 *gy, *x;
     T *xt, *acc, *gw, *pack;
     int64_t *joff; /* per lane (r, s, c): offset in xt from the position's first element */
-    int64_t Hp, Wp, J, K, og, cg, mt, nt, kchunks, per, packsize;
+    int64_t Hp, Wp, J, K, og, cg, mt, nt, kchunks, per, packsize, rc;
 } NAME(wctx);
 
 static void NAME(transpose)(void *ctx, int64_t lo, int64_t hi) { /* one padded row of one image */
@@ -72,10 +72,13 @@ static void NAME(transpose)(void *ctx, int64_t lo, int64_t hi) { /* one padded r
     }
 }
 static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
-    const NAME(wctx) *w = ctx;
+    NAME(wctx) *w = ctx;
     const geom *g = w->g;
     T *pa = fbk_scratch(SLOT_D, w->packsize), *pb = pa + WMB * MR * WKC + 64;
-    if (!pa) return;
+    if (!pa) {
+        __atomic_store_n(&w->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
     for (int64_t x = lo; x < hi; x++) {
         int64_t q = x % w->kchunks, tn = x / w->kchunks % w->nt, tm = x / w->kchunks / w->nt % w->mt,
                 gr = x / w->kchunks / w->nt / w->mt;
@@ -166,6 +169,7 @@ static int64_t NAME(conv_weight)(const geom *g, T *gw, const plane4 *gy, const p
         fbk_par(tiles * w.kchunks, 1, NAME(tile_task), &w);
         fbk_par(g->O, MAX(1, 16384 / (w.J * w.kchunks)), NAME(finish), &w);
     }
+    if (!rc) rc = w.rc;
     if (w.xt) fbc_free(w.xt, xb);
     if (w.acc) fbc_free(w.acc, ab);
     if (w.joff) fbc_free(w.joff, jb);

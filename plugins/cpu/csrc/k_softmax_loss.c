@@ -1,6 +1,8 @@
 /* Cross-entropy straight from logits (one pass, no probabilities kept) and negative log likelihood, forward
  * and backward. */
 /* cflags: -ffp-contract=fast */
+#include <stddef.h>
+#include <string.h>
 #include "k_load.h"
 #include "k_softmax.h"
 #include "k_vmath.h"
@@ -275,7 +277,7 @@ static int64_t backward(const fbk_plan *p, const uintptr_t *at, int nll) {
      * total weight */
     cectx w = {.nll = nll};
     fbk_plan q;
-    if (nll) q = *p, q.t[2] = q.t[0], p = &q;
+    if (nll) memcpy(&q, p, offsetof(fbk_plan, t) + sizeof(fbk_spec) * (size_t)p->nt), q.t[2] = q.t[0], p = &q; /* a plan ends with its last operand */
     int64_t rc = setup(&w, p, 2, 3, 4, nll ? -1 : 5, 1, at, 0);
     if (rc) return rc;
     if (nll) w.eps = 0;

@@ -60,6 +60,8 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: _Number = 1, alpha:
 def addr_(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
 def adjoint(input: Tensor, *, out: Any = None) -> Tensor:
     """The conjugate transposes of the matrices in the last two dimensions."""
+def alias_copy(input: Any, *, out: Any = None) -> Any:
+    """A copy."""
 def all(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether all elements are non-zero."""
 def allclose(input: Tensor, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False, *, out: Any = None) -> _bool:
@@ -82,6 +84,8 @@ def argsort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _b
     """Where sorted values come from."""
 def argwhere(input: Tensor, *, out: Any = None) -> Tensor:
     """Coordinates of the elements that are not 0, one per row."""
+def as_strided_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `as_strided` gives, as a copy."""
 def as_strided(input: Tensor, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None, *, out: Any = None) -> Tensor:
     """A view of the whole memory with any sizes, strides and offset (in elements, from the memory's start)."""
 def asin(input: Tensor, *, out: Any = None) -> Tensor:
@@ -244,6 +248,8 @@ def diagflat(input: Tensor, offset: _int = 0, *, out: Any = None) -> Tensor:
     """A matrix with all elements on its diagonal."""
 def diagonal(input: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1) -> Tensor:
     """The diagonal of two dimensions as the last dimension; a view."""
+def diagonal_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `diagonal` gives, as a copy."""
 def diagonal_scatter(input: Tensor, src: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1, *, out: Any = None) -> Tensor:
     """A copy with a diagonal replaced by ``src``."""
 def digamma(input: Tensor, *, out: Any = None) -> Tensor:
@@ -259,7 +265,7 @@ def divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _
 def divide_(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor: ...
 def dot(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
     """The product of two vectors."""
-def dropout(input: Any, p: _float, train: _bool, *, out: Any = None) -> Any:
+def dropout(input: Tensor, p: _float, train: _bool, *, out: Any = None) -> Tensor:
     """Elements set to 0 with probability ``p``, the others scaled by ``1 / (1 - p)``."""
 def dsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
     """Split along the third dimension."""
@@ -306,6 +312,8 @@ def expand(input: Tensor, *size: _int, implicit: _bool = False) -> Tensor:
 @overload
 def expand(input: Tensor, size: Sequence[_int], *, implicit: _bool = False) -> Tensor:
     """Dimensions of size 1 repeated to a larger shape, without memory; -1 keeps a size."""
+def expand_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `expand` gives, as a copy."""
 def expm1(input: Tensor, *, out: Any = None) -> Tensor:
     """exp(x) - 1."""
 def expm1_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -507,6 +515,8 @@ def nansum(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: D
     """The sum with NaN counted as 0."""
 def narrow(input: Tensor, dim: _int, start: _int, length: _int, *, out: Any = None) -> Tensor:
     """``length`` places of a dimension from ``start`` on; a view."""
+def narrow_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `narrow` gives, as a copy."""
 def ne(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self != other``, elementwise."""
 def not_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
@@ -543,6 +553,8 @@ def permute(input: Tensor, *dims: _int) -> Tensor:
 @overload
 def permute(input: Tensor, dims: Sequence[_int]) -> Tensor:
     """The dimensions in another order."""
+def permute_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `permute` gives, as a copy."""
 def positive(input: Tensor, *, out: Any = None) -> Tensor:
     """``+self``."""
 def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor:
@@ -627,6 +639,8 @@ def searchsorted(sorted_sequence: Tensor, input: Tensor | _Number, *, out_int32:
     """Where values would go into sorted sequences: before equal elements, or with ``right`` after them."""
 def select(input: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
     """The part at one place of a dimension, which goes; a view."""
+def select_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `select` gives, as a copy."""
 def select_scatter(input: Tensor, src: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
     """A copy with one place of a dimension replaced by ``src``."""
 def selu(input: Tensor, *, out: Any = None) -> Tensor:
@@ -663,6 +677,8 @@ def split_with_sizes(input: Tensor, split_sizes: Sequence[_int], dim: _int = 0, 
     """Parts of the sizes listed; views."""
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[_int], dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
     """Parts of the sizes listed; views."""
+def split_with_sizes_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `split_with_sizes` gives, as a copy."""
 def sqrt(input: Tensor, *, out: Any = None) -> Tensor:
     """The square root."""
 def sqrt_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -671,6 +687,8 @@ def square(input: Tensor, *, out: Any = None) -> Tensor:
 def square_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def squeeze(input: Tensor, dim: _int | Sequence[_int] | None = None) -> Tensor:
     """Without its dimensions of size 1, or without those named if they have size 1."""
+def squeeze_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `squeeze` gives, as a copy."""
 def stack(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tensor:
     """Tensors of one shape along a new dimension."""
 def std(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Tensor:
@@ -685,8 +703,10 @@ def subtract(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number
 def subtract_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
 def sum(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The sum over dimensions (all by default); integers add up as int64."""
-def t(input: Tensor, *, out: Any = None) -> Tensor:
+def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors stay; a view."""
+def t_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `t` gives, as a copy."""
 def take(input: Tensor, index: Tensor, *, out: Any = None) -> Tensor:
     """Elements of the flattened tensor, in the index's shape."""
 def take_along_dim(input: Tensor, indices: Tensor, dim: _int | None = None, *, out: Any = None) -> Tensor:
@@ -709,12 +729,16 @@ def tile(input: Tensor, dims: Sequence[_int], *, out: Any = None) -> Tensor:
     """Copies of the whole tensor; dimensions that are not named are not repeated."""
 def topk(input: Tensor, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True, *, out: Any = None) -> Any:
     """The k largest (or smallest) elements along a dimension, in order, and where they are."""
+def trace(input: Tensor, *, out: Any = None) -> Tensor:
+    """The sum of a matrix's diagonal."""
 def transpose(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
     """Two dimensions swapped."""
 def swapaxes(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
     """Two dimensions swapped."""
 def swapdims(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
     """Two dimensions swapped."""
+def transpose_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `transpose` gives, as a copy."""
 def tril(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
     """The lower triangles of matrices, zeros above; ``diagonal`` moves the border up."""
 def tril_(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor: ...
@@ -736,12 +760,16 @@ def fix(input: Tensor, *, out: Any = None) -> Tensor:
 def fix_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def unbind(input: Tensor, dim: _int = 0) -> Tensor:
     """The parts at each place of a dimension, which goes; a tuple of views."""
+def unbind_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `unbind` gives, as a copy."""
 @overload
 def unflatten(input: Tensor, dim: _int, *sizes: _int, out: Any = None) -> Tensor:
     """One dimension split into several; a size may be -1."""
 @overload
 def unflatten(input: Tensor, dim: _int, sizes: Sequence[_int], *, out: Any = None) -> Tensor:
     """One dimension split into several; a size may be -1."""
+def unfold_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `unfold` gives, as a copy."""
 def unique(input: Tensor, sorted: _bool = True, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None, *, out: Any = None) -> Any:
     """The distinct elements (or slices along ``dim``) in order, as asked also where each one went and how often."""
 def unique_consecutive(input: Tensor, return_inverse: _bool = False, return_counts: _bool = False, dim: _int | None = None, *, out: Any = None) -> Any:
@@ -754,6 +782,8 @@ def unravel_index(indices: Tensor, shape: Sequence[_int], *, out: Any = None) ->
     """Coordinates of places in a flattened tensor of a shape, a tensor per dimension."""
 def unsqueeze(input: Tensor, dim: _int) -> Tensor:
     """With a dimension of size 1 put in before ``dim``."""
+def unsqueeze_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `unsqueeze` gives, as a copy."""
 def var(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Tensor:
     """The variance over dimensions (all by default), with n - 1 in the denominator unless told otherwise."""
 def var_mean(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Any:
@@ -762,8 +792,14 @@ def vdot(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The product of two vectors, the first one conjugated."""
 def view_as_complex(input: Tensor) -> Tensor:
     """The last dimension, of size 2, taken as real and imaginary parts; a view."""
+def view_as_complex_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `view_as_complex` gives, as a copy."""
 def view_as_real(input: Tensor) -> Tensor:
     """Real and imaginary parts in a new last dimension of size 2; a view."""
+def view_as_real_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `view_as_real` gives, as a copy."""
+def view_copy(input: Any, *args: Any, out: Any = None) -> Any:
+    """What `view` gives, as a copy."""
 def vsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
     """Split along the first dimension."""
 def vstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
@@ -811,6 +847,7 @@ __all__ = [
     "addr",
     "addr_",
     "adjoint",
+    "alias_copy",
     "all",
     "allclose",
     "amax",
@@ -837,6 +874,7 @@ __all__ = [
     "argsort",
     "argwhere",
     "as_strided",
+    "as_strided_copy",
     "asin",
     "asin_",
     "asinh",
@@ -918,6 +956,7 @@ __all__ = [
     "diag_embed",
     "diagflat",
     "diagonal",
+    "diagonal_copy",
     "diagonal_scatter",
     "digamma",
     "digamma_",
@@ -947,6 +986,7 @@ __all__ = [
     "exp2_",
     "exp_",
     "expand",
+    "expand_copy",
     "expm1",
     "expm1_",
     "eye",
@@ -1057,6 +1097,7 @@ __all__ = [
     "nanmean",
     "nansum",
     "narrow",
+    "narrow_copy",
     "ne",
     "neg",
     "neg_",
@@ -1071,6 +1112,7 @@ __all__ = [
     "ones_like",
     "outer",
     "permute",
+    "permute_copy",
     "positive",
     "pow",
     "pow_",
@@ -1111,6 +1153,7 @@ __all__ = [
     "scatter_reduce",
     "searchsorted",
     "select",
+    "select_copy",
     "select_scatter",
     "selu",
     "selu_",
@@ -1130,11 +1173,13 @@ __all__ = [
     "sort",
     "split",
     "split_with_sizes",
+    "split_with_sizes_copy",
     "sqrt",
     "sqrt_",
     "square",
     "square_",
     "squeeze",
+    "squeeze_copy",
     "stack",
     "std",
     "std_mean",
@@ -1146,6 +1191,7 @@ __all__ = [
     "swapaxes",
     "swapdims",
     "t",
+    "t_copy",
     "take",
     "take_along_dim",
     "tan",
@@ -1156,7 +1202,9 @@ __all__ = [
     "tensordot",
     "tile",
     "topk",
+    "trace",
     "transpose",
+    "transpose_copy",
     "tril",
     "tril_",
     "tril_indices",
@@ -1168,7 +1216,9 @@ __all__ = [
     "trunc",
     "trunc_",
     "unbind",
+    "unbind_copy",
     "unflatten",
+    "unfold_copy",
     "unique",
     "unique_consecutive",
     "unravel_index",
@@ -1176,11 +1226,15 @@ __all__ = [
     "unsafe_split",
     "unsafe_split_with_sizes",
     "unsqueeze",
+    "unsqueeze_copy",
     "var",
     "var_mean",
     "vdot",
     "view_as_complex",
+    "view_as_complex_copy",
     "view_as_real",
+    "view_as_real_copy",
+    "view_copy",
     "vsplit",
     "vstack",
     "where",

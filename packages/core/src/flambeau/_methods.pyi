@@ -779,6 +779,8 @@ class TensorMethods:
         """Copies of the whole tensor; dimensions that are not named are not repeated."""
     def topk(self, k: _int, dim: _int = -1, largest: _bool = True, sorted: _bool = True) -> Any:
         """The k largest (or smallest) elements along a dimension, in order, and where they are."""
+    def trace(self) -> Tensor:
+        """The sum of a matrix's diagonal."""
     def transpose(self, dim0: _int, dim1: _int) -> Tensor:
         """Two dimensions swapped."""
     def swapaxes(self, dim0: _int, dim1: _int) -> Tensor:

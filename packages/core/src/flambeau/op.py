@@ -608,7 +608,7 @@ class Op:
 
     # Recording
 
-    def record(self, tensors: Sequence[Any], plan: Plan, values: list[Any], outs: tuple[Any, ...]) -> None:
+    def record(self, tensors: Sequence[Any], plan: Plan, values: Any, outs: tuple[Any, ...]) -> None:
         """Put the call on the tape."""
         rules = self._rules
         if rules is None:

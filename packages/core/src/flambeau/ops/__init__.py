@@ -2,6 +2,7 @@
 
 from . import (
     complexes,
+    copies,
     creation,
     elementwise,
     embedding,
@@ -26,6 +27,7 @@ from . import (
 )
 
 __all__ = [
-    "complexes", "creation", "elementwise", "embedding", "families", "gathering", "indexing", "joining", "masks", "nn", "products",
-    "randoms", "rearranging", "reduction", "replacing", "scans", "selecting", "sets", "shapes", "slicing", "splitting", "views",
+    "complexes", "copies", "creation", "elementwise", "embedding", "families", "gathering", "indexing",
+    "joining", "masks", "nn", "products", "randoms", "rearranging", "reduction", "replacing", "scans",
+    "selecting", "sets", "shapes", "slicing", "splitting", "views",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from .. import dtypes as dt
 from .. import registry
 from ..errors import message
 from ..inplace import assign, check_writable, inplace, old_value, touched
-from ..layout import Spec, broadcast_shapes, spec_of, wrap_dim
+from ..layout import Spec, spec_of, wrap_dim
 from ..op import Call, composite, kernel
 from ..state import GRAD_OFF, modes
 from .creation import check_number, full
@@ -125,29 +125,6 @@ def gather(self: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) 
             [4, 3]])
     """
     return gather_at(self, dim, as_index("gather", index))  # type: ignore[no-any-return]
-
-
-@composite()
-def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
-    """`gather` with broadcasting; without a dimension along the flattened tensor."""
-    index = as_index("take_along_dim", indices, "indices")
-    if dim is None:
-        return gather_at(self.reshape(-1), 0, index.reshape(-1))  # type: ignore[no-any-return]
-    if self.spec.ndim != index.spec.ndim:
-        raise RuntimeError(
-            message(
-                "take_along_dim", "input and indices should have the same number of dimensions", self=self,
-                indices=indices,
-            )
-        )  # fmt: skip
-    d = wrap_dim(dim, self.spec.ndim, "take_along_dim")
-    mine, its = list(self.spec.shape), list(index.spec.shape)
-    mine[d] = its[d] = 1
-    both = broadcast_shapes(mine, its, op="take_along_dim")
-    spread = (*both[:d], self.spec.shape[d], *both[d + 1 :])
-    return gather_at(  # type: ignore[no-any-return]
-        self.expand(spread), d, index.expand((*both[:d], index.spec.shape[d], *both[d + 1 :]))
-    )
 
 
 # Writing

@@ -29,6 +29,7 @@ __all__ = ["arranged", "fitted", "places", "put_at", "put_copy", "take_at"]
 
 _select = index_select.short()
 
+
 @pointwise(method=False, function=False, name="wrap_place")
 def _wrap(self: Tensor, size: Number) -> Any:
     """A place with negative ones counted from the end; -1 if it is out of range."""
@@ -48,13 +49,13 @@ def _two(self: Tensor, other: Tensor, rows: Number, columns: Number) -> Any:
     """Places in two dimensions as one number; negative ones count from the end; -1 if one is out of range."""
     bad = call("ge", self, rows) | call("lt", self, call("neg", rows))
     bad = bad | call("ge", other, columns) | call("lt", other, call("neg", columns))
-    a = select(call("lt", self, 0), self + rows, self)  # type: ignore[operator]
-    b = select(call("lt", other, 0), other + columns, other)  # type: ignore[operator]
+    a = select(call("lt", self, 0), self + rows, self)
+    b = select(call("lt", other, 0), other + columns, other)
     return select(bad, -1, a * columns + b)
 
 
 def places(part: Tensor, tensors: Sequence[Advanced], wrap: bool = True) -> Any:
-    """One tensor of flat places in the indexed dimensions taken together; ``wrap``: with negative ones made positive."""
+    """One tensor of flat places in the indexed dimensions taken together; ``wrap``: negative ones made positive."""
     shape = part.spec.shape
     if len(tensors) == 1:
         v, _, i = tensors[0]
@@ -136,7 +137,7 @@ def take_at(part: Tensor, tensors: Sequence[Advanced]) -> Tensor:
         except IndexError:
             raise (_out_of_range(part, tensors) or e) from None
     if k == 1 and place.spec.ndim == 1:
-        return rows
+        return rows  # type: ignore[no-any-return]
     shape = x.spec.shape
     return rows.reshape((*shape[:d], *place.spec.shape, *shape[d + k :]))  # type: ignore[no-any-return]
 
@@ -169,7 +170,9 @@ def put_at(part: Any, tensors: Sequence[Advanced], source: Any, accumulate: bool
     flat_shape = (*shape[:d], _count(shape[d : d + k]), *shape[d + k :])
     direct = part.mem is not source.mem and not recording(part, source)
     direct = direct and (k == 1 or view_strides(shape, x.spec.strides, flat_shape) is not None)
-    eager = direct and reduce is None and len(tensors) == 1 and part.mem is not tensors[0][2].mem and _eager(part)
+    eager = (
+        direct and reduce is None and len(tensors) == 1 and part.mem is not tensors[0][2].mem and _eager(part)
+    )
     place = places(part, tensors, not eager)
     source = fitted(source, (*shape[:d], *place.spec.shape, *shape[d + k :]))
     if direct:

@@ -12,22 +12,17 @@ from .. import dtypes as dt
 from .. import op as opmod
 from .. import registry
 from ..inplace import assign, check_writable, overlaps, refresh_view, touched
-from ..layout import broadcast_shapes, view_strides
 from ..op import CACHES, NUMBERS, composite, view_of
-from ..pointwise import pointwise
-from ..program import call, select
 from ..state import GRAD_OFF, WATCHED, modes
 from .creation import check_number, fill_with, full
-from .gathering import recording, scatter_at
+from .gathering import recording
 from .index_keys import Advanced, read_index, too_many
 from .index_tensors import arranged, fitted, places, put_at, put_copy, take_at
 from .masks import count_true, masked_take
 from .slicing import Plan, cut_plan, take_cut
-from .views import permute
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
-    from ..program import Number
 
 __all__ = ["getitem", "setitem"]
 
@@ -69,7 +64,11 @@ def _form(t: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...] | None:
         kind = type(i)
         if kind is opmod.TENSOR:
             s = i.spec
-            if not s.ndim or (s.dtype is not dt.int64 and s.dtype is not dt.bool_) or s.device is not t.spec.device:
+            if (
+                not s.ndim
+                or (s.dtype is not dt.int64 and s.dtype is not dt.bool_)
+                or s.device is not t.spec.device
+            ):
                 return None
             out.append(s)
         elif kind is slice:
@@ -86,8 +85,8 @@ def _find(t: Tensor, index: Any) -> tuple[Plan, list[Advanced]]:
     entries = index if type(index) is tuple else (index,)
     form = _form(t, entries)
     try:
-        plan, places = _forms[t.spec, form]
-        return plan, [(v, k, entries[at]) for v, k, at in places]
+        plan, known = _forms[t.spec, form]
+        return plan, [(v, k, entries[at]) for v, k, at in known]
     except (KeyError, TypeError):  # TypeError: bounds without a hash; read_index says what is wrong with them
         pass
     key, tensors = read_index(t, index)
@@ -106,6 +105,7 @@ def _remember(t: Tensor, index: Any, plan: Plan) -> None:
         return
     kind = type(index)
     cache: dict[Any, Plan]
+    key: Any
     if kind is int or index is None or index is Ellipsis:
         cache, key = _by_int, (t.spec, index)
     elif kind is slice:

@@ -216,6 +216,14 @@ def diag(self: Tensor, diagonal: int = 0) -> Tensor:
 
 
 @composite()
+def trace(self: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    if self.spec.ndim != 2:
+        raise RuntimeError(message("trace", "trace: expected a matrix", self=self))
+    return self.diagonal().sum()
+
+
+@composite()
 def diagflat(self: Tensor, offset: int = 0) -> Tensor:
     """A matrix with all elements on its diagonal."""
     return diag_embed(self.reshape(-1), offset)  # type: ignore[no-any-return]

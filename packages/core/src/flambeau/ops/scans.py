@@ -10,6 +10,7 @@ from ..errors import message
 from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
 from ..registry import OPS
+from ..state import is_grad_enabled
 from ._check import no_complex
 from .results import named
 
@@ -70,11 +71,16 @@ def _logcumsumexp_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
     if not x.ndim:
         return g
 
+    if is_grad_enabled():
+        # To be differentiated again: all weights exp(x_j - out_i) at once, because logarithms of g have no slope at 0.
+        n = x.shape[dim]
+        xs, outs, gs = (t.movedim(dim, -1) for t in (x, out, g))
+        before = OPS["ones"]((n, n), dtype=dt.bool_, device=x.device).tril()
+        weights = OPS["where_values"](before, xs.unsqueeze(-2) - outs.unsqueeze(-1), -math.inf).exp()
+        return (gs.unsqueeze(-1) * weights).sum(-2).movedim(-1, dim)
     # g * exp(x_j - out_i) summed over i >= j; signs apart, so that logarithms exist.
     def part(v: Any) -> Any:
-        where = OPS["where_values"]
-        log = where(v > 0, where(v > 0, v, 1).log(), -math.inf)
-        return (_flip_lcse(log - out, dim) + x).exp()
+        return (_flip_lcse(v.log() - out, dim) + x).exp()
 
     return part(g.clamp(min=0)) - part((-g).clamp(min=0))
 

@@ -1,4 +1,4 @@
-"""Whole rows by index (index_select, index_add, index_copy, index_fill), and elements by their flat place."""
+"""Whole rows by index (index_select, index_add, index_copy, index_fill), and single elements by place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .. import dtypes as dt
 from .. import registry
 from ..errors import message
 from ..inplace import inplace
-from ..layout import Spec, wrap_dim
+from ..layout import Spec, broadcast_shapes, wrap_dim
 from ..op import Call, composite, kernel
 from .creation import check_number, full
 from .gathering import as_index, gather_at, put_along, scatter_at, scatter_sum
@@ -219,7 +219,30 @@ def index_reduce_(
     return inplace(index_reduce, self, (dim, index, source, reduce), {"include_self": include_self})
 
 
-# Flat places
+# Single places
+
+
+@composite()
+def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """`gather` with broadcasting; without a dimension along the flattened tensor."""
+    index = as_index("take_along_dim", indices, "indices")
+    if dim is None:
+        return gather_at(self.reshape(-1), 0, index.reshape(-1))  # type: ignore[no-any-return]
+    if self.spec.ndim != index.spec.ndim:
+        raise RuntimeError(
+            message(
+                "take_along_dim", "input and indices should have the same number of dimensions", self=self,
+                indices=indices,
+            )
+        )  # fmt: skip
+    d = wrap_dim(dim, self.spec.ndim, "take_along_dim")
+    mine, its = list(self.spec.shape), list(index.spec.shape)
+    mine[d] = its[d] = 1
+    both = broadcast_shapes(mine, its, op="take_along_dim")
+    spread = (*both[:d], self.spec.shape[d], *both[d + 1 :])
+    return gather_at(  # type: ignore[no-any-return]
+        self.expand(spread), d, index.expand((*both[:d], index.spec.shape[d], *both[d + 1 :]))
+    )
 
 
 def flat_places(op: str, self: Any, index: Any) -> Any:

@@ -135,7 +135,9 @@ def key_along(shape: Sequence[int], dim: int, item: int | Range) -> Key:
 @lru_cache(1 << 14)
 def _select_key(shape: tuple[int, ...], dim: int, index: int) -> Key:
     if not shape:
-        raise IndexError("[select] select() cannot be applied to a 0-dim tensor. Use .item() or a larger tensor.")
+        raise IndexError(
+            "[select] select() cannot be applied to a 0-dim tensor. Use .item() or a larger tensor."
+        )
     d = wrap_dim(dim, len(shape), "select")
     n = shape[d]
     at = index.__index__()
@@ -173,7 +175,8 @@ def _narrow_key(shape: tuple[int, ...], dim: int, first: int, count: int) -> Key
     first = first + n if first < 0 else first
     if first + count > n:
         raise RuntimeError(
-            f"[narrow] start ({first}) + length ({count}) exceeds dimension size ({n}): got dimension {d} of {list(shape)}."
+            f"[narrow] start ({first}) + length ({count}) exceeds dimension size ({n}): "
+            f"got dimension {d} of {list(shape)}."
         )
     return key_along(shape, d, (first, count, 1))
 
