@@ -17,12 +17,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
 
-    import flambeau as fb
-    from flambeau.registry import backend_of
-
     from tests.benchmarks import speed
     from tests.benchmarks.budgets import budgets
     from tests.benchmarks.timing import table
+
+    import flambeau as fb
+    from flambeau.registry import backend_of
 
     fb.set_num_threads(options.threads)
     if speed.torch is not None:

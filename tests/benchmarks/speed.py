@@ -142,7 +142,8 @@ def steps() -> list[Row]:
         nn = t.nn
         model = nn.Sequential(
             nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 10),
+            nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(128, 10),
         )  # fmt: skip
         optimizer = t.optim.AdamW(model.parameters(), lr=1e-3)
         x, y = t.rand(64, 1, 8, 8), t.randint(0, 10, (64,))

@@ -18,6 +18,7 @@ from flambeau.registry import OPS
 PACKAGE = Path(flambeau.__file__).parent
 HEAD = '''"""{doc} Written by tools/make_stubs.py from the records; don't edit."""
 
+import builtins
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -26,13 +27,13 @@ from .devices import Device
 from .dtypes import DType
 from .random import Generator
 
-_Number = bool | int | float | complex
-_bool = bool
-_int = int
-_float = float
-_complex = complex
-_str = str
-_Dims = int | Sequence[int] | None
+_bool = builtins.bool
+_int = builtins.int
+_float = builtins.float
+_complex = builtins.complex
+_str = builtins.str
+_Number = builtins.bool | builtins.int | builtins.float | builtins.complex
+_Dims = builtins.int | Sequence[builtins.int] | None
 
 '''
 #: Annotation in a record -> annotation in a stub; names that methods shadow get an underscore.
@@ -48,7 +49,15 @@ def annotation(text: str) -> str:
     text = NAMES.get(text, text).replace("dt.", "").replace("Tensor | Number", "Tensor | _Number")
     parts = []
     for word in text.replace("[", " [ ").replace("]", " ] ").replace(",", " , ").split():
-        parts.append("_" + word if word in BUILTINS else "_Number" if word == "Number" else "_Dims" if word == "Dims" else word)
+        parts.append(
+            "_" + word
+            if word in BUILTINS
+            else "_Number"
+            if word == "Number"
+            else "_Dims"
+            if word == "Dims"
+            else word
+        )
     out = " ".join(parts)
     for a, b in ((" [ ", "["), (" ]", "]"), (" ,", ",")):
         out = out.replace(a, b)
@@ -66,11 +75,17 @@ def parameter(p: Param, op: Op) -> str:
     text = annotation(str(op.fn.__annotations__.get(p.name, "Any")))
     name = p.name.rstrip("_") if p.name == "from_" else p.name
     name = "from_" if name == "from" else name
-    return f"{name}: {text}" + ("" if p.default is Param.NONE else f" = {p.default!r}" if _plain(p.default) else " = ...")
+    return f"{name}: {text}" + (
+        "" if p.default is Param.NONE else f" = {p.default!r}" if _plain(p.default) else " = ..."
+    )
 
 
 def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and value == value and abs(value) < 1e300)
+    return (
+        value is None
+        or isinstance(value, (bool, int, str))
+        or (isinstance(value, float) and value == value and abs(value) < 1e300)
+    )
 
 
 def signature(op: Op, method: bool, spread: bool) -> str:
@@ -125,7 +140,11 @@ def lines_of(op: Op, name: str, method: bool, indent: str) -> list[str]:
 def methods() -> str:
     """The stub of the methods."""
     out = [HEAD.format(doc="Methods of tensors.") + "class TensorMethods:"]
-    own = {n for n, v in vars(flambeau.Tensor).items() if not hasattr(v, "op") and getattr(v, "__doc__", "") is not None}
+    own = {
+        n
+        for n, v in vars(flambeau.Tensor).items()
+        if not hasattr(v, "op") and getattr(v, "__doc__", "") is not None
+    }
     for op in sorted(OPS.values(), key=lambda o: o.name):
         names = op.exports if op.method else ()
         for name in names:
@@ -143,7 +162,7 @@ def methods() -> str:
     for py in COMPARISONS:
         ignore = "  # type: ignore[override]" if py in ("eq", "ne") else ""
         out.append(f"    def __{py}__(self, other: Any) -> Tensor: ...{ignore}")
-    for py in [*UNARY, "pos"]:
+    for py in UNARY:
         out.append(f"    def __{py}__(self) -> Tensor: ...")
     return "\n".join(out) + "\n"
 

@@ -13,26 +13,62 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from . import _alias, _functions
-from ._api import get_num_threads, is_complex, is_floating_point, is_tensor, numel, set_num_threads, synchronize, tensor
+from ._api import (
+    get_num_threads,
+    is_complex,
+    is_floating_point,
+    is_tensor,
+    numel,
+    set_num_threads,
+    synchronize,
+    tensor,
+)
 from ._functions import *  # noqa: F403
 from ._tensor import Tensor
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from .devices import Device as device
 from .dtypes import DType as dtype
-from .dtypes import bfloat16, can_cast, complex64, complex128, finfo, float16, float32, float64, iinfo, promote_types
+from .dtypes import (
+    bfloat16,
+    can_cast,
+    complex64,
+    complex128,
+    finfo,
+    float16,
+    float32,
+    float64,
+    iinfo,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from .dtypes import bool_ as bool
 from .dtypes import complex64 as cfloat
 from .dtypes import complex128 as cdouble
 from .dtypes import float16 as half
 from .dtypes import float32 as float
 from .dtypes import float64 as double
-from .dtypes import int8, int16, int32, int64, uint8, uint16, uint32, uint64
 from .dtypes import int16 as short
 from .dtypes import int32 as int
 from .dtypes import int64 as long
 from .errors import OutOfMemoryError
 from .layout import Size, broadcast_shapes
-from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .pointwise import custom as pointwise
+from .random import (
+    Generator,
+    default_generator,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from .state import (
     get_default_device,
     get_default_dtype,
@@ -52,27 +88,108 @@ _alias.install()
 
 #: Names that are loaded on first use, and the module that has each.
 _LAZY = {
-    "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop", "frombuffer": "interop",
+    "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop",
+    "frombuffer": "interop",
     "load": "serialization", "save": "serialization", "get_printoptions": "printing", "printoptions": "printing",
     "set_printoptions": "printing",
 }  # fmt: skip
-_MODULES = frozenset({"autograd", "doctor", "func", "hooks", "ops", "plugin", "plugins", "random", "testing", "utils"})
+_MODULES = frozenset(
+    {"autograd", "doctor", "func", "hooks", "ops", "plugin", "plugins", "random", "testing", "utils"}
+)
 strided = "flambeau.strided"
 contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"
 newaxis = None
 
 
 __all__ = [
-    "Generator", "OutOfMemoryError", "Size", "Tensor", "as_tensor", "asarray", "autograd", "bfloat16", "bool",
-    "broadcast_shapes", "can_cast", "cdouble", "cfloat", "channels_last", "complex128", "complex64", "contiguous_format",
-    "data", "default_generator", "device", "double", "dtype", "e", "enable_grad", "finfo", "float", "float16", "float32",
-    "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_default_device", "get_default_dtype",
-    "get_num_threads", "get_printoptions", "get_rng_state", "half", "iinfo", "inf", "inference_mode", "initial_seed", "int",
-    "int16", "int32", "int64", "int8", "is_complex", "is_floating_point", "is_grad_enabled", "is_inference_mode_enabled",
-    "is_tensor", "load", "long", "manual_seed", "nan", "newaxis", "nn", "no_grad", "numel", "ops", "optim", "pi", "plugin",
-    "preserve_format", "printoptions", "promote_types", "random", "save", "seed", "set_default_device", "set_default_dtype",
-    "set_grad_enabled", "set_num_threads", "set_printoptions", "set_rng_state", "short", "strided", "synchronize", "tensor",
-    "testing", "uint16", "uint32", "uint64", "uint8", "vision",
+    "Generator",
+    "OutOfMemoryError",
+    "Size",
+    "Tensor",
+    "as_tensor",
+    "asarray",
+    "autograd",
+    "bfloat16",
+    "bool",
+    "broadcast_shapes",
+    "can_cast",
+    "cdouble",
+    "cfloat",
+    "channels_last",
+    "complex64",
+    "complex128",
+    "contiguous_format",
+    "data",
+    "default_generator",
+    "device",
+    "double",
+    "dtype",
+    "e",
+    "enable_grad",
+    "finfo",
+    "float",
+    "float16",
+    "float32",
+    "float64",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "func",
+    "get_default_device",
+    "get_default_dtype",
+    "get_num_threads",
+    "get_printoptions",
+    "get_rng_state",
+    "half",
+    "iinfo",
+    "inf",
+    "inference_mode",
+    "initial_seed",
+    "int",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "is_complex",
+    "is_floating_point",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_tensor",
+    "load",
+    "long",
+    "manual_seed",
+    "nan",
+    "newaxis",
+    "nn",
+    "no_grad",
+    "numel",
+    "ops",
+    "optim",
+    "pi",
+    "plugin",
+    "pointwise",
+    "preserve_format",
+    "printoptions",
+    "promote_types",
+    "random",
+    "save",
+    "seed",
+    "set_default_device",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_num_threads",
+    "set_printoptions",
+    "set_rng_state",
+    "short",
+    "strided",
+    "synchronize",
+    "tensor",
+    "testing",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "vision",
 ]  # fmt: skip
 __all__ += _functions.__all__
 

@@ -9,7 +9,8 @@ from .devices import Device
 from .registry import backend_of
 
 __all__ = [
-    "get_num_threads", "is_complex", "is_floating_point", "is_tensor", "numel", "set_num_threads", "synchronize", "tensor",
+    "get_num_threads", "is_complex", "is_floating_point", "is_tensor", "numel", "set_num_threads",
+    "synchronize", "tensor",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Functions of the top level. Written by tools/make_stubs.py from the records; don't edit."""
 
+import builtins
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -8,13 +9,13 @@ from .devices import Device
 from .dtypes import DType
 from .random import Generator
 
-_Number = bool | int | float | complex
-_bool = bool
-_int = int
-_float = float
-_complex = complex
-_str = str
-_Dims = int | Sequence[int] | None
+_bool = builtins.bool
+_int = builtins.int
+_float = builtins.float
+_complex = builtins.complex
+_str = builtins.str
+_Number = builtins.bool | builtins.int | builtins.float | builtins.complex
+_Dims = builtins.int | Sequence[builtins.int] | None
 
 
 def abs(input: Tensor, *, out: Any = None) -> Tensor:
@@ -720,7 +721,7 @@ def tanh_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def tensor_split(input: Tensor, indices_or_sections: _int | Sequence[_int] | Tensor, dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
     """So many parts of nearly equal size, or parts that end at the places listed; views."""
 def tensordot(input: Tensor, other: Tensor, dims: Any = 2, *, out: Any = None) -> Tensor:
-    """The sum of products over pairs of dimensions: the last ``dims`` of one with the first of the other, or two lists."""
+    """The sum of products over pairs of dimensions: the last ``dims`` of one and the first of the other."""
 @overload
 def tile(input: Tensor, *dims: _int, out: Any = None) -> Tensor:
     """Copies of the whole tensor; dimensions that are not named are not repeated."""

@@ -1,5 +1,6 @@
 """Methods of tensors. Written by tools/make_stubs.py from the records; don't edit."""
 
+import builtins
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -8,13 +9,13 @@ from .devices import Device
 from .dtypes import DType
 from .random import Generator
 
-_Number = bool | int | float | complex
-_bool = bool
-_int = int
-_float = float
-_complex = complex
-_str = str
-_Dims = int | Sequence[int] | None
+_bool = builtins.bool
+_int = builtins.int
+_float = builtins.float
+_complex = builtins.complex
+_str = builtins.str
+_Number = builtins.bool | builtins.int | builtins.float | builtins.complex
+_Dims = builtins.int | Sequence[builtins.int] | None
 
 class TensorMethods:
     def abs(self) -> Tensor:
@@ -770,7 +771,7 @@ class TensorMethods:
     def tensor_split(self, indices_or_sections: _int | Sequence[_int] | Tensor, dim: _int = 0) -> tuple[Tensor, ...]:
         """So many parts of nearly equal size, or parts that end at the places listed; views."""
     def tensordot(self, other: Tensor, dims: Any = 2) -> Tensor:
-        """The sum of products over pairs of dimensions: the last ``dims`` of one with the first of the other, or two lists."""
+        """The sum of products over pairs of dimensions: the last ``dims`` of one and the first of the other."""
     @overload
     def tile(self, *dims: _int) -> Tensor:
         """Copies of the whole tensor; dimensions that are not named are not repeated."""
@@ -910,4 +911,3 @@ class TensorMethods:
     def __neg__(self) -> Tensor: ...
     def __abs__(self) -> Tensor: ...
     def __invert__(self) -> Tensor: ...
-    def __pos__(self) -> Tensor: ...

@@ -58,6 +58,8 @@ class Tensor(TensorMethods):
 
     spec: Spec
     mem: Storage
+    ptr: Any
+    offset: int
 
     def __init__(
         self, spec: Any = None, mem: Any = None, ptr: Any = None, offset: Any = 0, *rest: int
@@ -479,6 +481,9 @@ class Tensor(TensorMethods):
             raise TypeError("[iter] iteration over a 0-d tensor. Use .item() to get its value.")
         return iter(self.unbind(0))
 
+    def __pos__(self) -> Tensor:
+        return self
+
     def __contains__(self, value: Any) -> bool:
         return bool((self == value).any())
 
@@ -615,7 +620,7 @@ def _legacy(args: list[Any]) -> Tensor:
             return args[0]
         if not isinstance(args[0], Size):
             return tensor(args[0], default_dtype())
-    sizes = args[0] if len(args) == 1 and isinstance(args[0], Size) else args
+    sizes: Any = args[0] if len(args) == 1 and isinstance(args[0], Size) else args
     from .state import default_device
 
     if not args:
@@ -711,21 +716,20 @@ def install() -> dict[str, Callable[..., Any]]:
                 if op.function:
                     functions[name + "_"] = getattr(Tensor, name + "_")
     for py, name in OPERATORS.items():
-        op = registry.OPS.get(name)
-        if op is not None:
-            forward = functions[name]
+        found = registry.OPS.get(name)
+        if found is not None:
+            op, forward = found, functions[name]
             setattr(Tensor, f"__{py}__", _binary_operator(op, forward))
             setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
             if name != "matmul":
                 setattr(Tensor, f"__i{py}__", _operator(_inplace_method(op)))
     for py, name in COMPARISONS.items():
-        op = registry.OPS.get(name)
-        if op is not None:
-            setattr(Tensor, f"__{py}__", _binary_operator(op, functions[name]))
+        found = registry.OPS.get(name)
+        if found is not None:
+            setattr(Tensor, f"__{py}__", _binary_operator(found, functions[name]))
     for py, name in UNARY.items():
         if name in functions:
             setattr(Tensor, f"__{py}__", functions[name])
-    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
     return functions
 
 

@@ -74,6 +74,11 @@ def _trigamma(x: Expr) -> Expr:
 
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
+
+def _zeros(g: Expr, o: Expr, *srcs: Expr) -> tuple[Any, ...]:
+    return tuple(g * 0 for _ in srcs)
+
+
 #: opcode -> rule(g, out, *operands) -> a gradient per operand; None: not differentiable in that operand.
 #: An opcode without a rule has no derivative yet (an error that names it); `_CONSTANT` ones never have any.
 RULES: dict[str, Rule] = {
@@ -128,13 +133,12 @@ RULES: dict[str, Rule] = {
     "complex": lambda g, o, re, im: (g.real(), g.imag()),
     "angle": _angle,
     "castlike": lambda g, o, x, like: (g.like(x), None),
-} | {
-    name: lambda g, o, *srcs: tuple(g * 0 for _ in srcs)
-    for name in "floor ceil round trunc sign floordiv".split()
+    **dict.fromkeys("floor ceil round trunc sign floordiv".split(), _zeros),
 }
 
 _CONSTANT = frozenset(
-    "eq ne lt le gt ge isnan isinf isfinite signbit and or xor not shl shr bitcast iota philox32 philox64 nextafter".split()
+    "eq ne lt le gt ge isnan isinf isfinite signbit and or xor not shl shr bitcast iota philox32 philox64 "
+    "nextafter".split()
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import op as opmod
-from . import tape
+from . import registry, tape
 from .dtypes import can_cast
 from .errors import message
 from .layout import broadcast_shapes
@@ -114,14 +114,14 @@ def into(op: str, out: Tensor, result: Tensor) -> None:
             import warnings
 
             warnings.warn(
-                f"[{op}] out= had shape {list(out.shape)} and was resized to {list(result.shape)}; give an empty tensor "
-                "or one of the right shape.",
+                f"[{op}] out= had shape {list(out.shape)} and was resized to {list(result.shape)}; give an empty "
+                "tensor or one of the right shape.",
                 UserWarning,
                 4,
             )
         out.resize_(result.spec.shape)
     check_writable(out, op)
-    backend = opmod.registry.backend_of(out.spec.device)
+    backend = registry.backend_of(out.spec.device)
     if out.mem is result.mem:
         result = result.clone()
     backend.copy(out, result)
@@ -164,7 +164,7 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
         plan, tensors, scalars = op.find(values, t.spec)
         plan.runner.write(t, tensors, scalars)
         touched(t, name)
-        return t
+        return t  # type: ignore[no-any-return]
     if recording:
         # Computed aside and then assigned: the rules may read the old value.
         return assign(t, op(*[old_value(t), *args], **kwargs), name)
@@ -204,7 +204,7 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
     base = t.base
     if recording and base is not None:
         tape.edge_of(base)
-    opmod.registry.backend_of(t.spec.device).copy(t, data)
+    registry.backend_of(t.spec.device).copy(t, data)
     touched(t, op)
     if recording:
         if source.spec.dtype is not t.spec.dtype:
@@ -245,7 +245,7 @@ def _pass_on(leaf: Tensor) -> tape.Node:
 
 
 def _rules_of(name: str) -> Rules:
-    op = opmod.registry.OPS[name]
+    op = registry.OPS[name]
     if op._rules is None:
         op._rules = Rules(op)
     rules: Rules = op._rules

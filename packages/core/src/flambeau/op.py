@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import registry, tape
+from . import registry
 from .errors import message
 from .layout import Spec, spec_of
 from .rules import Rules
@@ -29,6 +29,7 @@ __all__ = ["CACHES", "Call", "Op", "Param", "composite", "kernel", "new_tensor",
 CACHES: list[dict[Any, Any]] = []
 _CAPACITY = 4096
 NUMBERS = frozenset({bool, int, float, complex})
+_LOOSE = frozenset({bool, float, complex})
 
 #: The class of tensors; set by _tensor.py when it defines it.
 TENSOR: Any = None
@@ -39,7 +40,8 @@ class Param:
 
     Attributes:
         name: its name.
-        kind: ``tensor``, ``optional`` (tensor or None), ``operand`` (tensor or number), ``tensors``, ``number``, ``attr``.
+        kind: ``tensor``, ``optional`` (tensor or None), ``operand`` (tensor or number), ``tensors``, ``number``,
+            ``attr``.
         default: its default, or `Param.NONE`.
     """
 
@@ -175,12 +177,11 @@ def new_tensor(spec: Spec, backend: Backend | None = None) -> Tensor:
     return t
 
 
-def retag(t: Tensor, spec: Spec | None) -> Tensor:
+def retag(t: Any, spec: Spec | None) -> Any:
     """The same memory through another spec, for a backend's eyes."""
     if spec is None or t is None or spec is t.spec:
         return t
-    r: Tensor = TENSOR(spec, t.mem, t.ptr, t.offset)
-    return r
+    return TENSOR(spec, t.mem, t.ptr, t.offset)
 
 
 class Plan:
@@ -338,6 +339,10 @@ class Op:
         def unary(*args: Any, **kwargs: Any) -> Any:
             if kwargs or WATCHED:
                 return general(*args, **kwargs)
+            if (
+                len(args) > 1 and type(args[1]) in _LOOSE
+            ):  # equal to an int, but perhaps no argument for this op
+                return general(*args)
             try:
                 t = args[0]
                 plan, more = fast[t.spec, args[1:]]
@@ -485,7 +490,11 @@ class Op:
                 self.fast.clear()
             self.plans[whole] = plan
             n = len(self.tensor_at)
-            if n <= 2 and len(tensors) == n and all(v is d for v, d in zip(values[n:], self.defaults[n:], strict=True)):
+            if (
+                n <= 2
+                and len(tensors) == n
+                and all(v is d for v, d in zip(values[n:], self.defaults[n:], strict=True))
+            ):
                 specs = [None if t is None else t.spec for t in tensors]
                 if None not in specs and self.params[0].kind == "tensor":
                     self.fast[specs[0] if n == 1 else tuple(specs)] = plan
@@ -757,7 +766,9 @@ class Composite(Op):
 
     def short(self) -> Callable[..., Any]:
         fn, general, most = self.fn, self.__call__, self.n_positional
-        if fn.__code__.co_flags & _VARIADIC or any(p.keyword and p.default is Param.NONE for p in self.params):
+        if fn.__code__.co_flags & _VARIADIC or any(
+            p.keyword and p.default is Param.NONE for p in self.params
+        ):
             return general
         least = sum(d is Param.NONE for d in self.defaults[:most])
         spread = most > 0 and self.params[most - 1].kind == "attr"
@@ -828,4 +839,3 @@ def view(**fields: Any) -> Callable[[Callable[..., Any]], Op]:
 def composite(**fields: Any) -> Callable[[Callable[..., Any]], Op]:
     """Decorator: the function is the op, written in other public ops. Fields: see `Op`."""
     return lambda fn: _register(Composite, fn, **fields)
-

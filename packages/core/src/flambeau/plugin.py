@@ -14,7 +14,8 @@ from .state import intercept
 from .storage import Storage
 
 __all__ = [
-    "CONTRACT", "OPS", "Backend", "BackendError", "Call", "Expr", "Instr", "Op", "OutOfMemoryError", "Pointwise", "Program",
-    "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes", "composite", "force_defaults", "intercept", "kernel",
-    "loaded_backends", "message", "multi_apply", "new_tensor", "pointwise", "register_backend", "select", "spec_of", "view",
+    "CONTRACT", "OPS", "Backend", "BackendError", "Call", "Expr", "Instr", "Op", "OutOfMemoryError", "Pointwise",
+    "Program", "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes", "composite",
+    "force_defaults", "intercept", "kernel", "loaded_backends", "message", "multi_apply", "new_tensor", "pointwise",
+    "register_backend",     "select", "spec_of", "view",
 ]  # fmt: skip

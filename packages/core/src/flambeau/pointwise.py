@@ -22,7 +22,7 @@ from .state import GRAD_OFF, WATCHED, default_dtype, modes
 if TYPE_CHECKING:
     from ._tensor import Tensor
 
-__all__ = ["Pointwise", "pointwise", "result_type_of"]
+__all__ = ["Pointwise", "custom", "pointwise", "result_type_of"]
 
 _CAPACITY = 4096
 _NUMBER_RANK = {bool: dt.bool_, int: dt.int64}
@@ -315,6 +315,11 @@ class Pointwise(Op):
             out_dtype = common.to_real()
         elif result == "complex":
             out_dtype = common.to_complex()
+        elif result == "natural":
+            made = pattern.program.typed(
+                [s.dtype for s in specs], None, common, frozenset(), (), default_dtype()
+            ).outs[0]
+            out_dtype = common if made.rank == common.rank == 2 else made
         elif callable(result):
             out_dtype = result(common)
         shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
@@ -368,7 +373,9 @@ class Pattern:
         written: Any = op.vjp or {}
         takes = [p.name for p, s in zip(op.params, shape, strict=True) if s == "t"]
         g = Expr("in", (), "g")
-        self.given = {k: written[n](g, self.program.outs[0], *args) for k, n in enumerate(takes) if n in written}
+        self.given = {
+            k: written[n](g, self.program.outs[0], *args) for k, n in enumerate(takes) if n in written
+        }
         self.derived: dict[int, tuple[Derived, tuple[int, ...]] | None] = {}
         self.saves: dict[int, tuple[tuple[int, ...], bool]] = {}
 
@@ -401,7 +408,9 @@ class Pattern:
                 continue
             args = [g]
             for r in d[1]:
-                saved = tape.unpack_output(node, len(slots), 0) if r < 0 else tape.unpack(node, slots.index(r))
+                saved = (
+                    tape.unpack_output(node, len(slots), 0) if r < 0 else tape.unpack(node, slots.index(r))
+                )
                 args.append(saved)
             out.append(d[0].call(args, scalars, node.specs[k].dtype))
         return out
@@ -442,7 +451,12 @@ class PointPlan:
 
 
 def record(
-    rules: Any, specs: Sequence[Spec], outs: tuple[Spec, ...], tensors: Sequence[Any], scalars: Sequence[Any], out: Any
+    rules: Any,
+    specs: Sequence[Spec],
+    outs: tuple[Spec, ...],
+    tensors: Sequence[Any],
+    scalars: Sequence[Any],
+    out: Any,
 ) -> None:
     """Make the node of a pointwise call and give it to the output."""
     edges: list[Any] = []
@@ -595,6 +609,33 @@ class Derived:
         if tape.will_record(tensors):
             record(self, [t.spec for t in tensors], (out.spec,), tensors, scalars, out)
         return out
+
+
+def custom(fn: Callable[..., Any]) -> Pointwise:
+    """Decorator: an elementwise function of one's own, fused into one pass on every device, with its derivatives.
+
+    The function is traced: its arguments support arithmetic, comparisons and methods such as ``exp``, ``sqrt``,
+    ``tanh``, ``maximum`` (see docs/programs.md); `flambeau.plugin.select` stands for ``if``. Parameters with a number
+    as default are numbers, the others tensors or numbers; operands broadcast and promote as in any op.
+
+    >>> import flambeau as fb
+    >>> @fb.pointwise
+    ... def swish(x, beta=1.0):
+    ...     return x / (1 + (-beta * x).exp())
+    >>> x = fb.tensor([0., 1.], requires_grad=True)
+    >>> y = swish(x, beta=2.0); y
+    tensor([0.0000, 0.8808], grad_fn=<SwishBackward0>)
+    >>> y.sum().backward(); x.grad
+    tensor([0.5000, 1.0908])
+    """
+    op = Pointwise(fn, result="natural", method=False, function=False)
+    for p in op.params:
+        if p.kind == "attr" and p.default is opmod.Param.NONE:
+            p.kind, p.is_tensor = "operand", True
+        elif p.kind == "attr" and type(p.default) in NUMBERS:
+            p.kind = "number"
+    op.tensor_at = tuple(k for k, p in enumerate(op.params) if p.is_tensor)
+    return op
 
 
 def pointwise(**fields: Any) -> Callable[[Callable[..., Any]], Pointwise]:

@@ -375,10 +375,10 @@ class _Typing:
                 out = promote_types(out, d)
             return out
         out = strong[0]
-        for d in strong[1:]:
-            out = promote_types(out, d)
-        for reg, d in values:
-            if d is None and reg[0] == "const":
+        for strong_dtype in strong[1:]:
+            out = promote_types(out, strong_dtype)
+        for reg, held in values:
+            if held is None and reg[0] == "const":
                 weak = self.weak_type(reg)
                 if weak.rank > out.rank:
                     out = out.to_complex() if weak.rank == 3 and out.rank == 2 else weak

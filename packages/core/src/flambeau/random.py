@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ._tensor import Tensor
 
 __all__ = [
-    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
+    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
+    "seed", "set_rng_state",
 ]  # fmt: skip
 
 _MASK = (1 << 64) - 1

@@ -29,7 +29,9 @@ class Recipe:
 
     __slots__ = ("calls", "ins", "outs", "spans")
 
-    def __init__(self, rules: Rules, needs: tuple[bool | None, ...], spans: tuple[tuple[int, int], ...]) -> None:
+    def __init__(
+        self, rules: Rules, needs: tuple[bool | None, ...], spans: tuple[tuple[int, int], ...]
+    ) -> None:
         self.spans = spans
         wanted: list[Any] = []
         if rules.joint is not None and any(needs):
@@ -123,7 +125,9 @@ class Rules:
         """Make the node and give it to the outputs."""
         op = self.op
         if op.vjp is None:
-            raise RuntimeError(f"[{op.name}] has no gradient rule. Detach its input, or compute it under no_grad().")
+            raise RuntimeError(
+                f"[{op.name}] has no gradient rule. Detach its input, or compute it under no_grad()."
+            )
         needs = tuple([None if t is None else t.rg for t in tensors])
         spans = self.spans(values) if self.lists else self.plain
         key = (needs, spans) if self.lists else needs
@@ -132,8 +136,8 @@ class Rules:
             recipe = self.recipes[key] = Recipe(self, needs, spans)
         if not recipe.calls:
             return
-        edges = []
-        specs = []
+        edges: list[Any] = []
+        specs: list[Any] = []
         for t in tensors:
             if t is None:
                 edges.append(None)
@@ -155,13 +159,17 @@ class Rules:
             saved.append((t, mem.version))
         for k in recipe.outs:
             saved.append(tape.save_output(outs[k]))
-        node = tape.make_node(self, edges, specs, saved, (attrs, recipe), tuple([None if t is None else t.spec for t in outs]))
+        node = tape.make_node(
+            self, edges, specs, saved, (attrs, recipe), tuple([None if t is None else t.spec for t in outs])
+        )
         nondiff = op.nondiff
         for k, t in enumerate(outs):
             if t is not None and t.spec.dtype.rank > 1 and k not in nondiff:
                 t.node, t.nr, t.rg = node, k, True
 
-    def node(self, edges: list[Any], specs: list[Any], attrs: dict[str, Any], outs: tuple[Any, ...]) -> tape.Node:
+    def node(
+        self, edges: list[Any], specs: list[Any], attrs: dict[str, Any], outs: tuple[Any, ...]
+    ) -> tape.Node:
         """A node for a call that did not happen as such; its rules must read specs and attributes only."""
         recipe = Recipe(self, tuple([e is not None for e in edges]), self.plain)
         return tape.make_node(self, edges, specs, [], (attrs, recipe), outs)

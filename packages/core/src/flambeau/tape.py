@@ -95,7 +95,7 @@ class Node:
     @property
     def metadata(self) -> dict[str, Any]:
         """A dictionary for the user's own notes."""
-        return self._extra().setdefault("metadata", {})
+        return self._extra().setdefault("metadata", {})  # type: ignore[no-any-return]
 
     def _extra(self) -> dict[str, Any]:
         if self.extra is None:
@@ -215,7 +215,7 @@ def unpack(node: Node, k: int) -> Tensor:
             + (f"; changed by {by[0]}" if by else "")
             + ". Use the out-of-place form of that operation, or clone() the tensor first."
         )
-    return t
+    return t  # type: ignore[no-any-return]
 
 
 def edge_of(t: Tensor) -> tuple[Any, int] | None:
@@ -223,7 +223,7 @@ def edge_of(t: Tensor) -> tuple[Any, int] | None:
     if not t.rg:
         return None
     if t.base is not None and t.seen != t.mem.version:
-        refresh_view(t)
+        refresh_view(t)  # noqa: F821 (set by inplace)
     return (t.node or t, t.nr)
 
 

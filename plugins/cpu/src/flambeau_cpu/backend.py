@@ -36,9 +36,9 @@ def _no_memory(nbytes: int) -> None:
     s = engine.memory_stats()
     limit = f", limit {_human(s.limit)}" if s.limit else ""
     raise OutOfMemoryError(
-        f"[allocate] out of memory on cpu: asked for {_human(nbytes)}, {_human(s.allocated)} are in use by {s.live} tensors' "
-        f"memory (at most {_human(s.peak)} so far{limit}). Free tensors (graphs hold saved ones: backward() or del the loss), "
-        "use smaller batches, or no_grad() where no gradient is needed."
+        f"[allocate] out of memory on cpu: asked for {_human(nbytes)}, {_human(s.allocated)} are in use by {s.live} "
+        f"tensors' memory (at most {_human(s.peak)} so far{limit}). Free tensors (graphs hold saved ones: "
+        "backward() or del the loss), use smaller batches, or no_grad() where no gradient is needed."
     )
 
 
@@ -162,7 +162,7 @@ class CpuBackend(Backend):
         fn = kernels.KERNELS.get(name)
         if fn is None:
             return None
-        supports = kernels.SUPPORTS.get(name, _floats)
+        supports: Any = kernels.SUPPORTS.get(name, _floats)
         return fn if supports(ins, attrs) else None
 
 

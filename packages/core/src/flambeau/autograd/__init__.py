@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import tape
 from ..errors import message
 from ..state import grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
 from ..tape import Node
 
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-
 __all__ = [
     "Function", "Node", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
-    "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly", "set_grad_enabled",
+    "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly",
+    "set_grad_enabled",
 ]  # fmt: skip
 
 
@@ -37,8 +35,8 @@ def _start(op: str, roots: list[Any], given: list[Any]) -> list[Any]:
         if not root.rg:
             raise RuntimeError(
                 f"[{op}] element 0 of tensors does not require grad and does not have a grad_fn: got "
-                f"{list(root.shape)} {root.dtype.name}. Nothing that it was computed from has requires_grad=True, or it "
-                "was computed under no_grad()."
+                f"{list(root.shape)} {root.dtype.name}. Nothing that it was computed from has requires_grad=True, "
+                "or it was computed under no_grad()."
             )
         if g is None:
             if root.numel() != 1:

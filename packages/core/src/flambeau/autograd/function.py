@@ -50,7 +50,7 @@ class Context:
     @property
     def saved_tensors(self) -> tuple[Any, ...]:
         """What was saved; an error if it was changed in place since."""
-        out = []
+        out: list[Any] = []
         for kind, k in self.node.attrs[1]:
             if kind == "none":
                 out.append(None)
@@ -73,7 +73,7 @@ class _Rules:
         """Call the user's backward and put its results on the edges."""
         ctx, _, where = node.attrs
         if node.saved is tape.FREED and ctx.to_save:
-            ctx.saved_tensors  # raises
+            _ = ctx.saved_tensors  # raises
         if ctx.materialize:
             from ..ops.creation import zeros
 

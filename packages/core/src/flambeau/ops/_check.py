@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from ..dtypes import DType, bool_
 
-__all__ = ["no_bool", "no_complex", "no_float", "no_integers", "only_bool_or_int", "only_float", "only_int", "real_numbers"]
+__all__ = [
+    "no_bool",
+    "no_complex",
+    "no_float",
+    "no_integers",
+    "only_bool_or_int",
+    "only_float",
+    "only_int",
+    "real_numbers",
+]
 
 
 def _refuse(op: str, d: DType, needed: str, do: str = "Convert with .to(dtype).") -> None:

@@ -11,7 +11,7 @@ from .. import registry
 from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
-from ..layout import Size, Spec, spec_of
+from ..layout import Size, spec_of
 from ..op import Call, composite, kernel, new_tensor
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program
 from ..program import Expr, Program, call
@@ -179,9 +179,9 @@ def zeros(
     layout: Any = None,
 ) -> Tensor:
     """A tensor of zeros."""
-    return full(
+    return full(  # type: ignore[no-any-return]
         _sizes("zeros", size), 0, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad
-    )  # type: ignore[no-any-return]
+    )
 
 
 @composite(method=False)
@@ -194,9 +194,9 @@ def ones(
     layout: Any = None,
 ) -> Tensor:
     """A tensor of ones."""
-    return full(
+    return full(  # type: ignore[no-any-return]
         _sizes("ones", size), 1, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad
-    )  # type: ignore[no-any-return]
+    )
 
 
 def _like(t: Tensor, dtype: dt.DType | None, device: Any) -> dict[str, Any]:
@@ -339,23 +339,24 @@ def arange(
     >>> fb.arange(1, 10, 4)
     tensor([1, 5, 9])
     """
-    start, end, step = (v.item() if hasattr(v, "item") else v for v in (start, end, step))
-    if end is None:
-        start, end = 0, start
-    if step == 0:
+    given: tuple[Any, ...] = (start, end, step)
+    first, last, by = (v.item() if hasattr(v, "item") else v for v in given)
+    if last is None:
+        first, last = 0, first
+    if by == 0:
         raise RuntimeError("[arange] step must be nonzero: got 0.")
-    if (step > 0) != (end >= start) and end != start:  # type: ignore[operator]
+    if (by > 0) != (last >= first) and last != first:
         raise RuntimeError(
-            f"[arange] upper bound and lower bound inconsistent with step sign: got {start} to {end} by {step}."
+            f"[arange] upper bound and lower bound inconsistent with step sign: got {first} to {last} by {by}."
         )
-    floats = any(isinstance(v, float) for v in (start, end, step))
+    floats = any(isinstance(v, float) for v in (first, last, by))
     dtype = dtype or (default_dtype() if floats else dt.int64)
-    n = max(0, math.ceil((end - start) / step)) if floats else max(0, -((start - end) // step))  # type: ignore[operator]
+    n = max(0, math.ceil((last - first) / by)) if floats else max(0, -((first - last) // by))
     out = new_tensor(spec_of(dtype, (int(n),), _device(device)))
     hold = dt.float64 if dtype.rank > 1 else dt.int64
     conv: Any = float if dtype.rank > 1 else int
     typed = _RAMP[hold].typed((), (dtype,), None, frozenset(), (hold, hold))
-    return _finish(write_program(typed, out, (conv(start), conv(step))), requires_grad)
+    return _finish(write_program(typed, out, (conv(first), conv(by))), requires_grad)
 
 
 @composite(method=False)
@@ -418,7 +419,7 @@ def clone(self: Tensor, *, memory_format: Any = None) -> Any:
 @composite(function=False)
 def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """Itself if its elements lie in row-major order without gaps, a copy otherwise."""
-    return self if self.spec.dense else clone(self)  # type: ignore[no-any-return]
+    return self if self.spec.dense else clone(self)
 
 
 class _Transfer:
@@ -514,7 +515,8 @@ def _fill_(self: Tensor, value: Tensor | Number) -> Tensor:
     if hasattr(value, "spec"):
         if value.spec.ndim:
             raise RuntimeError(message("fill_", "fill_ only supports 0-dimension value tensor", value=value))
-        return assign(self, value, "fill_")
+        filled: Any = value
+        return assign(self, filled, "fill_")
     number = check_number("fill_", value, self.spec.dtype)
     if self.rg or self.base is not None:
         return assign(self, full((), number, dtype=self.spec.dtype, device=self.spec.device), "fill_")

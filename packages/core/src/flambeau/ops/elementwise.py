@@ -106,7 +106,7 @@ def pow(self: Tensor | Number, exponent: Tensor | Number) -> Any_:
 @pointwise(name="square", inplace=True)
 def square(self: Tensor) -> Any_:
     """``self * self``."""
-    return self * self  # type: ignore[operator]
+    return self * self
 
 
 @pointwise(inplace=True, check=no_bool, aliases=("negative",))
@@ -142,7 +142,7 @@ def sgn(self: Tensor) -> Any_:
 @pointwise(inplace=True, result="float")
 def reciprocal(self: Tensor) -> Any_:
     """``1 / self``."""
-    return 1 / self  # type: ignore[operator]
+    return 1 / self
 
 
 @pointwise(inplace=True)

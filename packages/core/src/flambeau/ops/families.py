@@ -77,26 +77,26 @@ def round_(self: Tensor, *, decimals: int = 0) -> Tensor:
         scale = 10.0 ** abs(decimals)
         x = self * scale if decimals > 0 else self / scale
         x = _rounded("round", x)
-        return x / scale if decimals > 0 else x * scale
+        return x / scale if decimals > 0 else x * scale  # type: ignore[no-any-return]
     return _rounded("round", self)  # type: ignore[no-any-return]
 
 
 @composite()
 def isinf(self: Tensor) -> Tensor:
     """Whether each element is infinite."""
-    return self != self if self.spec.dtype.rank < 2 else OPS["isinf_float"](self)  # type: ignore[no-any-return]
+    return self != self if self.spec.dtype.rank < 2 else OPS["isinf_float"](self)
 
 
 @composite()
 def isfinite(self: Tensor) -> Tensor:
     """Whether each element is neither infinite nor NaN."""
-    return self == self if self.spec.dtype.rank < 2 else OPS["isfinite_float"](self)  # type: ignore[no-any-return]
+    return self == self if self.spec.dtype.rank < 2 else OPS["isfinite_float"](self)
 
 
 @composite()
 def signbit(self: Tensor) -> Tensor:
     """Whether the sign bit is set (also of -0.0)."""
-    return self != self if self.spec.dtype is dt.bool_ else OPS["signbit_number"](self)  # type: ignore[no-any-return]
+    return self != self if self.spec.dtype is dt.bool_ else OPS["signbit_number"](self)
 
 
 @composite()
@@ -123,7 +123,7 @@ def nan_to_num(
 ) -> Tensor:
     """NaN and infinities replaced; infinities by the largest finite numbers where not given."""
     if self.spec.dtype.rank < 2:
-        return self.clone()  # type: ignore[attr-defined,no-any-return]
+        return self.clone()
     limits = dt.finfo(self.spec.dtype)
     high = limits.max if posinf is None else posinf
     low = limits.min if neginf is None else neginf
@@ -153,11 +153,11 @@ def isclose(
     if self.spec.dtype.rank < 2:
         if not rtol and not atol:
             return close
-        a, b = self.double(), other.double()  # type: ignore[attr-defined]
+        a, b = self.double(), other.double()
     else:
         a, b = self, other
     gap = (a - b).abs()
-    return close | (isfinite(gap) & (gap <= b.abs() * rtol + atol))
+    return close | (isfinite(gap) & (gap <= b.abs() * rtol + atol))  # type: ignore[no-any-return]
 
 
 @composite()
@@ -177,4 +177,4 @@ def equal(self: Tensor, other: Tensor) -> bool:
 @composite()
 def dist(self: Tensor, other: Tensor, p: float = 2) -> Tensor:
     """The p-norm of the difference."""
-    return (self - other).norm(p)  # type: ignore[attr-defined,no-any-return]
+    return (self - other).norm(p)

@@ -112,7 +112,8 @@ def matmul(self: Tensor, other: Tensor) -> Any:
         raise RuntimeError(
             message(
                 "matmul",
-                f"mat1 and mat2 shapes cannot be multiplied ({a.shape[-1]} columns, {b.shape[-2 if b.ndim > 1 else 0]} rows)",
+                f"mat1 and mat2 shapes cannot be multiplied ({a.shape[-1]} columns, "
+                f"{b.shape[-2 if b.ndim > 1 else 0]} rows)",
                 "as many columns on the left as rows on the right",
                 "Transpose one with .mT, or reshape it.",
                 self=a,
@@ -240,7 +241,7 @@ def addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: N
 
 @composite()
 def tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
-    """The sum of products over pairs of dimensions: the last ``dims`` of one with the first of the other, or two lists."""
+    """The sum of products over pairs of dimensions: the last ``dims`` of one and the first of the other."""
     if isinstance(dims, int):
         left: Sequence[int] = range(self.ndim - dims, self.ndim)
         right: Sequence[int] = range(dims)
@@ -286,7 +287,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     from .einsum import einsum as run
 
-    return run(equation, operands)
+    return run(equation, operands)  # type: ignore[no-any-return]
 
 
 __all__ = ["OPS", "promote_types"]

@@ -390,8 +390,8 @@ def multinomial(
         )
     if num_samples <= 0 or (not replacement and num_samples > w.shape[-1]):
         raise RuntimeError(
-            f"[multinomial] cannot sample n_sample > prob_dist.size(-1) samples without replacement: got {num_samples} of "
-            f"{w.shape[-1]}; needed: at least 1."
+            f"[multinomial] cannot sample n_sample > prob_dist.size(-1) samples without replacement: got "
+            f"{num_samples} of {w.shape[-1]}; needed: at least 1."
         )
     if bool(((w < 0) | ~w.isfinite()).any()) or bool((w.sum(-1) <= 0).any()):
         raise RuntimeError(
@@ -401,7 +401,8 @@ def multinomial(
     if not replacement:
         if bool(((w > 0).sum(-1) < num_samples).any()):
             raise RuntimeError(
-                "[multinomial] invalid multinomial distribution (with replacement=False, not enough non-negative category to sample)."
+                "[multinomial] invalid multinomial distribution (with replacement=False, not enough "
+                "non-negative category to sample)."
             )
         # The exponential race: the smallest arrival times are a draw without replacement.
         noise = rand(w.shape, generator=generator, device=w.device, dtype=dt.float64)

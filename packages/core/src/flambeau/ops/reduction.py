@@ -490,7 +490,7 @@ def norm(
 def nansum(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Tensor:
     """The sum with NaN counted as 0."""
     x = OPS["where_values"](self != self, 0, self) if self.is_floating_point() else self
-    return x.sum(dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+    return x.sum(dim, keepdim, dtype=dtype)
 
 
 @composite()

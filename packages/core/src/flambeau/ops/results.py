@@ -18,7 +18,7 @@ def named(op: str, fields: str, *values: Any) -> Any:
     """
     cls = _known.get(op)
     if cls is None:
-        cls = _known[op] = namedtuple(op, fields)  # type: ignore[misc]
+        cls = _known[op] = namedtuple(op, fields)  # noqa: PYI024
         cls.__module__ = "flambeau.return_types"
         names = fields.split()
 
@@ -26,5 +26,5 @@ def named(op: str, fields: str, *values: Any) -> Any:
             body = ",\n".join(f"{n}={v!r}" for n, v in zip(names, self, strict=True))
             return f"flambeau.return_types.{op}(\n{body})"
 
-        cls.__repr__ = show
+        setattr(cls, "__repr__", show)  # noqa: B010
     return cls(*values)

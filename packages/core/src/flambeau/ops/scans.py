@@ -78,6 +78,7 @@ def _logcumsumexp_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
         before = OPS["ones"]((n, n), dtype=dt.bool_, device=x.device).tril()
         weights = OPS["where_values"](before, xs.unsqueeze(-2) - outs.unsqueeze(-1), -math.inf).exp()
         return (gs.unsqueeze(-1) * weights).sum(-2).movedim(-1, dim)
+
     # g * exp(x_j - out_i) summed over i >= j; signs apart, so that logarithms exist.
     def part(v: Any) -> Any:
         return (_flip_lcse(v.log() - out, dim) + x).exp()

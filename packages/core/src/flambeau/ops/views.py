@@ -15,10 +15,20 @@ if TYPE_CHECKING:
 
 
 def ints(values: Any) -> tuple[int, ...]:
-    """Sizes given as one int, or a sequence of ints or 0-d tensors."""
-    if isinstance(values, int) or not hasattr(values, "__iter__"):
-        return (int(values),)
-    return tuple(v if type(v) is int else v.__index__() for v in values)
+    """Sizes or dimensions given as one int, or a sequence of ints or 0-d tensors.
+
+    Raises:
+        TypeError: something else.
+    """
+    try:
+        if isinstance(values, int) or not hasattr(values, "__iter__"):
+            return (values.__index__(),)
+        return tuple(v if type(v) is int else v.__index__() for v in values)
+    except AttributeError:
+        raise TypeError(
+            f"[sizes] expected an int or a sequence of ints: got {type(values).__name__} {values!r}. "
+            "Give whole numbers."
+        ) from None
 
 
 def infer_sizes(op: str, shape: Sequence[int], numel: int) -> tuple[int, ...]:
@@ -179,8 +189,8 @@ def expand(self: Tensor, size: Sequence[int], *, implicit: bool = False) -> Any:
     lead = len(sizes) - s.ndim
     if lead < 0:
         raise RuntimeError(
-            f"[expand] the number of sizes provided ({len(sizes)}) must be greater or equal to the number of dimensions "
-            f"in the tensor ({s.ndim}): got {sizes} for {list(s.shape)}."
+            f"[expand] the number of sizes provided ({len(sizes)}) must be greater or equal to the number of "
+            f"dimensions in the tensor ({s.ndim}): got {sizes} for {list(s.shape)}."
         )
     for k, n in enumerate(sizes):
         have = s.shape[k - lead] if k >= lead else 1
@@ -188,14 +198,21 @@ def expand(self: Tensor, size: Sequence[int], *, implicit: bool = False) -> Any:
             sizes[k] = have
         elif n < 0 or (have not in (1, n)):
             raise RuntimeError(
-                f"[expand] the expanded size of the tensor ({n}) must match the existing size ({have}) at dimension {k}: "
-                f"got {list(s.shape)} to {list(ints(size))}; only sizes of 1 can be repeated."
+                f"[expand] the expanded size of the tensor ({n}) must match the existing size ({have}) at dimension "
+                f"{k}: got {list(s.shape)} to {list(ints(size))}; only sizes of 1 can be repeated."
             )
     return sizes, expand_strides(s.shape, s.strides, sizes), 0
 
 
-@view_op(name="as_strided", method=False, function=False, vjp={"self": lambda g, self_spec, size, stride, storage_offset, base_offset: as_strided_backward(
-    g, self_spec.shape, self_spec.strides, size, stride, storage_offset - base_offset)})  # fmt: skip
+def _as_strided_gradient(
+    g: Any, self_spec: Spec, size: Any, stride: Any, storage_offset: int, base_offset: int
+) -> Any:
+    return as_strided_backward(
+        g, self_spec.shape, self_spec.strides, size, stride, storage_offset - base_offset
+    )
+
+
+@view_op(name="as_strided", method=False, function=False, vjp={"self": _as_strided_gradient})
 def as_strided_base(
     self: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int, *, base_offset: int = 0
 ) -> Any:
@@ -222,8 +239,8 @@ def _as_strided_view(
     ):
         raise RuntimeError(
             f"[as_strided] out of bounds: sizes {list(sizes)}, strides {list(strides)}, storage_offset {offset} need "
-            f"{(offset + high + 1) * spec.itemsize} bytes of a memory of {self.mem.nbytes}; strides and offset must not be "
-            "negative."
+            f"{(offset + high + 1) * spec.itemsize} bytes of a memory of {self.mem.nbytes}; strides and offset must "
+            "not be negative."
         )
     base = self.base if self.base is not None else self
     r: Tensor = as_strided_base(base, sizes, strides, offset, base_offset=base.offset)

@@ -61,7 +61,9 @@ def reduce(kind: str, out: Tensor, src: Tensor, dims: tuple[int, ...]) -> None:
     elif kind in _PLACES:
         x = load(src)
         kept = [d for d in range(x.ndim) if d not in dims]
-        rows = x.transpose(*kept, *dims).reshape(*(x.shape[d] for d in kept), math.prod(x.shape[d] for d in dims))
+        rows = x.transpose(*kept, *dims).reshape(
+            *(x.shape[d] for d in kept), math.prod(x.shape[d] for d in dims)
+        )
         store(out, np.reshape(_PLACES[kind](rows, axis=-1), shape), int64)
     else:
         flags = np.not_equal(load(src), 0)

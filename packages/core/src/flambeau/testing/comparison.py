@@ -40,7 +40,9 @@ def assert_close(
     """
     if isinstance(actual, (list, tuple)) and isinstance(expected, (list, tuple)):
         if len(actual) != len(expected):
-            raise AssertionError(f"The length of the sequences mismatch: {len(actual)} != {len(expected)}. {msg}")
+            raise AssertionError(
+                f"The length of the sequences mismatch: {len(actual)} != {len(expected)}. {msg}"
+            )
         for a, b in zip(actual, expected, strict=True):
             assert_close(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, msg=msg)
         return
@@ -48,11 +50,15 @@ def assert_close(
 
     a, b = as_tensor(actual), as_tensor(expected)
     if a.shape != b.shape:
-        raise AssertionError(f"The values for attribute 'shape' do not match: {list(a.shape)} != {list(b.shape)}. {msg}")
+        raise AssertionError(
+            f"The values for attribute 'shape' do not match: {list(a.shape)} != {list(b.shape)}. {msg}"
+        )
     if check_dtype and a.dtype is not b.dtype:
         raise AssertionError(f"The values for attribute 'dtype' do not match: {a.dtype} != {b.dtype}. {msg}")
     if check_device and a.device is not b.device:
-        raise AssertionError(f"The values for attribute 'device' do not match: {a.device} != {b.device}. {msg}")
+        raise AssertionError(
+            f"The values for attribute 'device' do not match: {a.device} != {b.device}. {msg}"
+        )
     pairs = [_DEFAULT.get(t.dtype, (0.0, 0.0)) for t in (a, b)]
     rtol = max(p[0] for p in pairs) if rtol is None else rtol
     atol = max(p[1] for p in pairs) if atol is None else atol
@@ -64,6 +70,6 @@ def assert_close(
         gap = (a.to(wide) - b.to(wide)).abs()
         wrong = close.numel() - int(close.sum())
         raise AssertionError(
-            f"Tensor-likes are not close! Mismatched elements: {wrong} / {close.numel()}; greatest absolute difference: "
-            f"{float(gap.max())} (up to {atol} allowed, relative {rtol}). {msg}"
+            f"Tensor-likes are not close! Mismatched elements: {wrong} / {close.numel()}; greatest absolute "
+            f"difference: {float(gap.max())} (up to {atol} allowed, relative {rtol}). {msg}"
         )

@@ -43,7 +43,10 @@ NOT_SAMPLED: dict[str, str] = {
     ),
     **dict.fromkeys("empty empty_like empty_strided new_empty resize_memory".split(), "uninitialised memory"),
     **dict.fromkeys("copy_from fill_all zero_all".split(), "in place only: tested by name"),
-    **dict.fromkeys("view_dtype as_strided as_strided_view as_strided_backward as_strided_scatter".split(), "memory layout"),
+    **dict.fromkeys(
+        "view_dtype as_strided as_strided_view as_strided_backward as_strided_scatter".split(),
+        "memory layout",
+    ),
     **dict.fromkeys("prelu_values".split(), "part of another op"),
     **dict.fromkeys("result_type new_tensor_from einsum".split(), "other arguments than tensors first"),
 }
@@ -131,7 +134,7 @@ TABLE: dict[str, list[Call]] = {
     **dict.fromkeys(("isclose", "allclose", "equal"), [call(T(3, 4), T(3, 4)), call(T(3), T(3))]),
     "dist": [call(T(3, 4), T(3, 4)), call(T(3), T(3), 1)],
     "complex": [call(T(3, kind="float"), T(3, kind="float"))],
-    
+
     "full": [call((2, 3), 7), call((), 2.5), call((0,), True)],
     **dict.fromkeys(("zeros", "ones"), [call((2, 3)), call(())]),
     "full_like": [call(T(2, 3), 2)],
@@ -175,11 +178,19 @@ class Target:
 def targets() -> list[Target]:
     """Everything that has sample calls: the table's names, and pointwise records of one or two operands."""
     exported = {name: op for op in OPS.values() for name in (op.name, *(op.exports if op.function else ()))}
-    made = [Target(n, getattr(ops_nn, n), OPS.get(n)) if n in NN else Target(n, exported[n], exported[n]) for n in TABLE]
+    made = [
+        Target(n, getattr(ops_nn, n), OPS.get(n)) if n in NN else Target(n, exported[n], exported[n])
+        for n in TABLE
+    ]
     for op in OPS.values():
         operands = [p for p in op.params if p.is_tensor]
         plain = all(p.default is not Param.NONE for p in op.params if not p.is_tensor)
         known = op.name in TABLE or op.name in NOT_SAMPLED
-        if not known and len(operands) in (1, 2) and plain and (op.kind == "pointwise" or op.name in FAMILIES):
+        if (
+            not known
+            and len(operands) in (1, 2)
+            and plain
+            and (op.kind == "pointwise" or op.name in FAMILIES)
+        ):
             made.append(Target(op.name, op, op))
     return [t for t in made if t.samples]

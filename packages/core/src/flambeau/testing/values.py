@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
@@ -101,7 +100,12 @@ def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Tensor:
         index = tuple(slice(None, None, 2) for _ in array.shape)
         return whole[index][..., slice(None, None, -1)]
     if how == "transposed":
-        return from_numpy(np.ascontiguousarray(array.T)).to(device).to(dtype).permute(tuple(range(array.ndim))[::-1])
+        return (
+            from_numpy(np.ascontiguousarray(array.T))
+            .to(device)
+            .to(dtype)
+            .permute(tuple(range(array.ndim))[::-1])
+        )
     return from_numpy(np.ascontiguousarray(array).reshape(array.shape)).to(device).to(dtype)
 
 
@@ -138,11 +142,11 @@ def mapped(values: Any, fn: Any) -> Any:
     if hasattr(values, "spec"):
         return fn(values)
     if isinstance(values, (list, tuple)):
-        return type(values)(*[mapped(v, fn) for v in values]) if hasattr(values, "_fields") else type(values)(
-            mapped(v, fn) for v in values
+        return (
+            type(values)(*[mapped(v, fn) for v in values])
+            if hasattr(values, "_fields")
+            else type(values)(mapped(v, fn) for v in values)
         )
     if isinstance(values, dict):
         return {k: mapped(v, fn) for k, v in values.items()}
     return values
-
-

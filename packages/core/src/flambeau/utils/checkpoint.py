@@ -34,7 +34,9 @@ class _Checkpoint(Function):
             default_generator._seed, default_generator._stream = ctx.state
             result = ctx.run(*args)
         outs = list(result) if isinstance(result, (tuple, list)) else [result]
-        live = [(o, g) for o, g in zip(outs, grads, strict=True) if hasattr(o, "spec") and o.rg and g is not None]
+        live = [
+            (o, g) for o, g in zip(outs, grads, strict=True) if hasattr(o, "spec") and o.rg and g is not None
+        ]
         if live:
             # Gradients of parameters inside arrive at their .grad on the way.
             tape.backward([o for o, _ in live], [g for _, g in live])
