@@ -34,6 +34,7 @@ class Backend(ABC):
         name: the device type.
         addressed: whether handles are integer addresses to which byte offsets can be added.
         dtypes: the names of the dtypes that kernels take; None means all.
+        natives: the names of the ops that `kernel` may have a kernel for (what ``flambeau doctor`` counts).
         asynchronous: whether kernels may still run when their call returns.
     """
 
@@ -42,6 +43,7 @@ class Backend(ABC):
     addressed: bool = False
     dtypes: frozenset[str] | None = None
     asynchronous: bool = False
+    natives: frozenset[str] = frozenset()
 
     # Memory
 

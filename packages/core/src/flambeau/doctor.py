@@ -72,8 +72,8 @@ def _device(name: str, backend: Backend | Exception) -> Iterator[str]:
     for index in range(count):
         facts = {**backend.properties(index), **backend.memory_stats(index)}
         yield f"  {name}:{index}: " + ", ".join(f"{key} {_readable(value)}" for key, value in facts.items())
-    kernels = {op for op, record in registry.OPS.items() if record.default is not None}
-    native = kernels & getattr(backend, "natives", frozenset())
+    kernels = {op.native for op in registry.OPS.values() if op.default is not None}
+    native = kernels & backend.natives
     yield f"  ops with a native kernel: {len(native)}, with their default: {len(kernels - native)}"
 
 

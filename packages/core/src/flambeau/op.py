@@ -214,6 +214,7 @@ class Op:
         method, inplace: whether tensors have the op as a method, and with a trailing underscore.
         exports: the public names.
         module: the namespace that has it; "" is the top level.
+        native: the name under which backends may have a kernel.
         samples: gives sample calls for conformance tests.
     """
 
@@ -234,6 +235,7 @@ class Op:
         aliases: tuple[str, ...] = (),
         module: str = "",
         export: str = "",
+        native: str = "",
     ) -> None:
         self.name = name or fn.__name__.strip("_")
         self.fn = fn
@@ -251,6 +253,7 @@ class Op:
         self.samples = samples
         self.aliases = aliases
         self.module = module
+        self.native = native or self.name
         self.exports = (export or self.name, *aliases)
         self.plans: dict[Any, Any] = {}
         self.fast: dict[Any, Any] = {}
@@ -558,7 +561,7 @@ class Op:
         outs, single = call.outs, call.single
         fn = None
         if call.entry == "native" and (not registry.settings["force_defaults"] or self.default is None):
-            fn = backend.kernel(self.name, [None if t is None else t.spec for t in tensors], attrs)
+            fn = backend.kernel(self.native, [None if t is None else t.spec for t in tensors], attrs)
         if fn is None:
             default = self.default
             if default is None:

@@ -54,6 +54,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     addressed = True
+    natives = frozenset(kernels.KERNELS)
 
     allocate = staticmethod(engine.allocate)
     free = staticmethod(engine.free)
@@ -87,7 +88,6 @@ class CpuBackend(Backend):
             "processors": os.cpu_count(),
             "isa": engine.get_isa(),
             "blas": engine.blas_info(),
-            "native": len(kernels.KERNELS),
         }
 
     def memory_stats(self, index: int) -> dict[str, int]:

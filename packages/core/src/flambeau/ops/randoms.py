@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from ..program import Number
 
 
-def unit(seed: Any, stream: Any, double: bool) -> Expr:
-    """Uniform numbers in [0, 1): 24 bits as float32, 53 bits as float64."""
-    if double:
-        return (call("philox64", seed, stream) >> 11).to(dt.float64) * 2.0**-53
-    return (call("philox32", seed, stream) >> 8).to(dt.int32).to(dt.float32) * 2.0**-24
+#: Random bits in a uniform number of each dtype: as many as its significand holds, so that 1 is never reached.
+BITS = {dt.float64: 53, dt.float32: 24, dt.float16: 11, dt.bfloat16: 8}
+
+
+def unit(seed: Any, stream: Any, bits: int = 24) -> Expr:
+    """Uniform numbers in [0, 1): the top bits of a word, as float64 for 53 bits and as float32 for fewer."""
+    if bits > 24:
+        return (call("philox64", seed, stream) >> (64 - bits)).to(dt.float64) * 2.0**-bits
+    return (call("philox32", seed, stream) >> (32 - bits)).to(dt.int32).to(dt.float32) * 2.0**-bits
 
 
 def _log(x: Expr) -> Expr:
@@ -84,8 +88,8 @@ def _program(build: Any, n_scalar: int) -> Program:
 
 
 _U64 = (dt.uint64, dt.uint64)
-_UNIFORM = {d: _program(lambda s, t, a, b, d=d: unit(s, t, d) * b + a, 4) for d in (False, True)}
-_NORMAL = {d: _program(lambda s, t, a, b, d=d: gauss(s, t, d) * b + a, 4) for d in (False, True)}
+_UNIFORM = {d: _program(lambda s, t, a, b, n=n: unit(s, t, n) * b + a, 4) for d, n in BITS.items()}
+_NORMAL = {d: _program(lambda s, t, a, b, d=d: gauss(s, t, d is dt.float64) * b + a, 4) for d in BITS}
 _BITS = _program(lambda s, t: call("philox64", s, t), 2)
 _INTEGERS = _program(lambda s, t, n, low: call("rem", call("philox64", s, t), n).to(dt.int64) + low, 4)
 
@@ -95,7 +99,7 @@ def _stream(generator: Generator | None) -> tuple[int, int]:
 
 
 def fill_random(
-    t: Tensor, program: dict[bool, Program], generator: Generator | None, a: float, b: float
+    t: Tensor, program: dict[dt.DType, Program], generator: Generator | None, a: float, b: float
 ) -> Tensor:
     """Fill with ``a + b * value``."""
     d = t.spec.dtype
@@ -105,9 +109,13 @@ def fill_random(
                 "random", "complex tensors are filled through their parts", do="Use view_as_real.", self=t
             )
         )
+    if d not in program:
+        raise RuntimeError(
+            message("random", "needs a floating-point tensor", do="Use random_ for integers.", self=t)
+        )
     double = d is dt.float64
     hold = dt.float64 if double else dt.float32
-    typed = program[double].typed((), (d,), None, frozenset(), (*_U64, hold, hold))
+    typed = program[d].typed((), (d,), None, frozenset(), (*_U64, hold, hold))
     return write_program(typed, t, (*_stream(generator), float(a), float(b))) if t.spec.numel else t
 
 
@@ -421,7 +429,7 @@ def multinomial(
 @pointwise(method=False, function=False, name="dropout_keep")
 def dropout_keep(self: Tensor, p: Number, scale: Number, seed: Number, stream: Number) -> Any:
     """``self * scale`` where a uniform number is at least ``p``, else 0; the mask is drawn again in backward."""
-    return select(call("ge", unit(seed, stream, False), p), call("mul", self, scale), 0)
+    return select(call("ge", unit(seed, stream), p), call("mul", self, scale), 0)
 
 
 __all__ = ["dropout_keep", "gauss", "unit"]

@@ -307,6 +307,7 @@ def _var_gradient(g: Any, x: Any, dims: Sequence[int], correction: Any) -> Any:
 
 
 @kernel(
+    native="var",
     vjp={"self": lambda g, self, dims, correction: _var_gradient(g, self, dims, correction)},
     default=_var_default,
     method=False,

@@ -194,6 +194,7 @@ def _topk_default(self: Any, k: int, dim: int, largest: bool, sorted: bool) -> A
     method=False,
     function=False,
     name="topk_pair",
+    native="topk",
 )
 def _topk_pair(self: Tensor, k: int, dim: int, largest: bool, sorted: bool) -> Any:
     s: Any = self
