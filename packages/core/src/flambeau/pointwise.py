@@ -355,6 +355,8 @@ class Pattern:
         self.op = op
         self.name = op.name
         self.shape = shape
+        roles = [p.name for p, s in zip(op.params, shape, strict=True) if s == "t"]
+        self.raw = frozenset(k for k, name in enumerate(roles) if name in op.raw)
         n_in = shape.count("t")
         ins, scalars = iter(range(n_in)), iter(range(shape.count("s")))
         args: list[Any] = []
@@ -386,7 +388,10 @@ class Pattern:
                 found: Any = given_backward(self.program, self.given[k])
             else:
                 found = derive_backward(self.program, k, self.name)
-            self.derived[k] = found and (Derived(f"{self.name}_backward", found[0]), found[1])
+            if found:
+                raw = frozenset(1 + at for at, r in enumerate(found[1]) if r in self.raw)
+                found = Derived(f"{self.name}_backward", found[0], raw), found[1]
+            self.derived[k] = found
         return self.derived[k]
 
     def what_to_save(self, needs: int) -> tuple[tuple[int, ...], bool]:
@@ -568,9 +573,10 @@ def write_program(typed: TypedProgram, out: Tensor, scalars: Sequence[Any]) -> T
 class Derived:
     """A derivative as an op: its program is known, its inputs are the gradient and what the rule reads."""
 
-    def __init__(self, name: str, program: Program) -> None:
+    def __init__(self, name: str, program: Program, raw: frozenset[int]) -> None:
         self.name = name
         self.program = program
+        self.raw = raw
         self.runners: dict[Any, Runner] = {}
         self.given: dict[int, Expr] = {}
         self.derived: dict[int, tuple[Derived, tuple[int, ...]] | None] = {}
@@ -589,8 +595,8 @@ class Derived:
             specs = [t.spec for t in tensors]
             shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
             # Conditions keep their dtype; everything else meets in the common floating-point type.
-            raw = frozenset(k for k, s in enumerate(specs) if s.dtype is dt.bool_)
-            common = result_type_of([s for s in specs if s.dtype is not dt.bool_])
+            raw = self.raw | frozenset(k for k, s in enumerate(specs) if s.dtype is dt.bool_)
+            common = result_type_of([s for k, s in enumerate(specs) if k not in raw])
             if specs[0].dtype.is_complex and not common.is_complex:
                 common = common.to_complex()
             typed = self.program.typed(

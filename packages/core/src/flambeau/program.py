@@ -421,6 +421,8 @@ class _Typing:
         rule = OPCODES[op]
         if not dtype.is_complex and op in ("conj", "real"):
             return self.cast(srcs[0], dtype)
+        if dtype is bool_ and op == "sign":
+            return self.cast(srcs[0], dtype)
         if dtype.is_complex and op == "sign":
             return self.complex_sign(self.cast(srcs[0], dtype))
         if dtype.rank < 2 and op in _FLOAT_ONLY:

@@ -103,7 +103,7 @@ def pow(self: Tensor | Number, exponent: Tensor | Number) -> Any_:
     return call("pow", self, exponent)
 
 
-@pointwise(name="square", inplace=True)
+@pointwise(name="square", inplace=True, result=lambda d: dt.int64 if d is dt.bool_ else d)
 def square(self: Tensor) -> Any_:
     """``self * self``."""
     return self * self

@@ -246,8 +246,7 @@ def median(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     n = self.shape[d] if self.ndim else 1
     values, indices = sort_pair(self, d, False, True)
     if self.ndim:
-        mid, last = ((t.narrow(d, at, 1) for t in (values, indices)) for at in ((n - 1) // 2, n - 1))
-        (mv, mi), (lv, li) = mid, last
+        (mv, mi), (lv, li) = ([t.narrow(d, at, 1) for t in (values, indices)] for at in ((n - 1) // 2, n - 1))
         nan = lv != lv
         values, indices = OPS["where_values"](nan, lv, mv), OPS["where_values"](nan, li, mi)
         if not keepdim:
