@@ -123,7 +123,8 @@ def compile_all(cc: list[str], bdir: Path, verbose: bool) -> tuple[list[str], bo
         if "ziglang" in cc:
             flags = [flag.replace("x86-64-v2", "x86_64_v2") for flag in flags]
         command = [*cc, *flags, f"-I{CSRC}", "-MMD", "-MF", str(dep), "-c", str(unit.source), "-o", str(obj)]
-        signature = hashlib.sha256("\0".join(command).encode()).hexdigest()
+        # Without the tree's own path: a checkout that was moved or copied keeps its objects.
+        signature = hashlib.sha256("\0".join(command).replace(str(ROOT), "").encode()).hexdigest()
         objects.append(str(obj))
         if not is_fresh(obj, dep, stamp, signature):
             jobs.append((command, stamp, signature))
