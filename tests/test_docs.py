@@ -21,7 +21,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("p*/*/README.md"), *ROOT.glob("do
 SOURCES = sorted(
     path for path in ROOT.glob("p*/*/src/**/*.py") if path.parts[-2:] != ("flambeau", "__main__.py")
 )
-SHIMS = {ROOT / "packages" / "core" / "src" / "flambeau" / name for name in ("data", "nn", "optim", "vision")}
+SHIMS = {
+    ROOT / "packages" / "core" / "src" / "flambeau" / name for name in ("data", "io", "nn", "optim", "vision")
+}
 
 FENCE = re.compile(r"^```(?:\{(doctest|testcode|testoutput)\}|python)\n(.*?)^```$", re.M | re.S)
 

@@ -28,7 +28,7 @@ def project(path: Path) -> dict[str, Any]:
 
 
 def test_all_members_are_there() -> None:
-    assert {path.name for path in MEMBERS} == {"core", "cpu", "data", "nn", "optim", "vision"}
+    assert {path.name for path in MEMBERS} == {"core", "cpu", "data", "io", "nn", "optim", "vision"}
 
 
 @member

@@ -227,13 +227,13 @@ HIDE = """
     import sys
     class Hide:
         def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] in ("flambeau_data", "flambeau_nn", "flambeau_optim", "flambeau_vision"):
+            if name.partition(".")[0] in {"flambeau_" + n for n in ("data", "io", "nn", "optim", "vision")}:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     sys.meta_path.insert(0, Hide())
 """
 
 
-@pytest.mark.parametrize("name", ["data", "nn", "optim", "vision"])
+@pytest.mark.parametrize("name", ["data", "io", "nn", "optim", "vision"])
 @pytest.mark.parametrize(
     "code",
     ["import flambeau.{}", "import flambeau; flambeau.{}", "from flambeau import {}", "import flambeau.{}.x"],
@@ -242,6 +242,12 @@ def test_a_namespace_that_is_not_installed(site: Site, name: str, code: str) -> 
     done = site.run(dedent(HIDE) + code.format(name))
     assert f"flambeau.{name} is not installed: pip install 'flambeau[{name}]'" in done.stderr
     assert "During handling" not in done.stderr
+
+
+@pytest.mark.parametrize("code", ["flambeau.save", "flambeau.load"])
+def test_functions_of_a_plugin_that_is_not_installed(site: Site, code: str) -> None:
+    done = site.run(dedent(HIDE) + "import flambeau; assert not hasattr(flambeau, 'save'); " + code)
+    assert "flambeau.io is not installed: pip install 'flambeau[io]'" in done.stderr
 
 
 def test_the_doctor_tells_what_is_wrong(site: Site) -> None:

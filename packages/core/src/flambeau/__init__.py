@@ -79,10 +79,10 @@ from .state import (
 )
 
 if TYPE_CHECKING:
-    from . import autograd, data, func, nn, ops, optim, plugin, random, testing, vision
+    from . import autograd, data, func, io, nn, ops, optim, plugin, random, testing, vision
     from .interop import as_tensor, asarray, from_dlpack, from_numpy, frombuffer
+    from .io import load, save
     from .printing import get_printoptions, printoptions, set_printoptions
-    from .serialization import load, save
 
 _alias.install()
 
@@ -90,9 +90,11 @@ _alias.install()
 _LAZY = {
     "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop",
     "frombuffer": "interop",
-    "load": "serialization", "save": "serialization", "get_printoptions": "printing", "printoptions": "printing",
+    "get_printoptions": "printing", "printoptions": "printing",
     "set_printoptions": "printing",
 }  # fmt: skip
+#: Names that belong to a plugin's namespace.
+_PLUGINS = {"load": "io", "save": "io"}
 _MODULES = frozenset(
     {"autograd", "doctor", "func", "hooks", "ops", "plugin", "plugins", "random", "testing", "utils"}
 )
@@ -150,6 +152,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "io",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",
@@ -196,8 +199,9 @@ __all__ += _functions.__all__
 
 def __getattr__(name: str) -> _Any:
     module = _LAZY.get(name)
-    if module is not None:
-        value = getattr(_import_module("." + module, __name__), name)
+    if module is not None or name in _PLUGINS:
+        home = _import_module("." + module, __name__) if module else _alias.namespace(_PLUGINS[name])
+        value = getattr(home, name)
         globals()[name] = value
         return value
     if name in _MODULES:

@@ -19,7 +19,7 @@ from . import plugins
 __all__ = ["FIRST_PARTY", "install", "namespace"]
 
 #: Namespaces that have shims here: each is the module ``flambeau_<name>`` of ``flambeau-<name>``.
-FIRST_PARTY = {name: f"flambeau_{name}" for name in ("data", "nn", "optim", "vision")}
+FIRST_PARTY = {name: f"flambeau_{name}" for name in ("data", "io", "nn", "optim", "vision")}
 
 _PREFIX = __package__ + "."
 

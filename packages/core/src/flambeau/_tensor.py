@@ -84,11 +84,6 @@ class Tensor(TensorMethods):
         self.seen = 0
         self.extra: dict[str, Any] | None = None
 
-    @classmethod
-    def _from_parts(cls, spec: Spec, mem: Storage, offset: int = 0) -> Tensor:
-        handle = mem.handle
-        return Tensor(spec, mem, handle + offset * spec.itemsize if type(handle) is int else handle, offset)
-
     # What it is
 
     @property

@@ -10,6 +10,7 @@ from ._tensor import Tensor
 from .devices import Device
 from .dtypes import DType
 from .layout import Size, spec_of
+from .op import tensor_on
 from .registry import backend_of
 from .storage import Storage
 
@@ -34,7 +35,7 @@ def deepcopy(t: Tensor, memo: dict[int, Any]) -> Tensor:
     mem = memo.get(id(t.mem))
     if mem is None:
         mem = memo[id(t.mem)] = _duplicate(t.mem)
-    made = Tensor._from_parts(t.spec, mem, t.offset)
+    made = tensor_on(mem, t.spec, t.offset)
     if type(t) is not Tensor:
         made = made.as_subclass(type(t))
     memo[id(t)] = made
@@ -69,7 +70,7 @@ def _tensor(
     offset: int,
     requires_grad: bool,
 ) -> Tensor:
-    made = Tensor._from_parts(spec_of(dtype, tuple(shape), mem.device, strides), mem, offset)
+    made = tensor_on(mem, spec_of(dtype, tuple(shape), mem.device, strides), offset)
     if cls is not Tensor:
         made = made.as_subclass(cls)
     return made.requires_grad_(requires_grad)

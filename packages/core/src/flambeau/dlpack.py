@@ -15,6 +15,7 @@ from ._tensor import Tensor
 from .devices import Device
 from .dtypes import BY_NAME, DTYPES, bfloat16
 from .layout import Spec, contiguous_strides, spec_of
+from .op import tensor_on
 from .registry import backend_of, loaded_backends
 from .storage import Storage
 from .transfer import host_array
@@ -181,18 +182,18 @@ def _consume(capsule: Any, target: Device | None, copy: bool | None) -> tuple[Te
     _rename(capsule, used)
     owner = _Borrowed(ctypes.addressof(managed), managed.deleter)
     if not nbytes:
-        return Tensor._from_parts(spec, Storage.allocate(backend, 0, device), 0), False
+        return tensor_on(Storage.allocate(backend, 0, device), spec), False
     handle: Any = None
     if address % dtype.itemsize == 0:
         handle = backend.wrap_host(address, nbytes, owner) if source.device.type == _CPU[0] else address
     if handle is not None:
-        tensor = Tensor._from_parts(spec, Storage.wrap(handle, nbytes, device, owner), -low)
+        tensor = tensor_on(Storage.wrap(handle, nbytes, device, owner), spec, -low)
         return (tensor.clone(), False) if read_only else (tensor, True)
     if copy is False:
         raise BufferError(f"[from_dlpack] {device} can't use this memory in place. Leave out copy=False.")
     mem = Storage.allocate(backend, nbytes, device)
     backend.copy_in(mem.handle, 0, memoryview((ctypes.c_char * nbytes).from_address(address)).cast("B"))
-    return Tensor._from_parts(spec, mem, -low), False
+    return tensor_on(mem, spec, -low), False
 
 
 def _find(kind: int, index: int, target: Device | None) -> tuple[Backend, Device]:

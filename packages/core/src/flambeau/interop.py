@@ -13,6 +13,7 @@ from .devices import Device
 from .dtypes import BY_NAME, DType, bfloat16
 from .layout import spec_of
 from .literals import parse
+from .op import tensor_on
 from .registry import backend_of
 from .state import default_device
 from .storage import Storage
@@ -234,7 +235,7 @@ def _share(ndarray: Any, dtype: DType, op: str) -> Tensor:
     if handle is None:
         data = _numpy().ascontiguousarray(ndarray).reshape(-1).view(_numpy().uint8)
         return upload(data, ndarray.shape, dtype, device)
-    return Tensor._from_parts(spec, Storage.wrap(handle, nbytes, device, ndarray), -low)
+    return tensor_on(Storage.wrap(handle, nbytes, device, ndarray), spec, -low)
 
 
 def _place(data: Any, device: Any, source: Tensor | None = None) -> Device:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ._tensor import Tensor
     from .backend import Backend
 
-__all__ = ["CACHES", "Call", "Op", "Param", "composite", "kernel", "new_tensor", "view"]
+__all__ = ["CACHES", "Call", "Op", "Param", "composite", "kernel", "new_tensor", "tensor_on", "view"]
 
 #: Every plan cache, so that settings that plans depend on can empty them.
 CACHES: list[dict[Any, Any]] = []
@@ -174,6 +174,13 @@ def new_tensor(spec: Spec, backend: Backend | None = None) -> Tensor:
     backend = backend or registry.backend_of(spec.device)
     handle = backend.allocate(spec.nbytes, spec.device.slot)
     t: Tensor = TENSOR(spec, Storage(handle, spec.nbytes, spec.device, backend.free), handle)
+    return t
+
+
+def tensor_on(mem: Storage, spec: Spec, offset: int = 0) -> Tensor:
+    """A tensor over memory that exists, its first element ``offset`` elements (of the spec's dtype) into it."""
+    handle = mem.handle
+    t: Tensor = TENSOR(spec, mem, handle + offset * spec.itemsize if type(handle) is int else handle, offset)
     return t
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .backend import CONTRACT, Backend
+from .dtypes import DTYPES
 from .errors import BackendError, OutOfMemoryError, message
 from .layout import Spec, broadcast_shapes, spec_of
 from .multi import multi_apply
-from .op import Call, Op, composite, kernel, new_tensor, view
+from .op import Call, Op, composite, kernel, new_tensor, tensor_on, view
 from .pointwise import Pointwise, pointwise
 from .program import Expr, Instr, Program, TypedProgram, select
 from .registry import OPS, backend_of, force_defaults, loaded_backends, register_backend
@@ -14,8 +15,8 @@ from .state import intercept
 from .storage import Storage
 
 __all__ = [
-    "CONTRACT", "OPS", "Backend", "BackendError", "Call", "Expr", "Instr", "Op", "OutOfMemoryError", "Pointwise",
-    "Program", "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes", "composite",
+    "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "Expr", "Instr", "Op", "OutOfMemoryError",
+    "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes", "composite",
     "force_defaults", "intercept", "kernel", "loaded_backends", "message", "multi_apply", "new_tensor", "pointwise",
-    "register_backend",     "select", "spec_of", "view",
+    "register_backend", "select", "spec_of", "tensor_on", "view",
 ]  # fmt: skip

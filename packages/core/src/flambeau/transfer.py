@@ -12,6 +12,7 @@ from .devices import Device
 from .dtypes import DTYPES, DType, bfloat16
 from .layout import spec_of
 from .literals import nest, unpack
+from .op import tensor_on
 from .registry import backend_of
 from .storage import Storage
 
@@ -35,7 +36,7 @@ def upload(buffer: Any, shape: tuple[int, ...], dtype: DType, device: Device) ->
     mem = Storage.allocate(backend, spec.nbytes, device)
     if spec.nbytes:
         backend.copy_in(mem.handle, 0, buffer)
-    return Tensor._from_parts(spec, mem, 0)
+    return tensor_on(mem, spec)
 
 
 def host_bytes(t: Tensor) -> Any:

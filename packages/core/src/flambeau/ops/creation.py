@@ -12,7 +12,7 @@ from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
 from ..layout import Size, spec_of
-from ..op import Call, composite, kernel, new_tensor
+from ..op import Call, composite, kernel, new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program
 from ..program import Expr, Program, call
 from ..state import default_device, default_dtype
@@ -138,11 +138,10 @@ def empty_strided(
     requires_grad: bool = False,
 ) -> Tensor:
     """An uninitialised tensor with given strides."""
-    from .._tensor import Tensor as T
 
     seen = spec_of(dtype or default_dtype(), _sizes("empty_strided", size), _device(device), ints(stride))
     flat = new_tensor(spec_of(seen.dtype, (seen.extent()[1] + 1,), seen.device))
-    return _finish(T._from_parts(seen, flat.mem, 0), requires_grad)
+    return _finish(tensor_on(flat.mem, seen), requires_grad)
 
 
 @composite(method=False)

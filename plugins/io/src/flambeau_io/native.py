@@ -3,7 +3,7 @@
 The file is a zip archive, stored without compression: ``flambeau.json`` describes the object, ``data/<n>`` holds the
 bytes of the n-th storage, little-endian. Tensors that share memory share it again when loaded; of a storage only
 the part that the saved tensors cover is written. A path is replaced in one step, after all bytes are on the disk.
-PyTorch's ``.pt`` archives are read too, by `flambeau.serialization_pt`.
+PyTorch's ``.pt`` archives are read too, by `flambeau_io.pytorch`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
-from ._tensor import Tensor
-from .archive import CHUNK, Archive, Corrupt, MapLocation
-from .copying import deepcopy, reduce_ex
-from .devices import Device
-from .dtypes import BY_NAME, DType
-from .layout import Size
-from .registry import backend_of
-from .storage import Storage
+from flambeau import Size, Tensor, tensor
+from flambeau import device as Device
+from flambeau import dtype as DType
+from flambeau.plugin import DTYPES, Storage, backend_of
 
-__all__ = ["deepcopy", "load", "reduce_ex", "save"]
+from .archive import CHUNK, Archive, Corrupt, MapLocation
+from .replacing import written
+
+__all__ = ["load", "save"]
+
+BY_NAME = {d.name: d for d in DTYPES}
 
 _HEADER = "flambeau.json"
 _VERSION = 1
@@ -54,19 +54,8 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
         root = content.encode(obj, "obj")
     except RecursionError:
         raise ValueError("[save] the object is nested too deeply. Flatten it.") from None
-    if not isinstance(f, (str, os.PathLike)):
-        content.write(f, root)
-        return
-    try:
-        with _replacing(os.path.realpath(f)) as file:
-            content.write(file, root)
-    except OSError as e:
-        error = type(e)(
-            f"[save] can't write {os.fspath(f)!r}: {e.strerror or e}. Nothing was changed. "
-            "Check the folder, its permissions and the free space."
-        )
-        error.errno = e.errno
-        raise error from e
+    with written(f, "save") as file:
+        content.write(file, root)
 
 
 def load(
@@ -101,7 +90,7 @@ def _load(file: IO[bytes], name: Any, map_location: MapLocation) -> Any:
                 return _read(archive)
             pickles = [n for n in archive.entries if n.endswith("/data.pkl")]
             if len(pickles) == 1:
-                from .serialization_pt import read
+                from .pytorch import read
 
                 return read(archive, pickles[0].removesuffix("data.pkl"))
             raise Corrupt("it is a zip archive of another kind")
@@ -169,8 +158,6 @@ class _Content:
         return items if kind == "list" else {kind: items}
 
     def array(self, obj: Any, path: str) -> Any:
-        from .interop import tensor
-
         made = tensor(obj)
         self.kept.append(made)  # its identity stands for it until the end
         return {"array" if obj.shape else "number": self.tensor(made)}
@@ -240,45 +227,6 @@ def _chunks(mem: Storage, start: int, stop: int) -> Iterator[Any]:
         yield (
             backend.copy_out(mem.handle, at, n) if whole is None else memoryview(whole).cast("B")[at : at + n]
         )
-
-
-class _Stream:
-    """A file without a position: devices tell one that never moves."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.write = file.write
-        self.flush = file.flush
-
-
-@contextmanager
-def _replacing(path: str) -> Iterator[IO[bytes]]:
-    """A new file beside ``path`` that takes its place, in one step, once all is on the disk."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or device, not to be replaced
-        with open(path, "wb", buffering=0) as special:
-            yield _Stream(special)  # type: ignore[misc]
-        return
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name[:100]}.{os.urandom(6).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(path):
-            os.chmod(temporary, os.stat(path).st_mode & 0o7777)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        except OSError:  # some file systems can't; the file itself is safe
-            pass
-        finally:
-            os.close(descriptor)
 
 
 # Reading

@@ -12,14 +12,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from flambeau import Size
+from flambeau import device as Device
+from flambeau import dtype as DType
+from flambeau.plugin import DTYPES, Storage, backend_of, spec_of
+
 from .archive import Archive
-from .devices import Device
-from .dtypes import BY_NAME, DType
-from .layout import Size, spec_of
-from .registry import backend_of
-from .storage import Storage
 
 __all__ = ["read"]
+
+
+BY_NAME = {d.name: d for d in DTYPES}
 
 
 class _Call:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._tensor import Tensor
-from .devices import Device
-from .dtypes import DType
-from .layout import spec_of
-from .registry import backend_of
-from .storage import Storage
+from flambeau import Tensor
+from flambeau import device as Device
+from flambeau import dtype as DType
+from flambeau.plugin import Storage, backend_of, spec_of, tensor_on
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
 
-__all__ = ["CHUNK", "Archive", "Corrupt", "MapLocation"]
+__all__ = ["CHUNK", "Archive", "Corrupt", "MapLocation", "place"]
 
 #: Bytes that are moved at a time.
 CHUNK = 1 << 24
@@ -25,6 +23,26 @@ MapLocation = str | Device | dict[str, str] | Callable[[Any, str], Any] | None
 
 class Corrupt(Exception):
     """The file contradicts itself."""
+
+
+def place(location: str, map_location: MapLocation = None) -> Device:
+    """Where something saved on a device goes, by the rules of `load`.
+
+    Raises:
+        BackendError: the device isn't available here.
+    """
+    wanted: Any = map_location
+    if callable(wanted) and not isinstance(wanted, Device):
+        host = Device("cpu")
+        wanted = wanted(host, location)
+    elif isinstance(wanted, dict):
+        wanted = wanted.get(location, location)
+    device = Device(location if wanted is None else wanted)
+    try:
+        backend_of(device)
+    except RuntimeError as e:
+        raise type(e)(f"{e} The file was saved on {location}; load it with map_location='cpu'.") from e
+    return device
 
 
 class Archive:
@@ -54,21 +72,6 @@ class Archive:
             raise Corrupt(f"entry {entry!r} is compressed")
         return info.file_size
 
-    def place(self, location: str) -> Device:
-        """Where something saved on a device goes."""
-        wanted: Any = self.map_location
-        if callable(wanted) and not isinstance(wanted, Device):
-            host = Device("cpu")
-            wanted = wanted(host, location)
-        elif isinstance(wanted, dict):
-            wanted = wanted.get(location, location)
-        device = Device(location if wanted is None else wanted)
-        try:
-            backend_of(device)
-        except RuntimeError as e:
-            raise type(e)(f"{e} The file was saved on {location}; load it with map_location='cpu'.") from e
-        return device
-
     def storage(self, entry: str, nbytes: int, location: str) -> Storage:
         """The storage with an entry's bytes, made once."""
         made = self.storages.get(entry)
@@ -76,7 +79,7 @@ class Archive:
             return made
         if type(nbytes) is not int or nbytes < 0 or not isinstance(location, str):
             raise Corrupt(f"storage {entry!r} is described wrongly: {nbytes!r} bytes on {location!r}")
-        device = self.place(location)
+        device = place(location, self.map_location)
         backend = backend_of(device)
         if location != "meta" and self._check(entry) < nbytes:
             raise Corrupt(f"entry {entry!r} has {self._check(entry)} bytes, not {nbytes}")
@@ -109,5 +112,5 @@ class Archive:
         low, high = spec.extent()
         if spec.numel and not 0 <= offset + low <= offset + high < mem.nbytes // dtype.itemsize:
             raise Corrupt(f"a tensor of shape {list(shape)} lies outside its storage of {mem.nbytes} bytes")
-        made = Tensor._from_parts(spec, mem, offset if spec.numel else 0)
+        made = tensor_on(mem, spec, offset if spec.numel else 0)
         return made.requires_grad_() if requires_grad else made
