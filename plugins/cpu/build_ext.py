@@ -96,7 +96,7 @@ def units(generated: Path) -> list[Unit]:
                 Unit(source, f"{source.stem}.{i}", f"-DFBC_ISA_{i}=1 {f} {extra}") for i, f in ISA.items()
             ]
         elif source.name.startswith("bf16_"):
-            bf16 = f"{AVX512} -mavx512bf16 -DFBC_BF16=1" if X86 else ""
+            bf16 = f"{AVX512} -mavx512bf16 -DFBC_HAS_BF16=1" if X86 else ""
             found.append(Unit(source, source.stem, f"{bf16} {extra}"))
         else:
             extra += f" {python}" if source.name.startswith("py") else ""

@@ -2,6 +2,7 @@
    loops, halves through float32, complex through OpenBLAS, integers through int64. Optionally out = alpha a b
    + beta c. */
 /* cflags: -ffp-contract=fast */
+#include "bf16_gemm.h"
 #include "blas.h"
 #include "k_gemm.h"
 #include "k_vmath.h"
@@ -162,7 +163,29 @@ static void to_dense(char *dst, int what, mat s, int dt, int64_t es, int64_t R,
         }
     }
 }
+/* bfloat16 where the CPU multiplies it */
+static int64_t bf16_product(const mm *m, mat o, mat a, mat b, mat c) {
+    int64_t bytes = 2 * m->M * m->N * 4;
+    float *t = fbc_alloc(bytes);
+    if (!t) return FBK_ENOMEM;
+    fbc_bf16_product g = {m->M,  m->N,  m->K, (const uint16_t *)a.p, (const uint16_t *)b.p, a.rs, a.cs,
+                          b.rs, b.cs, t,    m->N};
+    int64_t rc = fbc_bf16_gemm(&g);
+    if (!rc && m->has_c) {
+        mm f = *m;
+        f.dt = DT_F32;
+        mat fc = {(char *)(t + m->M * m->N), m->N, 1};
+        if (m->plain || m->beta != 0) to_dense(fc.p, DT_F32, c, m->dt, m->es, m->M, m->N);
+        if (m->plain) f.alpha = f.beta = 1;
+        finish(&f, (mat){(char *)t, m->N, 1}, fc);
+    }
+    for (int64_t i = 0; !rc && i < m->M; i++)
+        put_f32(o.p + i * o.rs * m->es, m->dt, o.cs, t + i * m->N, m->N);
+    fbc_free(t, bytes);
+    return rc;
+}
 static int64_t half_product(const mm *m, mat o, mat a, mat b, mat c) {
+    if (m->dt == DT_BF16 && fbc_bf16_ok && m->work >= 8192) return bf16_product(m, o, a, b, c);
     int64_t M = m->M, N = m->N, K = m->K, bytes = (M * K + K * N + 2 * M * N) * 4, rc;
     float *t = fbc_alloc(MAX(bytes, 64));
     if (!t) return FBK_ENOMEM;

@@ -14,9 +14,11 @@ typedef struct {
 typedef struct {
     int64_t nt, ia[14];
     double fa[3];
-    fbk_spec t[8];
+    fbk_spec t[10];
 } fbk_plan;
 enum { FBK_ENOMEM = -2, FBK_EUNSUP = -3, FBK_EINDEX = -16 };
+int64_t fbk_attention(const fbk_plan *p, const uintptr_t *at);
+int64_t fbk_attention_bwd(const fbk_plan *p, const uintptr_t *at);
 int64_t fbk_avg_pool(const fbk_plan *p, const uintptr_t *at);
 int64_t fbk_avg_pool_bwd(const fbk_plan *p, const uintptr_t *at);
 int64_t fbk_batch_norm(const fbk_plan *p, const uintptr_t *at);

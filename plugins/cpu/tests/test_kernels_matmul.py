@@ -83,6 +83,19 @@ def test_dtypes(dtype: str) -> None:
                 )
 
 
+@pytest.mark.parametrize("size", [(8, 48, 16), (33, 65, 129), (9, 49, 17), (17, 100, 300), (64, 3, 700), (300, 130, 513)])
+def test_bfloat16_layouts(size: tuple[int, int, int]) -> None:
+    """Every pair of layouts, odd depths and odd row lengths, up to the rounding of the result."""
+    m, n, k = size
+    a, b = bf16(RNG.standard_normal((m, k))), bf16(RNG.standard_normal((k, n)))
+    want = to_f32(a).astype("f8") @ to_f32(b).astype("f8")
+    for x in layouts(a):
+        for y in layouts(b):
+            out = np.zeros((m, n), np.uint16)
+            km.matmul(T(out, "bfloat16"), T(x, "bfloat16"), T(y, "bfloat16"))
+            np.testing.assert_allclose(to_f32(out), want, atol=2e-3 * k**0.5, rtol=8e-3)
+
+
 def test_bfloat16() -> None:
     """Accumulates in float32, rounds once."""
     a, b = bf16(RNG.standard_normal((30, 50))), bf16(RNG.standard_normal((50, 20)))
