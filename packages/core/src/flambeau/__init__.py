@@ -80,6 +80,7 @@ from .state import (
 
 if TYPE_CHECKING:
     from . import autograd, data, func, io, nn, ops, optim, plugin, random, testing, vision
+    from .fallback import explain_fallbacks
     from .interop import as_tensor, asarray, from_dlpack, from_numpy, frombuffer
     from .io import load, save
     from .printing import get_printoptions, printoptions, set_printoptions
@@ -90,7 +91,7 @@ _alias.install()
 _LAZY = {
     "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop",
     "frombuffer": "interop",
-    "get_printoptions": "printing", "printoptions": "printing",
+    "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
     "set_printoptions": "printing",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
@@ -128,6 +129,7 @@ __all__ = [
     "dtype",
     "e",
     "enable_grad",
+    "explain_fallbacks",
     "finfo",
     "float",
     "float16",

@@ -1,9 +1,10 @@
 """Contract version 1: what a device's backend implements.
 
-A backend is an instance of a subclass of `Backend`. Kernels write into tensors that the core has allocated
-(destination-passing) after it has checked shapes, dtypes and devices; a kernel checks nothing but the values of
-indices. A tensor ``t`` is read through ``t.spec`` (dtype, shape, strides, numel, dense), ``t.mem.handle`` with
-``t.offset`` (elements), or ``t.ptr``: where its first element lies, if the handles are integer addresses.
+A backend is an instance of a subclass of `Backend`. The twelve abstract methods are required; everything else has a
+default. Kernels write into tensors that the core has allocated (destination-passing) after it has checked shapes,
+dtypes and devices; a kernel checks nothing but the values of indices. A tensor ``t`` is read through ``t.spec``
+(dtype, shape, strides, numel, dense), ``t.mem.handle`` with ``t.offset`` (elements), or ``t.ptr``: where its first
+element lies, if the handles are integer addresses. docs/backends.md says what each entry computes.
 """
 
 from __future__ import annotations
@@ -20,48 +21,94 @@ if TYPE_CHECKING:
     from .program import TypedProgram
     from .storage import Storage
 
-__all__ = ["CONTRACT", "Backend"]
+__all__ = ["COMPUTE", "CONTRACT", "Backend"]
 
-#: Version of this contract: (major, minor). A backend of another major version is refused.
+#: Version of this contract: (major, minor). A backend of another major version, or of a later minor one, is refused.
 CONTRACT = (1, 0)
+#: The entries that compute.
+COMPUTE = frozenset("run_program copy reduce scan scan2 matmul gather scatter sort".split())
+
+
+def _lacking(self: Backend, *args: Any) -> Any:
+    raise RuntimeError(f"[device] backend {self.name!r} was called by its class for an entry that it lacks.")
 
 
 class Backend(ABC):
-    """A device type.
+    """A device type. Class attributes declare its capabilities; what isn't declared isn't asked for.
 
     Attributes:
         contract: the version of the contract that the backend was written for.
-        name: the device type.
+        name: the device type; the entry point's name, once it is loaded.
+        dtypes: the names of the dtypes that kernels take, in tensors and inside programs; None means all.
+        max_dims: the most dimensions that kernels take; None means any number.
+        lacks: what the device can't do: entries (``"sort"``), kinds of entries (``"reduce.prod"``) and instructions of
+            programs (``"digamma"``). Such entries need no method.
+        asynchronous: whether kernels may still run when their call returns. ``copy_in``, ``copy_out`` and ``free``
+            must wait for the work that uses their memory, or be ordered behind it.
+        host_visible: whether the host can read the memory itself: ``host_buffer`` gives it.
+        streams: whether ``current_stream`` and ``wait_stream`` mean something.
         addressed: whether handles are integer addresses to which byte offsets can be added.
-        dtypes: the names of the dtypes that kernels take; None means all.
-        natives: the names of the ops that `kernel` may have a kernel for (what ``flambeau doctor`` counts).
-        asynchronous: whether kernels may still run when their call returns.
+        natives: the names of the ops that `kernel` may have a kernel for.
+
+    What goes beyond ``dtypes``, ``max_dims`` and ``lacks`` is computed on the host by the reference backend, visibly:
+    see `flambeau.explain_fallbacks`.
     """
 
     contract: tuple[int, int] = CONTRACT
     name: str
-    addressed: bool = False
     dtypes: frozenset[str] | None = None
+    max_dims: int | None = None
+    lacks: frozenset[str] = frozenset()
     asynchronous: bool = False
+    host_visible: bool = False
+    streams: bool = False
+    addressed: bool = False
     natives: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for entry in cls.lacks & COMPUTE:
+            if getattr(getattr(cls, entry), "__isabstractmethod__", False):
+                setattr(cls, entry, _lacking)
+
+    def capabilities(self) -> dict[str, Any]:
+        """What the backend declares, by name."""
+        from .dtypes import DTYPES
+
+        return {
+            "dtypes": sorted(d.name for d in DTYPES if self.supports(d)),
+            "fp64": self.dtypes is None or "float64" in self.dtypes,
+            "max_dims": self.max_dims,
+            "lacks": sorted(self.lacks),
+            "asynchronous": self.asynchronous,
+            "host_visible": self.host_visible,
+            "streams": self.streams,
+            "addressed": self.addressed,
+        }
 
     # Memory
 
     @abstractmethod
     def allocate(self, nbytes: int, index: int) -> Any:
-        """A handle of uninitialised memory, aligned to 64 bytes. Raises `OutOfMemoryError`."""
+        """A handle of uninitialised memory on device ``index``; 0 bytes are a valid request.
+
+        Addresses are aligned to 64 bytes. The handle must be enough to find the memory and its device again.
+
+        Raises:
+            OutOfMemoryError: there is no room; nothing has changed, and the program may go on.
+        """
 
     @abstractmethod
     def free(self, handle: Any, nbytes: int, index: int) -> None:
-        """Give memory back. Never raises."""
+        """Give memory back. Never raises; called from any thread, by the garbage collector too."""
 
     @abstractmethod
     def copy_in(self, handle: Any, offset: int, data: Any) -> None:
-        """Copy a contiguous host buffer to memory at a byte offset."""
+        """Copy a contiguous host buffer to memory at a byte offset; the buffer may be reused on return."""
 
     @abstractmethod
     def copy_out(self, handle: Any, offset: int, nbytes: int) -> Any:
-        """Copy memory at a byte offset into a new bytes-like object on the host."""
+        """Copy memory at a byte offset into a new bytes-like object on the host, once all work on it is done."""
 
     def copy_across(self, out: Any, src: Any, nbytes: int) -> None:
         """Copy between two handles, perhaps of different indices; by default through the host."""
@@ -85,7 +132,7 @@ class Backend(ABC):
         return 1
 
     def properties(self, index: int) -> dict[str, Any]:
-        """What is to be known of a device: name, memory, threads, instruction set..."""
+        """What is to be known of a device: ``name``, ``total_memory`` in bytes, threads, instruction set..."""
         return {"name": self.name}
 
     def get_num_threads(self) -> int:
@@ -106,7 +153,7 @@ class Backend(ABC):
         """Let a consumer's stream wait for the work done so far."""
 
     def memory_stats(self, index: int) -> dict[str, int]:
-        """Bytes and counts: allocated, reserved, peak..."""
+        """Bytes: ``allocated`` now, ``reserved``, ``peak``, ``limit``...; {} where nothing is counted."""
         return {}
 
     # Compute
@@ -169,7 +216,13 @@ class Backend(ABC):
     def kernel(
         self, name: str, ins: Sequence[Spec | None], attrs: dict[str, Any]
     ) -> Callable[[Sequence[Any], Sequence[Any], dict[str, Any]], Any] | None:
-        """A native kernel ``fn(outs, ins, attrs)`` for an op that has a default, or None to use the default."""
+        """A native kernel ``fn(outs, ins, attrs)`` for an op that has a default, or None to use the default.
+
+        Args:
+            name: the op; only those in ``natives`` are asked for what they do.
+            ins: the operands' specs, None for those that are left out.
+            attrs: the other arguments by name.
+        """
         return None
 
     def supports(self, dtype: DType) -> bool:

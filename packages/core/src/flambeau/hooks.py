@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import plugins
+from .plugins import PluginWarning
 
 if TYPE_CHECKING:
     import pluggy
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     hookimpl: pluggy.HookimplMarker
 
 __all__ = ["HookSpecs", "PluginWarning", "Registry", "datasets", "hookimpl", "refresh"]
-
-
-class PluginWarning(UserWarning):
-    """A plugin was left out; the message says which and why."""
 
 
 class Registry:

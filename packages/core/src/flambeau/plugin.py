@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .backend import CONTRACT, Backend
 from .dtypes import DTYPES
-from .errors import BackendError, OutOfMemoryError, message
+from .errors import BackendError, FallbackWarning, OutOfMemoryError, message
+from .fallback import explain_fallbacks
 from .layout import Spec, broadcast_shapes, spec_of
 from .multi import multi_apply
 from .op import Call, Op, composite, kernel, new_tensor, tensor_on, view
@@ -15,8 +16,8 @@ from .state import intercept
 from .storage import Storage
 
 __all__ = [
-    "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "Expr", "Instr", "Op", "OutOfMemoryError",
-    "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes", "composite",
-    "force_defaults", "intercept", "kernel", "loaded_backends", "message", "multi_apply", "new_tensor", "pointwise",
-    "register_backend", "select", "spec_of", "tensor_on", "view",
+    "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "Expr", "FallbackWarning", "Instr", "Op",
+    "OutOfMemoryError", "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes",
+    "composite", "explain_fallbacks", "force_defaults", "intercept", "kernel", "loaded_backends", "message",
+    "multi_apply", "new_tensor", "pointwise", "register_backend", "select", "spec_of", "tensor_on", "view",
 ]  # fmt: skip

@@ -28,8 +28,10 @@ from typing import Any
 from .errors import BackendError
 
 __all__ = [
+    "BUILT_IN",
     "Entry",
     "PluginError",
+    "PluginWarning",
     "entries",
     "failures",
     "find",
@@ -39,11 +41,19 @@ __all__ = [
     "load_backend_entry",
     "refresh",
     "status",
+    "warn_of_built_in",
 ]
+
+#: Device types that plugins can't provide because the core does.
+BUILT_IN = frozenset({"meta", "reference"})
 
 
 class PluginError(RuntimeError):
     """A plugin is declared wrongly or twice, or failed to load."""
+
+
+class PluginWarning(UserWarning):
+    """A plugin was left out; the message says which and why."""
 
 
 class Entry:
@@ -87,6 +97,7 @@ class Entry:
 failures: dict[tuple[str, str, str], Exception] = {}
 
 _loaded: dict[tuple[str, str, str], Any] = {}
+_loading: list[Entry] = []
 _found: dict[str, dict[str, list[Entry]]] = {}
 _found_for: tuple[list[str], str | None, str | None] | None = None
 
@@ -190,21 +201,45 @@ def load(entry: Entry) -> Any:
     if key in _loaded:
         return _loaded[key]
     if key not in failures:
-        module, _, path = entry.value.partition(":")
+        if entry in _loading:
+            way = " -> ".join(f"{e.group}/{e.name} ({e.value})" for e in [*_loading[_loading.index(entry) :], entry])
+            raise PluginError(
+                f"[plugins] {entry.group}/{entry.name} asks for itself while it is being imported: {way}. "
+                "Don't use the device or namespace where its own modules are imported."
+            )
+        _loading.append(entry)
         try:
-            value: Any = import_module(module)
-            for attribute in filter(None, path.split(".")):
-                value = getattr(value, attribute)
-        except Exception as error:  # whatever a plugin raises is its own failure and nobody else's
-            failures[key] = error
+            value = _import(entry)
+        except (Exception, SystemExit) as error:  # whatever a plugin raises is its own failure and nobody else's
+            failures[key] = error if isinstance(error, Exception) else RuntimeError(f"it called exit({error})")
         else:
             _loaded[key] = value
             return value
+        finally:
+            _loading.pop()
     cause = failures[key]
     raise PluginError(
         f"[plugins] {entry.group}/{entry.name} failed to load: {entry} raised {type(cause).__name__}: {cause}. "
         f"To mend it: {entry.mend()}"
     ) from cause
+
+
+def _import(entry: Entry) -> Any:
+    module, _, path = entry.value.partition(":")
+    value: Any = import_module(module)
+    for attribute in filter(None, path.split(".")):
+        value = getattr(value, attribute)
+    return value
+
+
+def warn_of_built_in(device: str) -> None:
+    """Warn of plugins that declare a device type that the core itself provides; they are left out."""
+    for entry in _scan().get("backends", {}).get(device, ()):
+        failures.setdefault(entry.key, PluginError(f"device type {device!r} is built in; rename it in the plugin"))
+        import warnings
+
+        text = f"[plugins] plugin left out: {entry}: device type {device!r} is built in. Rename it in the plugin."
+        warnings.warn(PluginWarning(text), stacklevel=5)
 
 
 def has_backend_entry(name: str) -> bool:

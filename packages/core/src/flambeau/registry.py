@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import plugins
+from . import fallback, plugins
 from .backend import CONTRACT, Backend
 from .devices import Device
 from .errors import BackendError
@@ -54,19 +54,32 @@ def register_backend(backend: Backend) -> None:
         BackendError: the type is taken, or the backend speaks another contract.
     """
     held = _backends.get(backend.name)
-    if held is not None and held is not backend:
+    if held is backend:
+        return
+    if held is not None or backend in _backends.values():
+        other = held or backend
         raise BackendError(
-            f"[register_backend] device type {backend.name!r} is taken: by {type(held).__module__}."
-            f"{type(held).__qualname__}, asked for by {type(backend).__module__}.{type(backend).__qualname__}. "
-            "Choose another name."
+            f"[register_backend] device type {backend.name!r} is taken: by {type(other).__module__}."
+            f"{type(other).__qualname__}, asked for by {type(backend).__module__}.{type(backend).__qualname__}. "
+            "One name, one backend: choose another name."
         )
-    if backend.contract[0] != CONTRACT[0] or backend.contract[1] > CONTRACT[1]:
-        mine, theirs = (".".join(map(str, c)) for c in (CONTRACT, backend.contract))
+    _check_contract(backend.name, backend.contract)
+    fallback.guard(backend)
+    _backends[backend.name] = backend
+
+
+def _check_contract(name: str, spoken: Any) -> None:
+    if not (isinstance(spoken, tuple) and len(spoken) == 2 and all(type(part) is int for part in spoken)):
         raise BackendError(
-            f"[device] backend {backend.name!r} speaks contract {theirs}, this flambeau speaks {mine}. "
+            f"[device] backend {name!r} doesn't say which contract it speaks: got {spoken!r}, needed: a pair of "
+            "integers such as (1, 0)."
+        )
+    if spoken[0] != CONTRACT[0] or spoken[1] > CONTRACT[1]:
+        mine, theirs = (".".join(map(str, c)) for c in (CONTRACT, spoken))
+        raise BackendError(
+            f"[device] backend {name!r} speaks contract {theirs}, this flambeau speaks {mine}. "
             "Install versions of both that agree."
         )
-    _backends[backend.name] = backend
 
 
 def loaded_backends() -> dict[str, Backend]:
@@ -80,9 +93,7 @@ def backend_of(device: Device) -> Backend:
     Raises:
         BackendError: no plugin provides the device, its plugin fails to load, or it has no such index.
     """
-    backend = _backends.get(device.type)
-    if backend is None:
-        backend = _load(device.type)
+    backend = _backends.get(device.type) or _load(device.type)
     if device.index and device.index >= backend.device_count():
         raise BackendError(
             f"[device] no device {device}: {backend.name!r} has {backend.device_count()} device(s), counted from 0."
@@ -91,6 +102,8 @@ def backend_of(device: Device) -> Backend:
 
 
 def _load(name: str) -> Backend:
+    if name in plugins.BUILT_IN:
+        plugins.warn_of_built_in(name)
     if name == "meta":
         from .meta import MetaBackend
 
@@ -103,14 +116,28 @@ def _load(name: str) -> Backend:
         backend = _load_cpu()
     else:
         backend = plugins.load_backend_entry(name)
-    if isinstance(backend, type):
-        backend = backend()
-    if not isinstance(backend, Backend):
+    kind = backend if isinstance(backend, type) else type(backend)
+    if not issubclass(kind, Backend):
         raise BackendError(
-            f"[device] the entry point of device {name!r} is not a Backend: got {type(backend).__name__}. "
-            "It must name a flambeau.backend.Backend subclass or instance."
+            f"[device] the entry point of device {name!r} is not a Backend: got {kind.__name__}. "
+            "It must name a flambeau.plugin.Backend subclass or instance."
         )
-    backend.name = name
+    _check_contract(name, kind.contract)
+    if missing := sorted(kind.__abstractmethods__):
+        raise BackendError(
+            f"[device] backend {name!r} lacks required entries: got {kind.__module__}.{kind.__qualname__} without "
+            f"{', '.join(missing)}. Implement them; those that compute may be named in `lacks` instead."
+        )
+    if backend is kind:
+        try:
+            backend = kind()
+        except Exception as error:  # whatever a plugin raises is told as its failure
+            raise BackendError(
+                f"[device] backend {name!r} didn't start: {kind.__module__}.{kind.__qualname__}() raised "
+                f"{type(error).__name__}: {error}. `flambeau doctor` shows it."
+            ) from error
+    if backend not in _backends.values():
+        backend.name = name
     register_backend(backend)
     return backend
 

@@ -54,6 +54,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     addressed = True
+    host_visible = True
     natives = frozenset(kernels.KERNELS)
 
     allocate = staticmethod(engine.allocate)

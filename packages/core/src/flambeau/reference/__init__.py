@@ -37,7 +37,7 @@ class ReferenceBackend(Backend):
     """
 
     name = "reference"
-    addressed = False
+    host_visible = True
 
     def __init__(self) -> None:
         self.memory_limit: int | None = None
