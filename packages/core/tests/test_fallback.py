@@ -42,7 +42,7 @@ def fell(run: object) -> list[tuple[str, str, str, int]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FallbackWarning)
         run()  # type: ignore[operator]
-    return [(f.op, f.entry, f.reason, f.count) for f in explain_fallbacks()]
+    return [(f.op, f.entry, f.reason, f.calls) for f in explain_fallbacks()]
 
 
 def test_a_dtype_that_the_device_lacks(device: str) -> None:
@@ -90,7 +90,8 @@ def test_gradients_fall_back_too(device: str) -> None:
         warnings.simplefilter("ignore", FallbackWarning)
         x.erfinv().square().sum().backward()
     want.erfinv().square().sum().backward()
-    assert x.grad is not None and want.grad is not None
+    assert x.grad is not None
+    assert want.grad is not None
     np.testing.assert_allclose(x.grad.cpu().numpy(), want.grad.numpy(), rtol=1e-6)
 
 
@@ -104,7 +105,7 @@ def test_one_warning_for_each_op_and_place_and_every_call_is_counted(device: str
     assert [w.category for w in told] == [FallbackWarning] * 2
     assert all(w.filename == __file__ for w in told)
     found = explain_fallbacks()
-    assert [f.count for f in found] == [5, 1]
+    assert [f.calls for f in found] == [5, 1]
     assert found[0].site.rpartition(":")[0] == __file__
 
 
@@ -127,11 +128,11 @@ def test_declared_lacks_need_no_method() -> None:
     assert Backend.__abstractmethods__ >= {"sort", "scan2"}
 
 
-@pytest.mark.parametrize(("field", "value"), [("lacks", {"srot"}), ("dtypes", {"float23"})])
-def test_misspelt_declarations_are_errors(field: str, value: set[str]) -> None:
-    backend = type("Misspelt", (Hidden,), {field: frozenset(value)})()
+@pytest.mark.parametrize(("field", "value"), [("lacks", "srot"), ("dtypes", "float23")])
+def test_misspelt_declarations_are_errors(field: str, value: str) -> None:
+    backend = type("Misspelt", (Hidden,), {field: frozenset({value})})()
     backend.name = "misspelt"
-    with pytest.raises(BackendError, match=f"declares {field} that don't exist: got {sorted(value)}".replace("[", r"\[")):
+    with pytest.raises(BackendError, match=rf"declares {field} that don't exist: got \['{value}'\]"):
         register_backend(backend)
 
 

@@ -11,11 +11,13 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from . import hooks, plugins, registry
 from .backend import CONTRACT, Backend
 from .devices import Device
+from .fallback import explain_fallbacks
 
 __all__ = ["main", "report"]
 
@@ -27,18 +29,31 @@ def report() -> tuple[str, bool]:
         devices = list(_devices())
         registered = list(hooks.datasets())
         for entry in plugins.entries("namespaces"):
+            if entry.name in _own_names():
+                plugins.failures[entry.key] = plugins.PluginError(
+                    f"flambeau.{entry.name} is the core's own; rename it in the plugin"
+                )
             with suppress(plugins.PluginError):  # remembered in plugins.failures
                 plugins.load(entry)
     lines = [*_about(), "", "plugins", *_indent(_plugins()), "", "devices"]
     for name, backend in devices:
         lines += _indent(_device(name, backend))
     lines += ["", "registered", *_indent([f"data sets: {', '.join(registered) or 'none'}"])]
-    return "\n".join(lines), not plugins.failures
+    lines += _indent([f"fallbacks to the host: {sum(f.calls for f in explain_fallbacks())} calls"])
+    broken = [backend for _, backend in devices if isinstance(backend, Exception)]
+    return "\n".join(lines), not (plugins.failures or broken)
 
 
 def _about() -> Iterator[str]:
     yield f"flambeau {_version('flambeau')}, backend contract {_dotted(CONTRACT)}"
     yield f"Python {platform.python_version()}, NumPy {_version('numpy')}, {platform.platform()}"
+
+
+def _own_names() -> set[str]:
+    from . import __all__ as public
+    from ._alias import FIRST_PARTY
+
+    return {*public, *(path.stem for path in Path(__file__).parent.iterdir())} - set(FIRST_PARTY)
 
 
 def _plugins() -> Iterator[str]:
@@ -72,9 +87,16 @@ def _device(name: str, backend: Backend | Exception) -> Iterator[str]:
     for index in range(count):
         facts = {**backend.properties(index), **backend.memory_stats(index)}
         yield f"  {name}:{index}: " + ", ".join(f"{key} {_readable(value)}" for key, value in facts.items())
+    declared = {key: value for key, value in backend.capabilities().items() if key != "dtypes"}
+    yield "  declares: " + ", ".join(f"{key} {_listed(value)}" for key, value in declared.items())
+    yield f"  dtypes: {_listed(backend.capabilities()['dtypes'])}"
     kernels = {op.native for op in registry.OPS.values() if op.default is not None}
     native = kernels & backend.natives
     yield f"  ops with a native kernel: {len(native)}, with their default: {len(kernels - native)}"
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(value) or "nothing" if isinstance(value, list) else str(value)
 
 
 def _readable(value: Any) -> str:

@@ -31,7 +31,7 @@ class Fallback(NamedTuple):
         entry: the entry of the contract that the device couldn't do.
         reason: why.
         site: file and line of the program.
-        count: how often.
+        calls: how often.
     """
 
     op: str
@@ -39,7 +39,7 @@ class Fallback(NamedTuple):
     entry: str
     reason: str
     site: str
-    count: int
+    calls: int
 
 
 _counts: dict[tuple[str, str, str, str, str], int] = {}
@@ -55,7 +55,7 @@ def explain_fallbacks(reset: bool = False) -> list[Fallback]:
     >>> fb.explain_fallbacks()
     []
     """
-    found = sorted((Fallback(*key, n) for key, n in _counts.items()), key=lambda f: -f.count)
+    found = sorted((Fallback(*key, n) for key, n in _counts.items()), key=lambda f: -f.calls)
     if reset:
         _counts.clear()
     return found
@@ -153,7 +153,9 @@ def _program_reason(backend: Backend, program: Any) -> str | None:
     for step in program.code:
         if step.op in backend.lacks:
             return f"it lacks the instruction {step.op}"
-        inner = (step.out,) if step.op.startswith("philox") else (step.out, step.dtype)  # the seed is no tensor
+        inner = (
+            (step.out,) if step.op.startswith("philox") else (step.out, step.dtype)
+        )  # the seed is no tensor
         for dtype in inner:
             if not backend.supports(dtype):
                 return f"it has no {dtype.name}"
@@ -168,6 +170,7 @@ _OUTS = {
 
 
 def _on_host(backend: Backend, entry: str, args: Sequence[Any]) -> None:
+    from .op import tensor_on
     from .registry import backend_of
 
     device = Device("reference")
@@ -182,7 +185,7 @@ def _on_host(backend: Backend, entry: str, args: Sequence[Any]) -> None:
                 mem.handle, 0, backend.copy_out(t.mem.handle, (t.offset + low) * size, mem.nbytes)
             )
         spec = spec_of(t.spec.dtype, t.spec.shape, device, t.spec.strides)
-        return type(t)._from_parts(spec, mem, -low)
+        return tensor_on(spec, mem, -low)
 
     host: list[Any] = []
     for a in args:
@@ -211,9 +214,13 @@ def _note(backend: Backend, entry: str, why: str) -> None:
         "backend, with copies both ways (slow). Use another dtype or device; flambeau.explain_fallbacks() counts these."
     )
     if mode == "error":
-        raise RuntimeError(text.replace("; computed", "; FLAMBEAU_FALLBACK=error forbids that it be computed"))
+        raise RuntimeError(
+            text.replace("; computed", "; FLAMBEAU_FALLBACK=error forbids that it be computed")
+        )
     if mode != "warn":
-        raise RuntimeError(f"[fallback] FLAMBEAU_FALLBACK is {mode!r}, needed: 'warn' or 'error'. Correct it.")
+        raise RuntimeError(
+            f"[fallback] FLAMBEAU_FALLBACK is {mode!r}, needed: 'warn' or 'error'. Correct it."
+        )
     key = (op, backend.name, entry, why, f"{file}:{line}")
     _counts[key] = _counts.get(key, 0) + 1
     if _counts[key] == 1:

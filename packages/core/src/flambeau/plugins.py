@@ -202,7 +202,9 @@ def load(entry: Entry) -> Any:
         return _loaded[key]
     if key not in failures:
         if entry in _loading:
-            way = " -> ".join(f"{e.group}/{e.name} ({e.value})" for e in [*_loading[_loading.index(entry) :], entry])
+            way = " -> ".join(
+                f"{e.group}/{e.name} ({e.value})" for e in [*_loading[_loading.index(entry) :], entry]
+            )
             raise PluginError(
                 f"[plugins] {entry.group}/{entry.name} asks for itself while it is being imported: {way}. "
                 "Don't use the device or namespace where its own modules are imported."
@@ -210,8 +212,13 @@ def load(entry: Entry) -> Any:
         _loading.append(entry)
         try:
             value = _import(entry)
-        except (Exception, SystemExit) as error:  # whatever a plugin raises is its own failure and nobody else's
-            failures[key] = error if isinstance(error, Exception) else RuntimeError(f"it called exit({error})")
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # whatever a plugin raises is its own failure and nobody else's
+            failures[key] = (
+                error if isinstance(error, Exception) else RuntimeError(f"it called exit({error})")
+            )
         else:
             _loaded[key] = value
             return value
@@ -235,7 +242,9 @@ def _import(entry: Entry) -> Any:
 def warn_of_built_in(device: str) -> None:
     """Warn of plugins that declare a device type that the core itself provides; they are left out."""
     for entry in _scan().get("backends", {}).get(device, ()):
-        failures.setdefault(entry.key, PluginError(f"device type {device!r} is built in; rename it in the plugin"))
+        failures.setdefault(
+            entry.key, PluginError(f"device type {device!r} is built in; rename it in the plugin")
+        )
         import warnings
 
         text = f"[plugins] plugin left out: {entry}: device type {device!r} is built in. Rename it in the plugin."

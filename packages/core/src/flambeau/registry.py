@@ -56,12 +56,11 @@ def register_backend(backend: Backend) -> None:
     held = _backends.get(backend.name)
     if held is backend:
         return
-    if held is not None or backend in _backends.values():
-        other = held or backend
+    if held is not None:
         raise BackendError(
-            f"[register_backend] device type {backend.name!r} is taken: by {type(other).__module__}."
-            f"{type(other).__qualname__}, asked for by {type(backend).__module__}.{type(backend).__qualname__}. "
-            "One name, one backend: choose another name."
+            f"[register_backend] device type {backend.name!r} is taken: by {type(held).__module__}."
+            f"{type(held).__qualname__}, asked for by {type(backend).__module__}.{type(backend).__qualname__}. "
+            "Choose another name."
         )
     _check_contract(backend.name, backend.contract)
     fallback.guard(backend)
@@ -136,10 +135,15 @@ def _load(name: str) -> Backend:
                 f"[device] backend {name!r} didn't start: {kind.__module__}.{kind.__qualname__}() raised "
                 f"{type(error).__name__}: {error}. `flambeau doctor` shows it."
             ) from error
-    if backend not in _backends.values():
-        backend.name = name
-    register_backend(backend)
-    return backend
+    made: Backend = backend
+    if made in _backends.values():
+        raise BackendError(
+            f"[device] device {name!r} has the backend object of device {made.name!r}: {kind.__module__}."
+            f"{kind.__qualname__}. Give each device type an object of its own."
+        )
+    made.name = name
+    register_backend(made)
+    return made
 
 
 def _load_cpu() -> Any:

@@ -443,7 +443,10 @@ def transfer(t: Tensor, device: Device) -> Tensor:
     out = new_tensor(spec, target)
     if spec.nbytes and device.type != "meta":
         at = dense.offset * spec.itemsize
-        target.copy_in(out.mem.handle, 0, source.copy_out(dense.mem.handle, at, spec.nbytes))
+        if source is target and not at:
+            source.copy_across(out.mem.handle, dense.mem.handle, spec.nbytes)
+        else:
+            target.copy_in(out.mem.handle, 0, source.copy_out(dense.mem.handle, at, spec.nbytes))
     from ..tape import edge_of, make_node, will_record
 
     if will_record((t,)):
