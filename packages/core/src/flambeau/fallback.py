@@ -185,7 +185,7 @@ def _on_host(backend: Backend, entry: str, args: Sequence[Any]) -> None:
                 mem.handle, 0, backend.copy_out(t.mem.handle, (t.offset + low) * size, mem.nbytes)
             )
         spec = spec_of(t.spec.dtype, t.spec.shape, device, t.spec.strides)
-        return tensor_on(spec, mem, -low)
+        return tensor_on(mem, spec, -low)
 
     host: list[Any] = []
     for a in args:
