@@ -242,7 +242,7 @@ def _as_strided_view(
             f"{(offset + high + 1) * spec.itemsize} bytes of a memory of {self.mem.nbytes}; strides and offset must "
             "not be negative."
         )
-    base = self.base if self.base is not None else self
+    base = self.base if self.base is not None and self.base.spec.dtype is self.spec.dtype else self
     r: Tensor = as_strided_base(base, sizes, strides, offset, base_offset=base.offset)
     return r
 
