@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import flambeau.ops  # noqa: F401  every record is made when its module is imported
+import flambeau.late
 from flambeau.op import Op
 from flambeau.registry import OPS
 
@@ -21,6 +21,7 @@ def _gradient(op: Op) -> str:
 
 def operators() -> str:
     """The table of operators."""
+    flambeau.late.load()
     rows = [
         "| operator | parameters | written as | gradient | method | in place |",
         "|---|---|---|---|---|---|",

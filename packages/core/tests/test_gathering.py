@@ -9,7 +9,6 @@ import pytest
 from shape_cases import Case, assert_same, compare, torch
 
 import flambeau as fb
-from flambeau.ops import embedding
 
 X = (3, 4)
 I = np.array([[0, 2, 1, 0], [2, 2, 0, 1]])
@@ -270,41 +269,6 @@ def test_integer_reductions() -> None:
         ]
 
     assert_same(calls(fb), calls(torch))
-
-
-# Embedding
-
-
-@pytest.mark.parametrize(("padding", "scaled"), [(None, False), (1, False), (1, True)])
-def test_embedding(padding: int | None, scaled: bool) -> None:
-    def fn(m: Any, w: Any, i: Any) -> Any:
-        if m is fb:
-            return embedding.embedding(i, w, padding, scaled)
-        return torch.nn.functional.embedding(i, w, padding, scale_grad_by_freq=scaled)
-
-    for index in (I, I[0], np.array(1), I[:0]):
-        if not scaled and index.size:
-            compare(fn, ((3, 2), index))
-        results = []
-        for m in (fb, torch):
-            w = m.tensor(np.arange(6.0).reshape(3, 2)).requires_grad_()
-            fn(m, w, m.tensor(index)).sum().backward()
-            results.append(w.grad)
-        assert_same(*results)
-    with pytest.raises(IndexError):
-        embedding.embedding(fb.tensor([5]), fb.zeros(3, 2))
-
-
-def test_one_hot() -> None:
-    for args in ((), (5,)):
-        for i in (I, np.array(2), np.array([1])):
-            assert_same(
-                embedding.one_hot(fb.tensor(i), *args), torch.nn.functional.one_hot(torch.tensor(i), *args)
-            )
-    with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes"):
-        embedding.one_hot(fb.tensor([3]), 2)
-    with pytest.raises(RuntimeError, match="must be non-negative"):
-        embedding.one_hot(fb.tensor([-1]))
 
 
 # Sets

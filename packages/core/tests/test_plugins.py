@@ -250,6 +250,39 @@ def test_functions_of_a_plugin_that_is_not_installed(site: Site, code: str) -> N
     assert "flambeau.io is not installed: pip install 'flambeau[io]'" in done.stderr
 
 
+TWICE = """
+    from flambeau.hooks import hookimpl
+    @hookimpl
+    def register_ops():
+        from flambeau.plugin import composite
+        @composite()
+        def twice(self): return self + self
+"""
+
+
+def test_records_of_a_plugin_are_loaded_when_a_name_is_not_found(site: Site) -> None:
+    site.add("my-ops", HOOKS + "my.register_ops = my_ops\n", my_ops=TWICE)
+    code = """
+        import flambeau as fb
+        print(hasattr(fb, "_twice"), "my_ops" in __import__("sys").modules)
+        print(fb.twice(fb.tensor([1, 2])).tolist(), fb.tensor([3]).twice().tolist(), hasattr(fb, "thrice"))
+    """
+    assert site.says(code).splitlines() == ["False False", "[2, 4] [6] False"]
+
+
+@pytest.mark.parametrize("name", ["conv2d", "Tensor.prelu"])
+def test_an_operator_whose_plugin_is_not_installed(site: Site, name: str) -> None:
+    done = site.run(f"import flambeau; flambeau.{name}", FLAMBEAU_PLUGIN_AUTOLOAD="0")
+    asked = f"flambeau.{name}".replace("flambeau.Tensor", "Tensor")
+    assert (
+        f"AttributeError: {asked} is part of flambeau-nn, which is not installed: pip install" in done.stderr
+    )
+    faulty = "hooks/nn.register_ops=nothing_of_that_name"
+    done = site.run(f"import flambeau; flambeau.{name}", FLAMBEAU_PLUGINS=faulty)
+    assert "No module named 'nothing_of_that_name'" in done.stderr
+    assert f"AttributeError: {asked} is part of flambeau-nn, whose operators failed to load" in done.stderr
+
+
 def test_the_doctor_tells_what_is_wrong(site: Site) -> None:
     site.add("my-npu", BACKENDS + "npu = my_npu:backend\n", my_npu="import nothing_of_that_name")
     done = site.run("from flambeau.doctor import main; raise SystemExit(main([]))")

@@ -12,9 +12,14 @@ from typing import Any
 
 import flambeau
 from flambeau._tensor import COMPARISONS, OPERATORS, UNARY
+from flambeau.late import NAMES, load
 from flambeau.op import Op, Param
 from flambeau.registry import OPS
 
+load(*NAMES)
+#: Ours: those of the core, and of the plugins whose names it knows.
+OURS = {"flambeau", *(f"flambeau_{extra}" for extra in NAMES)}
+RECORDS = [op for op in OPS.values() if op.fn.__module__.partition(".")[0] in OURS]
 PACKAGE = Path(flambeau.__file__).parent
 HEAD = '''"""{doc} Written by tools/make_stubs.py from the records; don't edit."""
 
@@ -145,7 +150,7 @@ def methods() -> str:
         for n, v in vars(flambeau.Tensor).items()
         if not hasattr(v, "op") and getattr(v, "__doc__", "") is not None
     }
-    for op in sorted(OPS.values(), key=lambda o: o.name):
+    for op in sorted(RECORDS, key=lambda o: o.name):
         names = op.exports if op.method else ()
         for name in names:
             if name not in own and op.params and op.params[0].is_tensor:
@@ -171,7 +176,7 @@ def functions() -> str:
     """The stub of the functions."""
     out = [HEAD.format(doc="Functions of the top level.")]
     names: list[str] = []
-    for op in sorted(OPS.values(), key=lambda o: o.name):
+    for op in sorted(RECORDS, key=lambda o: o.name):
         if op.function and not op.module:
             for name in op.exports:
                 out += lines_of(op, name, False, "")

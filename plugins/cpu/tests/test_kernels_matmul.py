@@ -83,7 +83,9 @@ def test_dtypes(dtype: str) -> None:
                 )
 
 
-@pytest.mark.parametrize("size", [(8, 48, 16), (33, 65, 129), (9, 49, 17), (17, 100, 300), (64, 3, 700), (300, 130, 513)])
+@pytest.mark.parametrize(
+    "size", [(8, 48, 16), (33, 65, 129), (9, 49, 17), (17, 100, 300), (64, 3, 700), (300, 130, 513)]
+)
 def test_bfloat16_layouts(size: tuple[int, int, int]) -> None:
     """Every pair of layouts, odd depths and odd row lengths, up to the rounding of the result."""
     m, n, k = size

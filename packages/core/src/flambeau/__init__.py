@@ -12,7 +12,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from . import _alias, _functions
+from . import _alias, _functions, late
 from ._api import (
     get_num_threads,
     is_complex,
@@ -212,4 +212,8 @@ def __getattr__(name: str) -> _Any:
         from importlib.metadata import version
 
         return version("flambeau")
+    op = None if name.startswith("_") or name in _alias.FIRST_PARTY else late.function(name)
+    if op is not None:
+        globals()[name] = op
+        return op
     return _alias.namespace(name)

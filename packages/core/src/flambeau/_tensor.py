@@ -12,6 +12,7 @@ from .devices import Device
 from .dtypes import ALIASES, DType
 from .errors import message
 from .inplace import inplace
+from .late import METHODS, LateMethod
 from .layout import Size, Spec, spec_of, wrap_dim
 from .pointwise import Pointwise
 from .state import default_dtype
@@ -693,23 +694,29 @@ def _named(fn: Callable[..., Any], op: Any, name: str) -> Callable[..., Any]:
     return fn
 
 
+def _install(op: Any) -> None:
+    """Give the class the methods and in-place forms of a record, and the top level its functions."""
+    functions = registry.FUNCTIONS
+    call = _named(_fast(op), op, op.exports[0])
+    for name in op.exports:
+        if op.function:
+            functions[name] = call
+        if op.method and (type(vars(Tensor).get(name)) is LateMethod or not hasattr(Tensor, name)):
+            setattr(Tensor, name, call)
+        if op.inplace:
+            setattr(Tensor, name + "_", _inplace_method(op))
+            if op.function:
+                functions[name + "_"] = getattr(Tensor, name + "_")
+
+
 def install() -> dict[str, Callable[..., Any]]:
     """Give the class the methods, in-place forms and operators of all records; returns the functions by name."""
     from .ops.indexing import getitem, setitem
 
     Tensor.__getitem__, Tensor.__setitem__ = getitem, setitem  # type: ignore[method-assign]
-    functions: dict[str, Callable[..., Any]] = {}
     for op in registry.OPS.values():
-        call = _named(_fast(op), op, op.exports[0])
-        for name in op.exports:
-            if op.function:
-                functions[name] = call
-            if op.method and not hasattr(Tensor, name):
-                setattr(Tensor, name, call)
-            if op.inplace:
-                setattr(Tensor, name + "_", _inplace_method(op))
-                if op.function:
-                    functions[name + "_"] = getattr(Tensor, name + "_")
+        _install(op)
+    functions = registry.FUNCTIONS
     for py, name in OPERATORS.items():
         found = registry.OPS.get(name)
         if found is not None:
@@ -725,6 +732,10 @@ def install() -> dict[str, Callable[..., Any]]:
     for py, name in UNARY.items():
         if name in functions:
             setattr(Tensor, f"__{py}__", functions[name])
+    for extra, names in METHODS.items():
+        for name in names.split():
+            setattr(Tensor, name, LateMethod(Tensor, name, extra))
+    registry.INSTALLERS.append(_install)
     return functions
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import hooks, plugins, registry
+from . import hooks, late, plugins, registry
 from .backend import CONTRACT, Backend
 from .devices import Device
 from .fallback import explain_fallbacks
@@ -90,6 +90,7 @@ def _device(name: str, backend: Backend | Exception) -> Iterator[str]:
     declared = {key: value for key, value in backend.capabilities().items() if key != "dtypes"}
     yield "  declares: " + ", ".join(f"{key} {_listed(value)}" for key, value in declared.items())
     yield f"  dtypes: {_listed(backend.capabilities()['dtypes'])}"
+    late.load()
     kernels = {op.native for op in registry.OPS.values() if op.default is not None}
     native = kernels & backend.natives
     yield f"  ops with a native kernel: {len(native)}, with their default: {len(kernels - native)}"

@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     hookimpl: pluggy.HookimplMarker
 
-__all__ = ["HookSpecs", "PluginWarning", "Registry", "datasets", "hookimpl", "refresh"]
+__all__ = [
+    "HookSpecs",
+    "PluginWarning",
+    "Registry",
+    "datasets",
+    "hookimpl",
+    "providers",
+    "refresh",
+    "register_ops",
+]
 
 
 class Registry:
@@ -85,6 +94,12 @@ class HookSpecs:
             registry: takes ``registry.add(name, make)``; ``make(**options)`` gives a data set.
         """
 
+    def register_ops(self) -> None:
+        """Called when a name of an operator isn't found, or all operators are needed: imports the plugin's records.
+
+        Making a record (see `flambeau.plugin`) registers it. The first part of the entry's name is the plugin's.
+        """
+
 
 _manager: pluggy.PluginManager | None = None
 _datasets: Registry | None = None
@@ -104,6 +119,17 @@ def datasets() -> Registry:
     return _datasets
 
 
+def providers(hook: str) -> list[str]:
+    """The first parts of the names of entries that name a hook."""
+    split = [entry.name.rpartition(".") for entry in plugins.entries("hooks")]
+    return [first for first, _, asked in split if asked == hook]
+
+
+def register_ops(names: list[str]) -> None:
+    """Let the plugins with these entries, ``<name>.register_ops``, register the records of their operators."""
+    _call("register_ops", names)
+
+
 def refresh() -> None:
     """Forget what plugins have registered; the next use asks them again."""
     global _manager, _datasets
@@ -111,12 +137,17 @@ def refresh() -> None:
     plugins.refresh()
 
 
-def _call(hook: str, **arguments: Any) -> None:
-    """Call a hook in every plugin that names it. One that fails is left out, remembered and warned about."""
+def _call(hook: str, only: list[str] | None = None, **arguments: Any) -> None:
+    """Call a hook in every plugin that names it, or in those of the entries in `only`.
+
+    One that fails is left out, remembered and warned about.
+    """
     manager = _plugin_manager()
     failed: list[str] = []
     for entry in plugins.entries("hooks"):
-        asked = entry.name.rpartition(".")[2]
+        first, _, asked = entry.name.rpartition(".")
+        if only is not None and first not in only:
+            continue
         try:
             if not hasattr(HookSpecs, asked):
                 raise plugins.PluginError(f"there is no hook {asked!r}{_similar(asked)}")

@@ -833,6 +833,8 @@ def _register(cls: type[Op], fn: Callable[..., Any], **fields: Any) -> Op:
     if op.name in registry.OPS:
         raise RuntimeError(f"[{op.name}] there are two records of this name. Rename one.")
     registry.OPS[op.name] = op
+    for install in registry.INSTALLERS:
+        install(op)
     return op
 
 

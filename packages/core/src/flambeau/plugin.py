@@ -6,18 +6,21 @@ from .backend import CONTRACT, Backend
 from .dtypes import DTYPES
 from .errors import BackendError, FallbackWarning, OutOfMemoryError, message
 from .fallback import explain_fallbacks
+from .inplace import inplace
 from .layout import Spec, broadcast_shapes, spec_of
 from .multi import multi_apply
 from .op import Call, Op, composite, kernel, new_tensor, tensor_on, view
+from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers
 from .pointwise import Pointwise, pointwise
-from .program import Expr, Instr, Program, TypedProgram, select
-from .registry import OPS, backend_of, force_defaults, loaded_backends, register_backend
+from .program import Expr, Instr, Number, Program, TypedProgram, call, select
+from .registry import OPS, add_samples, backend_of, force_defaults, loaded_backends, register_backend
 from .state import intercept
 from .storage import Storage
 
 __all__ = [
-    "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "Expr", "FallbackWarning", "Instr", "Op",
-    "OutOfMemoryError", "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "backend_of", "broadcast_shapes",
-    "composite", "explain_fallbacks", "force_defaults", "intercept", "kernel", "loaded_backends", "message",
-    "multi_apply", "new_tensor", "pointwise", "register_backend", "select", "spec_of", "tensor_on", "view",
+    "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "Expr", "FallbackWarning", "Instr", "Number",
+    "Op", "OutOfMemoryError", "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "add_samples", "backend_of",
+    "broadcast_shapes", "call", "composite", "explain_fallbacks", "force_defaults", "inplace", "intercept", "kernel",
+    "loaded_backends", "message", "multi_apply", "new_tensor", "no_bool", "no_complex", "no_integers", "only_float",
+    "only_int", "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,25 @@ from .errors import BackendError
 if TYPE_CHECKING:
     from .op import Op
 
-__all__ = ["OPS", "backend_of", "force_defaults", "forget_plans", "loaded_backends", "register_backend"]
+__all__ = [
+    "FUNCTIONS", "INSTALLERS", "OPS", "SAMPLES", "add_samples", "backend_of", "force_defaults", "forget_plans",
+    "loaded_backends", "register_backend",
+]  # fmt: skip
 
 #: All records by name.
 OPS: dict[str, Op] = {}
+#: The functions that records have given to the top level.
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+#: Called with every record that is made later.
+INSTALLERS: list[Callable[[Op], None]] = []
+#: Modules with sample calls of plugins' records (see `flambeau.testing.samples.Samples`).
+SAMPLES: list[str] = []
+
+
+def add_samples(module: str) -> None:
+    """Name the module whose ``SAMPLES`` are the sample calls of a plugin's records; conformance tests import it."""
+    SAMPLES.append(module)
+
 
 _backends: dict[str, Backend] = {}
 #: Settings that plans depend on.

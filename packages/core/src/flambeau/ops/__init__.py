@@ -1,17 +1,16 @@
 """The operators: one record each, one file per family."""
 
 from . import (
+    activations,
     complexes,
     copies,
     creation,
     elementwise,
-    embedding,
     families,
     gathering,
     indexing,
     joining,
     masks,
-    nn,
     products,
     randoms,
     rearranging,
@@ -27,7 +26,7 @@ from . import (
 )
 
 __all__ = [
-    "complexes", "copies", "creation", "elementwise", "embedding", "families", "gathering", "indexing",
-    "joining", "masks", "nn", "products", "randoms", "rearranging", "reduction", "replacing", "scans",
+    "activations", "complexes", "copies", "creation", "elementwise", "families", "gathering", "indexing",
+    "joining", "masks", "products", "randoms", "rearranging", "reduction", "replacing", "scans",
     "selecting", "sets", "shapes", "slicing", "splitting", "views",
 ]  # fmt: skip

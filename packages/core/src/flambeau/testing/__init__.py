@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from .comparison import assert_close
-from .suite import BackendSuite, compare, sampled
-from .values import T, call
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["BackendSuite", "T", "assert_close", "call", "compare", "sampled"]
+from .comparison import assert_close
+from .values import Samples, T, call
+
+if TYPE_CHECKING:
+    from .suite import BackendSuite, compare, sampled
+
+__all__ = ["BackendSuite", "Samples", "T", "assert_close", "call", "compare", "sampled"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import suite  # reads every sample; modules of samples import this package
+
+    return getattr(suite, name)

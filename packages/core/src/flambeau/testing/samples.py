@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
+from .. import late
 from ..op import Op, Param
-from ..ops import nn as ops_nn
-from ..registry import OPS
-from .samples_nn import NN
+from ..registry import OPS, SAMPLES
 from .samples_shape import SHAPE
-from .values import Call, T, call
+from .values import Call, Samples, T, call
 
-__all__ = ["NOT_SAMPLED", "TABLE", "Target", "targets"]
+__all__ = ["NOT_SAMPLED", "TABLE", "Target", "tables", "targets"]
 
 #: Where the functions of one variable are defined; elsewhere values between -2.5 and 2.5 are taken.
 DOMAIN: dict[str, tuple[float, float]] = {
@@ -38,7 +38,7 @@ FAMILIES = frozenset(
 NOT_SAMPLED: dict[str, str] = {
     **dict.fromkeys(
         "rand randn rand_like randn_like randint randint_like randperm normal uniform_fill normal_fill random_fill "
-        "bernoulli bernoulli_fill exponential_fill multinomial dropout_keep dropout".split(),
+        "bernoulli bernoulli_fill exponential_fill multinomial dropout_keep".split(),
         "random: compared by their bits",
     ),
     **dict.fromkeys("empty empty_like empty_strided new_empty resize_memory".split(), "uninitialised memory"),
@@ -47,7 +47,6 @@ NOT_SAMPLED: dict[str, str] = {
         "view_dtype as_strided as_strided_view as_strided_backward as_strided_scatter".split(),
         "memory layout",
     ),
-    **dict.fromkeys("prelu_values".split(), "part of another op"),
     **dict.fromkeys("result_type new_tensor_from einsum".split(), "other arguments than tensors first"),
 }
 
@@ -146,9 +145,10 @@ TABLE: dict[str, list[Call]] = {
     "linspace": [call(0, 1, 5), call(-2.0, 2.0, 1), call(0, 1, 0), call(3, -3, 8)],
     "eye": [call(3), call(2, 4), call(0)],
     "adjoint": [call(T(3, 4)), call(T(2, 3, 4))],
-    "prelu": [call(T(3, 4), T(4)), call(T(3, 4), T(1))],
+    "relu": [call(T(3, 4)), call(T()), call(T(0, 2)), call(T(1030))],
+    **dict.fromkeys(("softmax", "log_softmax"), [call(T(3, 4), 1), call(T(3, 4), 0), call(T(), 0), call(T(2, 3, 4), -2), call(T(0, 3), 1), call(T(5, 300), 1)]),
+    "pad": [call(T(2, 3), (1, 2), "constant", 0.5), call(T(2, 3, 4), (1, 1), "reflect", None), call(T(2, 3, 4), (2, 1), "replicate", None), call(T(2, 3, 4), (1, 2), "circular", None)],
     **SHAPE,
-    **NN,
 }  # fmt: skip
 TABLE["fill"] = [call(T(2, 3), 2)]
 
@@ -160,37 +160,49 @@ class Target:
         name: the name.
         call: the function.
         op: the record, where one stands behind it.
+        samples: sample calls.
+        floats: whether it takes floating-point numbers only.
     """
 
-    def __init__(self, name: str, fn: Callable[..., Any], op: Op | None) -> None:
-        self.name, self.call, self.op = name, fn, op
+    def __init__(
+        self,
+        name: str,
+        fn: Callable[..., Any],
+        op: Op | None,
+        samples: list[Call] | None,
+        floats: bool = False,
+    ) -> None:
+        self.name, self.call, self.op, self.floats = name, fn, op, floats
+        if samples is None:
+            assert op is not None
+            operands = [p for p in op.params if p.kind in ("tensor", "operand")]
+            number = len(operands) == 2 and operands[1].kind == "operand"
+            samples = _binary(name, number) if len(operands) == 2 else _unary(name)
+        self.samples = samples
 
-    @property
-    def samples(self) -> list[Call]:
-        """Its sample calls."""
-        if self.name in TABLE:
-            return TABLE[self.name]
-        assert self.op is not None
-        operands = [p for p in self.op.params if p.kind in ("tensor", "operand")]
-        return _binary(self.name, operands[1].kind == "operand") if len(operands) == 2 else _unary(self.name)
+
+def tables() -> list[Samples]:
+    """The samples of the core and of every installed plugin."""
+    late.load()
+    return [Samples(TABLE, skipped=NOT_SAMPLED), *(import_module(name).SAMPLES for name in SAMPLES)]
 
 
 def targets() -> list[Target]:
-    """Everything that has sample calls: the table's names, and pointwise records of one or two operands."""
+    """Everything that has sample calls: the tables' names, and pointwise records of one or two operands."""
+    held = tables()
     exported = {name: op for op in OPS.values() for name in (op.name, *(op.exports if op.function else ()))}
     made = [
-        Target(n, getattr(ops_nn, n), OPS.get(n)) if n in NN else Target(n, exported[n], exported[n])
-        for n in TABLE
+        Target(n, s.functions[n], OPS.get(n), calls, s.floats)
+        if n in s.functions
+        else Target(n, exported[n], exported[n], calls, s.floats)
+        for s in held
+        for n, calls in s.calls.items()
     ]
+    known = {name for s in held for name in (*s.calls, *s.skipped)}
     for op in OPS.values():
         operands = [p for p in op.params if p.is_tensor]
         plain = all(p.default is not Param.NONE for p in op.params if not p.is_tensor)
-        known = op.name in TABLE or op.name in NOT_SAMPLED
-        if (
-            not known
-            and len(operands) in (1, 2)
-            and plain
-            and (op.kind == "pointwise" or op.name in FAMILIES)
-        ):
-            made.append(Target(op.name, op, op))
+        simple = op.kind == "pointwise" or op.name in FAMILIES
+        if op.name not in known and len(operands) in (1, 2) and plain and simple:
+            made.append(Target(op.name, op, op, None))
     return [t for t in made if t.samples]

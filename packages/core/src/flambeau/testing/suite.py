@@ -24,7 +24,6 @@ from ..autograd import grad, gradcheck, gradgradcheck
 from ..devices import Device
 from ..registry import OPS, backend_of, force_defaults
 from .samples import Target, targets
-from .samples_nn import NN
 from .values import Call, build, mapped, tensors_in
 
 __all__ = ["BackendSuite", "compare", "run", "sampled"]
@@ -44,7 +43,7 @@ def sampled() -> list[Target]:
 
 def _dtypes(op: Target) -> list[dt.DType]:
     floats = [dt.float32, dt.float64, dt.float16, dt.bfloat16]
-    if op.name in NN:
+    if op.floats:
         return floats
     return [*floats, dt.int64, dt.int32, dt.uint8, dt.int16, dt.bool_, dt.complex64, dt.complex128, dt.uint32]
 

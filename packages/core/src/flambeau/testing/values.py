@@ -11,7 +11,7 @@ from ..interop import from_numpy
 if TYPE_CHECKING:
     from .._tensor import Tensor
 
-__all__ = ["Call", "T", "build", "call", "mapped", "tensors_in"]
+__all__ = ["Call", "Samples", "T", "build", "call", "mapped", "tensors_in"]
 
 
 class T:
@@ -84,6 +84,26 @@ def call(*args: Any, **kwargs: Any) -> Call:
     """A sample call; ``_grad=False`` leaves its gradient alone."""
     grad = kwargs.pop("_grad", True)
     return Call(args, kwargs, grad)
+
+
+class Samples:
+    """The sample calls of a family of records; a plugin names the module that has one as ``SAMPLES`` (`add_samples`).
+
+    Args:
+        calls: sample calls by the name of a record, or of one of `functions`.
+        functions: what to call, where that is not the record of the name.
+        skipped: names of records that have no sample calls, and why.
+        floats: the records take floating-point numbers only.
+    """
+
+    def __init__(
+        self,
+        calls: dict[str, list[Call]],
+        functions: dict[str, Any] | None = None,
+        skipped: dict[str, str] | None = None,
+        floats: bool = False,
+    ) -> None:
+        self.calls, self.functions, self.skipped, self.floats = calls, functions or {}, skipped or {}, floats
 
 
 def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Tensor:

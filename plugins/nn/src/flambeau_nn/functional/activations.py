@@ -9,8 +9,8 @@ import warnings
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import in_place, need_tensors
 
 __all__ = [

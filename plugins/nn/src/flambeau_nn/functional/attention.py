@@ -6,8 +6,8 @@ from math import sqrt
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import need_tensors
 from .activations import softmax
 from .dropouts import dropout

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import need_tensors, reduced, reduction_of, same_shape
 from .activations import logsigmoid
 from .distances import pairwise_distance

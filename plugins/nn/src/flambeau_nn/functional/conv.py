@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import check_window, need_tensors, tuple_of
 
 __all__ = [

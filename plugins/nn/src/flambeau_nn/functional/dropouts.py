@@ -6,8 +6,8 @@ from collections.abc import Callable
 from math import sqrt
 
 import flambeau as fb
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import in_place, need_tensors
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]

@@ -6,8 +6,8 @@ import warnings
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import need_tensors
 
 __all__ = ["bilinear", "embedding", "linear", "one_hot"]

@@ -9,8 +9,8 @@ from math import log, pi
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import reduced, reduction_of, same_shape
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import Any
 
 import flambeau as fb
 from flambeau.errors import message
-from flambeau.ops import nn as kernels
 
+from .. import ops as kernels
 from ._common import check_window, need_tensors, tuple_of
 
 __all__ = [

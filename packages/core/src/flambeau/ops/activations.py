@@ -1,21 +1,44 @@
-"""Softmax and its logarithm."""
+"""Activations that tensors have as methods: relu, softmax and its logarithm."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...dtypes import DType, bfloat16, float16, float32
-from ...layout import Spec, wrap_dim
-from ...op import Call, kernel
-from .._check import only_float
+from ..dtypes import DType, bfloat16, float16, float32
+from ..layout import Spec, wrap_dim
+from ..op import Call, kernel
+from ..pointwise import pointwise
+from ..program import call, select
+from ._check import no_complex, only_float
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from .._tensor import Tensor
 
-__all__ = ["log_softmax", "softmax", "widened"]
+__all__ = ["log_softmax", "relu", "softmax"]
 
 
-def widened(x: Any) -> Any:
+def _no_bool_or_complex(op: str, d: DType) -> None:
+    no_complex(op, d)
+    if d.kind == "b":
+        raise RuntimeError(
+            f"[{op}] Boolean inputs not supported for {op}: needed: numbers. Convert with .to(dtype)."
+        )
+
+
+@pointwise(
+    inplace=True, check=_no_bool_or_complex, vjp={"input": lambda g, out, x: select(call("le", out, 0), 0, g)}
+)
+def relu(input: Tensor) -> Any:
+    """``max(x, 0)``; NaN stays. The gradient at 0 is 0.
+
+    >>> import flambeau as fb
+    >>> fb.relu(fb.tensor([-1., 2.]))
+    tensor([0., 2.])
+    """
+    return select(call("le", input, 0), 0, input)
+
+
+def _widened(x: Any) -> Any:
     """A tensor in the dtype that arithmetic is done in: 16-bit floats as float32."""
     return x.to(float32) if x.spec.dtype in (float16, bfloat16) else x
 
@@ -30,7 +53,7 @@ def _call(op: str, x: Any, dim: int, dtype: DType | None) -> Call:
 
 def _shifted(x: Any, dim: int, dtype: DType | None) -> tuple[Any, Any]:
     """The input less its maximum, and the sum of exponentials of that."""
-    x = widened(x if dtype is None else x.to(dtype))
+    x = _widened(x if dtype is None else x.to(dtype))
     shifted = x - x.amax(dim, True) if x.numel() else x
     return shifted, shifted.exp().sum(dim, True)
 
@@ -118,4 +141,4 @@ def _log_softmax_backward(g: Any, y: Any, dim: int) -> Any:
 
 
 def _narrow(fn: Any, g: Any, y: Any, dim: int) -> Any:
-    return fn(widened(g), widened(y), dim).to(g.dtype)
+    return fn(_widened(g), _widened(y), dim).to(g.dtype)

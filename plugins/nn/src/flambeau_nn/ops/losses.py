@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import message
-from ...op import Call, kernel
-from ...pointwise import pointwise
-from ...program import Expr, call, select
-from ...registry import backend_of
-from .._check import no_complex, only_float
+from flambeau.plugin import (
+    Call,
+    Expr,
+    backend_of,
+    call,
+    kernel,
+    message,
+    no_complex,
+    only_float,
+    pointwise,
+    select,
+)
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
-    from ...program import Number
+    from flambeau import Tensor
+    from flambeau.plugin import Number
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "huber_loss", "kl_div", "l1_loss", "mse_loss",

@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ...dtypes import iinfo, int64
-from ...errors import message
-from ...layout import Spec
-from ...op import Call, kernel
-from ...state import is_grad_enabled
-from .._check import only_float
-from ..creation import arange
-from .softmax import widened
-from .windows import Ints, add_windows, padded, windows
+from flambeau import arange, iinfo, int64, is_grad_enabled
+from flambeau.plugin import Call, Spec, kernel, message, only_float
+
+from .windows import Ints, add_windows, padded, widened, windows
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
 

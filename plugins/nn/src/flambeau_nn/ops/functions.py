@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...errors import message
-from ...op import composite
-from ..rearranging import pad
+from flambeau.plugin import OPS, composite, message
+
 from . import batch_statistics, normalization, pooling
 from .convolution import convolution
 from .windows import sizes_of
 
+pad = OPS["pad"]
+
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 
 def _batched(op: str, x: Any, n: int) -> Any:

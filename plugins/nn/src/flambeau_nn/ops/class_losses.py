@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...dtypes import bfloat16, float16, float32, int64
-from ...errors import message
-from ...layout import Spec
-from ...op import Call, kernel
-from .._check import only_float
+from flambeau import bfloat16, float16, float32, int64, log_softmax
+from flambeau.plugin import Call, Spec, kernel, message, only_float
+
 from .losses import reduced
 from .rederive import rederive
-from .softmax import log_softmax, widened
+from .windows import widened
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = ["cross_entropy", "nll_loss"]
 

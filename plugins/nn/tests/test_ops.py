@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import flambeau as fb
-from flambeau.ops import nn as kernels
 from flambeau.registry import backend_of, force_defaults
+from flambeau_nn import ops as kernels
 
 np = pytest.importorskip("numpy")
 torch = pytest.importorskip("torch")
@@ -698,3 +698,43 @@ def test_third_gradient() -> None:
     a, w = data(2, 3), data(2, 3, seed=1)
     mine = third(lambda x: fb.layer_norm(x, (3,)), ours(a, True), ours(w), fb.autograd.grad)
     close(mine, third(defined, theirs(a, True), theirs(w), torch.autograd.grad), 1e-7)
+
+
+# Embedding
+
+
+@pytest.mark.parametrize(("padding", "scaled"), [(None, False), (1, False), (1, True)])
+def test_embedding(padding: int | None, scaled: bool) -> None:
+    for index in (np.array([[0, 2, 1], [1, 1, 0]]), np.array([0, 2, 1]), np.array(1)):
+        compare(
+            lambda w, i=index: kernels.embedding(ours(i), w, padding, scaled),
+            lambda w, i=index: F.embedding(theirs(i), w, padding, scale_grad_by_freq=scaled),
+            [data(3, 2)],
+            double=not scaled,
+        )
+    with pytest.raises(IndexError):
+        kernels.embedding(fb.tensor([5]), fb.zeros(3, 2))
+
+
+def test_one_hot() -> None:
+    for args in ((), (5,)):
+        for i in (np.array([[0, 2], [1, 1]]), np.array(2), np.array([1])):
+            close(kernels.one_hot(ours(i), *args), F.one_hot(theirs(i), *args))
+    with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes"):
+        kernels.one_hot(fb.tensor([3]), 2)
+    with pytest.raises(RuntimeError, match="must be non-negative"):
+        kernels.one_hot(fb.tensor([-1]))
+
+
+# The names that the core keeps
+
+
+def test_the_core_knows_the_names() -> None:
+    from flambeau import late
+    from flambeau.plugin import OPS
+
+    records = [op for op in OPS.values() if op.fn.__module__.startswith("flambeau_nn.")]
+    names = {n + e for op in records if op.function for n in op.exports for e in ("", "_")[: 1 + op.inplace]}
+    methods = {name for op in records if op.method for name in op.exports}
+    assert names == set(late.NAMES["nn"].split())
+    assert methods == set(late.METHODS["nn"].split())

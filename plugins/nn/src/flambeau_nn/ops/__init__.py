@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...inplace import inplace
-from ...pointwise import Pointwise
-from ..embedding import embedding, one_hot
-from ..rearranging import pad
+from flambeau import log_softmax, relu, relu_, softmax
+from flambeau.plugin import OPS, Pointwise, add_samples, inplace
+
 from . import activations
 from . import functions as functions
 from .attention import dropout, scaled_dot_product_attention
 from .batch_statistics import batch_norm, group_norm
 from .class_losses import cross_entropy, nll_loss
 from .convolution import convolution
+from .embedding import embedding, one_hot
 from .linear import linear
 from .losses import (
     binary_cross_entropy,
@@ -31,12 +31,14 @@ from .losses import (
 )
 from .normalization import layer_norm, rms_norm
 from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-from .softmax import log_softmax, softmax
+
+pad = OPS["pad"]
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "convolution", "cross_entropy", "dropout", "embedding", "group_norm", "huber_loss", "kl_div", "l1_loss",
-    "layer_norm", "linear", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad", "prelu", "rms_norm",
+    "layer_norm", "linear", "log_softmax", "max_pool2d", "mse_loss", "nll_loss", "one_hot", "pad", "prelu",
+    "relu", "relu_", "rms_norm",
     "scaled_dot_product_attention", "smooth_l1_loss", "softmax",
 ]  # fmt: skip
 
@@ -67,3 +69,5 @@ for _name, _op in vars(activations).items():
     if isinstance(_op, Pointwise) and _op.name == _name and _name != "prelu_values":
         globals()[_name], globals()[_name + "_"] = _short(_op), _in_place(_op)
         __all__ += [_name, _name + "_"]
+
+add_samples("flambeau_nn.ops.samples")

@@ -1,8 +1,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, overload
 
-from ..._tensor import Tensor
-from ...dtypes import DType
+from flambeau import Tensor
+from flambeau import dtype as DType
 
 _Ints: TypeAlias = tuple[int, ...]
 

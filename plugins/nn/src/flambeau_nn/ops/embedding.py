@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import dtypes as dt
-from ..errors import message
-from ..op import Call, composite, kernel
-from .creation import full
-from .gathering import gather_at, scatter_at
-from .selecting import index_select, put_rows
-from .slicing import zeros_of
+import flambeau as fb
+from flambeau.plugin import Call, composite, kernel, message
 
 if TYPE_CHECKING:
-    from .._tensor import Tensor
+    from flambeau import Tensor
+
+__all__ = ["embedding", "one_hot"]
 
 
 def _embedding_default(
     weight: Any, index: Any, padding_idx: int | None = None, scale_grad_by_freq: bool = False
 ) -> Any:
-    rows = index_select(weight, 0, index.reshape(-1))
+    rows = weight.index_select(0, index.reshape(-1))
     return rows.reshape((*index.spec.shape, weight.spec.shape[1]))
 
 
@@ -42,7 +39,7 @@ def embedding_rows(
     i: Any = index
     if w.ndim != 2:
         raise RuntimeError(message("embedding", "'weight' must be 2-D", weight=w))
-    if i.dtype not in (dt.int64, dt.int32):
+    if i.dtype not in (fb.int64, fb.int32):
         raise RuntimeError(
             message("embedding", "Expected tensor for argument 'indices' to have int64 or int32", input=i)
         )
@@ -53,15 +50,15 @@ def _embedding_backward(
     grad: Any, index: Any, rows: int, padding_idx: int | None, scale_grad_by_freq: bool
 ) -> Any:
     flat, g = index.long().reshape(-1), grad.reshape(-1, grad.spec.shape[-1]) if grad.numel() else None
-    out = zeros_of(grad.spec.like(shape=(rows, grad.spec.shape[-1])))
+    out = grad.new_zeros((rows, grad.shape[-1]))
     if g is None:
         return out
     if padding_idx is not None:
         g = g.masked_fill((flat == padding_idx).unsqueeze(1), 0)
     if scale_grad_by_freq:
-        counts = zeros_of(flat.spec.like(shape=(rows,))).scatter_add(0, flat, flat * 0 + 1)
-        g = g / gather_at(counts, 0, flat).unsqueeze(1)
-    return put_rows(out, 0, flat, g, "sum", "embedding")
+        counts = flat.new_zeros((rows,)).scatter_add(0, flat, flat * 0 + 1)
+        g = g / counts.gather(0, flat).unsqueeze(1)
+    return out.index_add_(0, flat, g)
 
 
 @kernel(
@@ -88,8 +85,8 @@ def _embedding_forward(g: Any, index: Any, padding_idx: int | None, scale: bool)
         rows = rows.masked_fill((index == padding_idx).unsqueeze(-1), 0)
     if scale:
         flat = index.long().reshape(-1)
-        counts = zeros_of(flat.spec.like(shape=(g.spec.shape[0],))).scatter_add(0, flat, flat * 0 + 1)
-        rows = rows / gather_at(counts, 0, flat).reshape(index.spec.shape).unsqueeze(-1)
+        counts = flat.new_zeros((g.shape[0],)).scatter_add(0, flat, flat * 0 + 1)
+        rows = rows / counts.gather(0, flat).reshape(index.spec.shape).unsqueeze(-1)
     return rows
 
 
@@ -108,7 +105,7 @@ def one_hot(self: Tensor, num_classes: int = -1) -> Tensor:
     Raises:
         RuntimeError: a class is negative or not below ``num_classes``.
     """
-    if self.spec.dtype is not dt.int64:
+    if self.spec.dtype is not fb.int64:
         raise RuntimeError(
             message("one_hot", "one_hot is only applicable to index tensor", "int64", self=self)
         )
@@ -129,7 +126,4 @@ def one_hot(self: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(
             f"[one_hot] Class values must be smaller than num_classes: got {high}, num_classes={num_classes}."
         )
-    out = zeros_of(self.spec.like(shape=(*self.spec.shape, num_classes)))
-    return scatter_at(  # type: ignore[no-any-return]
-        out, -1, self.unsqueeze(-1), full((), 1, device=self.device).expand((*self.shape, 1)), None
-    )
+    return self.new_zeros((*self.shape, num_classes)).scatter_(-1, self.unsqueeze(-1), 1)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import message
-from ...op import Call, kernel
-from .._check import only_float
+from flambeau.plugin import Call, kernel, message, only_float
+
 from .normalization import (
     Needs,
     check_parameters,
@@ -19,10 +18,10 @@ from .normalization import (
     wide,
 )
 from .rederive import rederive
-from .softmax import widened
+from .windows import widened
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = ["batch_norm", "group_norm"]
 

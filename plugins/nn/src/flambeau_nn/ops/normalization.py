@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...dtypes import DType, bfloat16, finfo, float16, float32
-from ...errors import message
-from ...layout import Spec
-from ...op import Call, kernel
-from .._check import only_float
+from flambeau import bfloat16, finfo, float16, float32
+from flambeau import dtype as DType
+from flambeau.plugin import Call, Spec, kernel, message, only_float
+
 from .rederive import rederive
-from .softmax import widened
+from .windows import widened
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = [
     "Ints", "Needs", "check_parameters", "finish", "gradients", "layer_norm", "outputs", "product",

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import message
-from ...op import Call, kernel
-from .._check import only_float
-from .softmax import widened
-from .windows import Ints, add_windows, padded, windows
+from flambeau.plugin import Call, kernel, message, only_float
+
+from .windows import Ints, add_windows, padded, widened, windows
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = ["convolution", "convolve"]
 

@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
-from ..views import as_strided_base
+from flambeau import bfloat16, float16, float32
+from flambeau.plugin import OPS
 
-__all__ = ["Ints", "add_windows", "padded", "sizes_of", "windows"]
+as_strided_base = OPS["as_strided"]
+
+__all__ = ["Ints", "add_windows", "padded", "sizes_of", "widened", "windows"]
 
 Ints = tuple[int, ...]
+
+
+def widened(x: Any) -> Any:
+    """A tensor in the dtype that arithmetic is done in: 16-bit floats as float32."""
+    return x.to(float32) if x.spec.dtype in (float16, bfloat16) else x
 
 
 def sizes_of(n: int, op: str, name: str, value: int | Sequence[int]) -> Ints:

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...dtypes import DType
-from ...errors import message
-from ...op import composite
-from ...pointwise import pointwise
-from ...program import Expr, call, select
-from .._check import no_complex, only_float
+from flambeau import dtype as DType
+from flambeau.plugin import Expr, call, composite, message, no_complex, only_float, pointwise, select
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
-    from ...program import Number
+    from flambeau import Tensor
+    from flambeau.plugin import Number
 
 
 def _no_bool_or_complex(op: str, d: DType) -> None:
@@ -34,19 +30,6 @@ def _zero_outside(g: Any, x: Any, low: Any, high: Any) -> Expr:
 
 def _zero_inside(g: Any, x: Any, low: Any, high: Any) -> Expr:
     return select(call("ge", x, low) & call("le", x, high), 0, g)
-
-
-@pointwise(
-    inplace=True, check=_no_bool_or_complex, vjp={"input": lambda g, out, x: select(call("le", out, 0), 0, g)}
-)
-def relu(input: Tensor) -> Any:
-    """``max(x, 0)``; NaN stays. The gradient at 0 is 0.
-
-    >>> import flambeau as fb
-    >>> fb.relu(fb.tensor([-1., 2.]))
-    tensor([0., 2.])
-    """
-    return select(call("le", input, 0), 0, input)
 
 
 def _clamped(x: Any, low: Any, high: Any) -> Expr:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from ...op import composite
-from ...random import default_generator
-from .._check import only_float
-from ..creation import ones
-from ..randoms import dropout_keep
-from .softmax import softmax
+from flambeau import default_generator, ones, softmax
+from flambeau.plugin import OPS, composite, only_float
+
+dropout_keep = OPS["dropout_keep"]
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = ["dropout", "scaled_dot_product_attention"]
 

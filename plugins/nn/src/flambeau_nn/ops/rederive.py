@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ... import tape
-from ...state import grad_mode, is_grad_enabled
+from flambeau import enable_grad, is_grad_enabled
+from flambeau.autograd import grad
 
 __all__ = ["rederive"]
 
@@ -24,19 +24,22 @@ def rederive(
     """
     create = is_grad_enabled()
     # Each input under a name of its own, so that the walk ends there even where one was computed from another.
-    with grad_mode(True):
+    with enable_grad():
         seen = [_alias(t, create) if need else t for t, need in zip(inputs, needs, strict=True)]
         outs = fn(*seen)
     outs = outs if isinstance(outs, tuple) else (outs,)
-    pairs = [(o, g) for o, g in zip(outs, gs, strict=True) if o is not None and g is not None and o.rg]
+    pairs = [
+        (o, g) for o, g in zip(outs, gs, strict=True) if o is not None and g is not None and o.requires_grad
+    ]
     targets = [t for t, need in zip(seen, needs, strict=True) if need]
-    found = iter(tape.backward([o for o, _ in pairs], [g for _, g in pairs], create, create, targets, False))
-    return [next(found) if need else None for need in needs]
+    found: Iterator[Any] = iter(())
+    if pairs and targets:
+        results, seeds = zip(*pairs, strict=True)
+        found = iter(grad(results, targets, seeds, create, create, allow_unused=True))
+    return [next(found, None) if need else None for need in needs]
 
 
 def _alias(t: Any, create: bool) -> Any:
     if create:
         return t.permute(tuple(range(t.ndim)))
-    leaf = t.detach()
-    leaf.rg = True
-    return leaf
+    return t.detach().requires_grad_()

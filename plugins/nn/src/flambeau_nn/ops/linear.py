@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import message
-from ...op import Call, kernel
+from flambeau.plugin import Call, kernel, message
 
 if TYPE_CHECKING:
-    from ..._tensor import Tensor
+    from flambeau import Tensor
 
 __all__ = ["linear"]
 
