@@ -62,6 +62,8 @@ fbc_plan *fbc_plan_new(const int64_t *words, int nd, const int64_t *dims, const 
 void fbc_plan_free(fbc_plan *plan);
 /* ptrs: outs, then ins; scalars: 16 bytes each. 0, or -1 when there is no memory */
 int fbc_plan_run(const fbc_plan *plan, const uintptr_t *ptrs, const char *scalars);
+/* n plans as one piece of work, in no order; ptrs and scalars of all plans on end */
+int fbc_plan_run_many(int n, const fbc_plan *const *plans, const uintptr_t *ptrs, const char *scalars);
 
 /* dst[r*drs + c*dcs] = src[r*srs + c*scs], strides in elements of isize bytes (k_move.c) */
 void fbc_move2(int isize, char *dst, int64_t drs, int64_t dcs, const char *src, int64_t srs, int64_t scs, int64_t rows, int64_t cols);

@@ -1,6 +1,7 @@
 /* Runs plans: tile by tile, chunk by chunk on the pool. */
 #define _GNU_SOURCE
 #include <alloca.h>
+#include <stdlib.h>
 #include <string.h>
 #include "program.h"
 
@@ -229,6 +230,51 @@ static void choose_writes(run_t *run) {
     }
 }
 
+/* A plan with the operands of one run: what is uniform computed, the work divided. */
+typedef struct { run_t run; job_t job; int64_t n_chunks; } ready_t;
+
+/* Bytes of scratch memory that make_ready needs. */
+static size_t room_for(const fbc_plan *p) {
+    return (size_t)(p->n_slots + 1) * 16 + sizeof(char *) * (size_t)(p->n_out + p->n_in + p->n_regs) + 16;
+}
+
+static void make_ready(const fbc_plan *p, const uintptr_t *ptrs, const char *scalars, char *room, ready_t *r) {
+    int n_ops = p->n_out + p->n_in;
+    char *slots = room;
+    const char **base = (const char **)(room + (size_t)(p->n_slots + 1) * 16);
+    char **ptr = (char **)(base + n_ops);
+    for (int o = 0; o < n_ops; o++) base[o] = (const char *)ptrs[o] + p->walks[o].base;
+    memcpy(slots, p->slots, (size_t)p->n_slots * 16);
+    for (int k = 0; k < p->n_in; k++)
+        if (p->regs[k].kind == FBC_REG_UNIFORM) memcpy(slots + 16 * p->regs[k].slot, base[p->n_out + k], p->regs[k].isize);
+    for (int k = 0; k < p->n_scalar; k++) memcpy(slots + 16 * p->regs[p->n_in + k].slot, scalars + 16 * k, 16);
+
+    r->run = (run_t){p, base, slots, 0, 0};
+    choose_writes(&r->run);
+    r->job = (job_t){&r->run, p->n, p->chunk, run_tiles};
+    if (p->direct && !r->run.stream) r->job.fn = run_direct;
+    else {
+        for (int k = 0; k < p->n_regs; k++)
+            if (p->regs[k].kind == FBC_REG_UNIFORM) ptr[k] = slots + 16 * p->regs[k].slot;
+        for (int i = 0; i < p->n_instr; i++)
+            if (p->instrs[i].uniform) execute(&p->instrs[i], 1, ptr);
+    }
+    job_t *job = &r->job;
+    if (p->blocks) {
+        job->total = (p->dim[p->nd - 1] + BLOCK - 1) / BLOCK * ((p->dim[p->block_dim] + BLOCK - 1) / BLOCK);
+        for (int k = 0; k < p->nd - 1; k++)
+            if (k != p->block_dim) job->total *= p->dim[k];
+        job->chunk = p->chunk / (BLOCK * BLOCK) > 0 ? p->chunk / (BLOCK * BLOCK) : 1;
+        job->fn = run_blocks;
+    }
+    int64_t most = 16 * (int64_t)fbc_get_num_threads();
+    r->n_chunks = (job->total + job->chunk - 1) / job->chunk;
+    if (r->n_chunks > most) { /* larger chunks, still whole ones */
+        job->chunk *= (r->n_chunks + most - 1) / most;
+        r->n_chunks = (job->total + job->chunk - 1) / job->chunk;
+    }
+}
+
 int fbc_plan_run(const fbc_plan *p, const uintptr_t *ptrs, const char *scalars) {
     if (p->n == 0) return 0;
     if (p->direct && p->n <= p->chunk) { /* little work: the shortest way */
@@ -249,39 +295,55 @@ int fbc_plan_run(const fbc_plan *p, const uintptr_t *ptrs, const char *scalars) 
         fn(p->n, (char *)ptrs[0] + p->walks[0].base, src[0], src[1], src[2]);
         return 0;
     }
-    int n_ops = p->n_out + p->n_in;
-    const char **base = alloca(sizeof(char *) * (size_t)n_ops);
-    for (int o = 0; o < n_ops; o++) base[o] = (const char *)ptrs[o] + p->walks[o].base;
-    char *slots = alloca((size_t)p->n_slots * 16 + 16);
-    memcpy(slots, p->slots, (size_t)p->n_slots * 16);
-    for (int r = 0; r < p->n_in; r++)
-        if (p->regs[r].kind == FBC_REG_UNIFORM) memcpy(slots + 16 * p->regs[r].slot, base[p->n_out + r], p->regs[r].isize);
-    for (int k = 0; k < p->n_scalar; k++) memcpy(slots + 16 * p->regs[p->n_in + k].slot, scalars + 16 * k, 16);
+    ready_t r;
+    make_ready(p, ptrs, scalars, alloca(room_for(p)), &r);
+    if (r.n_chunks == 1) r.job.fn(&r.run, 0, r.job.total);
+    else fbc_parallel(r.n_chunks, run_chunk, &r.job);
+    return 0;
+}
 
-    run_t run = {p, base, slots, 0, 0};
-    choose_writes(&run);
-    job_t job = {&run, p->n, p->chunk, run_tiles};
-    if (p->direct && !run.stream) job.fn = run_direct;
-    else {
-        char **ptr = alloca(sizeof(char *) * (size_t)p->n_regs); /* what is uniform is computed once */
-        for (int r = 0; r < p->n_regs; r++)
-            if (p->regs[r].kind == FBC_REG_UNIFORM) ptr[r] = slots + 16 * p->regs[r].slot;
-        for (int i = 0; i < p->n_instr; i++)
-            if (p->instrs[i].uniform) execute(&p->instrs[i], 1, ptr);
+/* ---- many plans as one piece of work ---- */
+typedef struct { int32_t item, n; int64_t chunk; } batch_t; /* n chunks of all items from this one on */
+typedef struct { ready_t *items; batch_t *batches; } many_t;
+
+static void run_batch(void *ctx, int64_t b, int worker) {
+    const many_t *many = ctx;
+    batch_t at = many->batches[b];
+    for (int k = 0; k < at.n; k++) {
+        while (at.chunk == many->items[at.item].n_chunks) at.item++, at.chunk = 0;
+        run_chunk(&many->items[at.item].job, at.chunk++, worker);
     }
-    if (p->blocks) {
-        job.total = (p->dim[p->nd - 1] + BLOCK - 1) / BLOCK * ((p->dim[p->block_dim] + BLOCK - 1) / BLOCK);
-        for (int k = 0; k < p->nd - 1; k++)
-            if (k != p->block_dim) job.total *= p->dim[k];
-        job.chunk = p->chunk / (BLOCK * BLOCK) > 0 ? p->chunk / (BLOCK * BLOCK) : 1;
-        job.fn = run_blocks;
+}
+
+int fbc_plan_run_many(int n, const fbc_plan *const *plans, const uintptr_t *ptrs, const char *scalars) {
+    size_t room = 0;
+    int64_t most = 0;
+    for (int k = 0; k < n; k++) {
+        const fbc_plan *p = plans[k];
+        room += (room_for(p) + 15) & ~(size_t)15;
+        most += 1 + (p->n == 0 ? 0 : p->blocks ? 16 * (int64_t)fbc_get_num_threads() : p->n / p->chunk);
     }
-    int64_t n_chunks = (job.total + job.chunk - 1) / job.chunk, most = 16 * (int64_t)fbc_get_num_threads();
-    if (n_chunks > most) { /* larger chunks, still whole ones */
-        job.chunk *= (n_chunks + most - 1) / most;
-        n_chunks = (job.total + job.chunk - 1) / job.chunk;
+    ready_t *items = malloc(sizeof *items * (size_t)n + room + sizeof(batch_t) * (size_t)most);
+    if (!items) return -1;
+    char *at = (char *)(items + n);
+    batch_t *batches = (batch_t *)(at + room);
+    int64_t n_batches = 0;
+    double full = 0; /* how much of a chunk's work is in the last batch */
+    for (int k = 0; k < n; k++) {
+        const fbc_plan *p = plans[k];
+        items[k].n_chunks = 0;
+        if (p->n) make_ready(p, ptrs, scalars, at, &items[k]);
+        double work = p->n < p->chunk ? (double)p->n / (double)p->chunk : 1; /* of one chunk */
+        for (int64_t c = 0; c < items[k].n_chunks; c++) {
+            if (n_batches == 0 || full + work > 1) batches[n_batches++] = (batch_t){k, 0, c}, full = 0;
+            batches[n_batches - 1].n++;
+            full += work;
+        }
+        at += (room_for(p) + 15) & ~(size_t)15;
+        ptrs += p->n_out + p->n_in, scalars += 16 * p->n_scalar;
     }
-    if (n_chunks == 1) job.fn(&run, 0, job.total);
-    else fbc_parallel(n_chunks, run_chunk, &job);
+    many_t many = {items, batches};
+    fbc_parallel(n_batches, run_batch, &many);
+    free(items);
     return 0;
 }

@@ -108,6 +108,86 @@ static PyObject *launch(PyObject *self, PyObject *const *args, Py_ssize_t n) {
 }
 static PyMethodDef launch_method = {"launch", METHOD(launch), "launch(*addresses of outputs, *addresses of inputs, *scalars)"};
 
+/* ---- many plans of one program ---- */
+typedef struct {
+    int n, width, n_out, n_scalar, heavy;
+    PyObject *launches; /* keeps the plans alive */
+    const fbc_plan *plans[];
+} many;
+static void free_many(PyObject *capsule) {
+    many *m = PyCapsule_GetPointer(capsule, NULL);
+    Py_DECREF(m->launches);
+    free(m);
+}
+
+static PyObject *launch_many(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    const many *m = PyCapsule_GetPointer(self, NULL);
+    PyObject *addresses = n == 2 ? args[0] : NULL, *numbers = NULL, *result = NULL;
+    if (!addresses || !PyList_Check(addresses) || PyList_Size(addresses) != (Py_ssize_t)m->n * m->width || !(numbers = PySequence_List(args[1]))
+        || PyList_Size(numbers) != m->n_scalar) {
+        Py_XDECREF(numbers);
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "launch: needed: a list of %d addresses and %d scalars", m->n * m->width, m->n_scalar);
+    }
+    int n_ptr = m->n_out + m->width;
+    uintptr_t *ptrs = malloc(sizeof(uintptr_t) * (size_t)(m->n * n_ptr + 1) + 16 * (size_t)(m->n * m->n_scalar + 1));
+    if (!ptrs) { PyErr_NoMemory(); goto done; }
+    char *scalars = (char *)ptrs + ((sizeof(uintptr_t) * (size_t)(m->n * n_ptr + 1) + 15) & ~(size_t)15);
+    for (int k = 0; k < m->n; k++) {
+        uintptr_t *at = ptrs + (size_t)k * n_ptr;
+        char *values = scalars + 16 * (size_t)k * m->n_scalar;
+        for (int i = 0; i < m->width; i++)
+            if (address(PyList_GetItem(addresses, (Py_ssize_t)k * m->width + i), &at[m->n_out + i])) goto done;
+        memcpy(at, at + m->n_out, sizeof(uintptr_t) * (size_t)m->n_out);
+        const uint8_t *dtypes = m->plans[k]->scalar_dtype;
+        if (k && !memcmp(dtypes, m->plans[k - 1]->scalar_dtype, (size_t)m->n_scalar)) memcpy(values, values - 16 * m->n_scalar, 16 * (size_t)m->n_scalar);
+        else
+            for (int i = 0; i < m->n_scalar; i++)
+                if (store_number(values + 16 * i, dtypes[i], PyList_GetItem(numbers, i))) goto done;
+    }
+    PyThreadState *state = m->heavy ? PyEval_SaveThread() : NULL;
+    int failed = fbc_plan_run_many(m->n, m->plans, ptrs, scalars);
+    if (state) PyEval_RestoreThread(state);
+    if (failed) PyErr_NoMemory();
+    else result = Py_None, Py_INCREF(result);
+done:
+    free(ptrs);
+    Py_DECREF(numbers);
+    return result;
+}
+static PyMethodDef many_method = {"launch_many", METHOD(launch_many), "launch(addresses of the inputs of each plan on end, scalars)"};
+
+static PyObject *py_plan_many(PyObject *self, PyObject *const *args, Py_ssize_t n) {
+    if (n != 2 || !PyTuple_Check(args[0])) return PyErr_Format(PyExc_TypeError, "plan_many(launches, n_out)");
+    Py_ssize_t size = PyTuple_Size(args[0]);
+    long n_out = PyLong_AsLong(args[1]);
+    if (n_out == -1 && PyErr_Occurred()) return NULL;
+    many *m = malloc(sizeof *m + sizeof(void *) * (size_t)(size + 1));
+    if (!m) return PyErr_NoMemory();
+    *m = (many){.n = (int)size, .n_out = (int)n_out};
+    int64_t work = 0;
+    for (Py_ssize_t k = 0; k < size; k++) {
+        PyObject *launch_k = PyTuple_GetItem(args[0], k), *capsule = PyCFunction_Check(launch_k) ? PyCFunction_GetSelf(launch_k) : NULL;
+        const fbc_plan *p = capsule && PyCapsule_CheckExact(capsule) && PyCFunction_GetFunction(launch_k) == (PyCFunction)(void (*)(void))launch
+                                ? PyCapsule_GetPointer(capsule, NULL) : NULL;
+        if (k == 0 && p) m->width = p->n_in, m->n_scalar = p->n_scalar;
+        if (!p || p->n_out != n_out || p->n_in != m->width || p->n_scalar != m->n_scalar || n_out > p->n_in) {
+            free(m);
+            return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_TypeError, "plan_many: launch %zd is no plan with %ld outputs and the first one's inputs", k, n_out);
+        }
+        m->plans[k] = p;
+        m->heavy |= p->heavy;
+        work += p->n * p->n_instr;
+    }
+    m->heavy |= work > 20000;
+    PyObject *capsule = PyCapsule_New(m, NULL, free_many), *result = NULL;
+    if (!capsule) return free(m), NULL;
+    m->launches = args[0];
+    Py_INCREF(m->launches);
+    result = PyCFunction_NewEx(&many_method, capsule, NULL);
+    Py_DECREF(capsule);
+    return result;
+}
+
 static int int_row(PyObject *tuple, Py_ssize_t n, int64_t *to) {
     if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != n) return PyErr_Format(PyExc_TypeError, "plan: needed: tuples of one length"), -1;
     for (Py_ssize_t k = 0; k < n; k++) to[k] = PyLong_AsLongLong(PyTuple_GetItem(tuple, k));
@@ -203,6 +283,7 @@ static PyMethodDef methods[] = {
     {"free", METHOD(py_free), "free(address, nbytes, index=0)"},
     {"set_on_failure", METHOD(py_set_on_failure), "set_on_failure(fn): alloc calls fn(nbytes) when there is no memory; None: nothing"},
     {"plan", METHOD(py_plan), "plan(code, consts, shape, *strides of outputs, *strides of inputs) -> launch"},
+    {"plan_many", METHOD(py_plan_many), "plan_many(launches, n_out) -> launch(addresses, scalars): plans whose outputs are their first inputs"},
     {"bind", METHOD(py_bind),
      "bind(fn_address, context, n_args, keep_gil) -> a function of n_args integers that calls the C function\n"
      "int64_t fn(const void *context, const uintptr_t *args) with a copy of the context bytes (16-byte aligned)"},

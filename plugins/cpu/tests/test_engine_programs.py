@@ -386,3 +386,41 @@ def test_bad_programs() -> None:
         run(single("nonsense", ["float32"], "float32"), [np.zeros(2, np.float32)], [np.zeros(2, np.float32)])
     with pytest.raises(TypeError, match="operands"):
         engine.plan_program(FUSED, [spec_of(np.zeros(2, np.float32))], [spec_of(np.zeros(2, np.float32))])
+
+
+# x = x - s * y, y = y * s
+UPDATE = Program(
+    (F32, F32),
+    (F32, F32),
+    (("mul", F32, F32, (1, 2)), ("sub", F32, F32, (0, 3))),
+    (4, 3),
+    (F32,),
+)
+
+
+def test_many_plans_in_one_launch(threads: None) -> None:
+    shapes = [(0,), (), (3,), (700, 701), (64, 64), *[(5,)] * 40, (40_000,), (2, 0, 3)]
+    for count in (1, 2, 5):
+        engine.set_num_threads(count)
+        pairs = [(array(s, k), array(s, k + 100)) for k, s in enumerate(shapes)]
+        pairs.append((array((300, 200)).T, array((200, 300))))  # in blocks
+        pairs.append((array((200, 30)), np.broadcast_to(array((30,)), (200, 30)).copy()))
+        want = [(x - np.float32(0.25) * y, np.float32(0.25) * y) for x, y in pairs]
+        specs = [[spec_of(a) for a in pair] for pair in pairs]
+        launch = engine.plan_many(tuple(engine.plan_program(UPDATE, s, s) for s in specs), 2)
+        launch([a.ctypes.data for pair in pairs for a in pair], (0.25,))
+        for got, pair in zip(pairs, want, strict=True):
+            np.testing.assert_array_equal(got[0], pair[0])
+            np.testing.assert_array_equal(got[1], pair[1])
+
+
+def test_many_plans_must_fit_together() -> None:
+    specs = [spec_of(np.zeros(2, np.float32))] * 2
+    update = engine.plan_program(UPDATE, specs, specs)
+    other = engine.plan_program(single("add", ["float32"] * 2, "float32"), specs[:1], specs)
+    with pytest.raises(TypeError, match="launch 1 is no plan with 2 outputs"):
+        engine.plan_many((update, other), 2)
+    with pytest.raises(TypeError, match="launch 0 is no plan"):
+        engine.plan_many((len,), 2)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a list of 2 addresses and 1 scalars"):
+        engine.plan_many((update,), 2)([1], (0.5,))

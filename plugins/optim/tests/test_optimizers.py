@@ -1,4 +1,4 @@
-"""Optimizers: fifty steps against PyTorch, the promises of the base class, mistakes."""
+"""Optimizers: the promises of the base class, mistakes. (Their steps are compared with PyTorch's in tests/parity.)"""
 
 from __future__ import annotations
 
@@ -12,24 +12,21 @@ import pytest
 import flambeau as fb
 
 optim = fb.optim
+NAMES = (
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "Adagrad",
+    "Adadelta",
+    "RMSprop",
+    "Rprop",
+    "ASGD",
+    "Adafactor",
+)
 
-SETTINGS: list[tuple[str, dict[str, Any]]] = [
-    ("SGD", {"lr": 0.05}),
-    ("SGD", {"lr": 0.05, "weight_decay": 0.1, "maximize": True}),
-    ("SGD", {"lr": 0.05, "momentum": 0.9}),
-    ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.3, "weight_decay": 0.01}),
-    ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01, "maximize": True}),
-    ("Adam", {"lr": 0.02}),
-    ("Adam", {"lr": 0.02, "amsgrad": True, "weight_decay": 0.1}),
-    ("Adam", {"lr": 0.02, "betas": (0.7, 0.95), "eps": 1e-3, "maximize": True}),
-    ("AdamW", {"lr": 0.02}),
-    ("AdamW", {"lr": 0.02, "amsgrad": True, "weight_decay": 0.3, "maximize": True}),
-    ("RMSprop", {"lr": 0.02}),
-    ("RMSprop", {"lr": 0.02, "centered": True, "weight_decay": 0.1}),
-    ("RMSprop", {"lr": 0.02, "momentum": 0.8, "alpha": 0.9}),
-    ("RMSprop", {"lr": 0.02, "momentum": 0.8, "centered": True, "maximize": True}),
-]
-IDS = [f"{name}-{'-'.join(f'{k}={v}' for k, v in kw.items())}" for name, kw in SETTINGS]
 SHAPES = [(4, 3), (3,), (), (2, 0), (5, 1, 2)]
 
 
@@ -46,56 +43,6 @@ def gradients(step: int, dtype: str = "float32") -> list[np.ndarray]:
 def set_grads(ps: list[Any], step: int, lib: Any = fb, dtype: str = "float32") -> None:
     for k, (p, g) in enumerate(zip(ps, gradients(step, dtype), strict=True)):
         p.grad = None if k == 1 and step % 3 == 0 else lib.tensor(g)  # one parameter is frozen now and then
-
-
-def close(a: Any, b: Any, rtol: float = 2e-5) -> None:
-    np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=rtol, atol=rtol)
-
-
-@pytest.mark.parametrize(("name", "kw"), SETTINGS, ids=IDS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_fifty_steps_as_in_pytorch(name: str, kw: dict[str, Any], dtype: str) -> None:
-    torch = pytest.importorskip("torch")
-    mine = params(dtype=dtype)
-    theirs = [torch.tensor(p.detach().numpy(), requires_grad=True) for p in mine]
-    a = getattr(optim, name)([{"params": mine[:3]}, {"params": mine[3:], "lr": 0.03}], **kw)
-    b = getattr(torch.optim, name)([{"params": theirs[:3]}, {"params": theirs[3:], "lr": 0.03}], **kw)
-    for step in range(50):
-        set_grads(mine, step, fb, dtype)
-        set_grads(theirs, step, torch, dtype)
-        a.step()
-        b.step()
-    for p, q in zip(mine, theirs, strict=True):
-        close(p, q, 2e-5 if dtype == "float32" else 1e-12)
-
-
-@pytest.mark.parametrize(("name", "kw"), SETTINGS, ids=IDS)
-@pytest.mark.parametrize("way", ["to pytorch", "from pytorch"])
-def test_state_dict_is_interchangeable(name: str, kw: dict[str, Any], way: str) -> None:
-    torch = pytest.importorskip("torch")
-    libs = (fb, torch) if way == "to pytorch" else (torch, fb)
-    first = [libs[0].tensor(p.detach().numpy(), requires_grad=True) for p in params()]
-    a = getattr(libs[0].optim, name)(first, **kw)
-    for step in range(5):
-        set_grads(first, step, libs[0])
-        a.step()
-    second = [libs[1].tensor(p.detach().numpy(), requires_grad=True) for p in first]
-    b = getattr(libs[1].optim, name)(second, **kw)
-    saved = a.state_dict()
-    assert set(saved) == {"state", "param_groups"}
-    assert sorted(saved["param_groups"][0]) == sorted(b.state_dict()["param_groups"][0])
-    state = {
-        k: {n: libs[1].tensor(v.detach().numpy()) for n, v in entry.items()}
-        for k, entry in saved["state"].items()
-    }
-    b.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
-    for step in range(5, 15):
-        set_grads(first, step, libs[0])
-        set_grads(second, step, libs[1])
-        a.step()
-        b.step()
-    for p, q in zip(first, second, strict=True):
-        close(p, q)
 
 
 def test_step_counter_is_saved_as_a_tensor_and_loaded_state_is_a_copy() -> None:
@@ -127,6 +74,79 @@ def test_names_of_parameters_are_kept() -> None:
     plain = optim.SGD(ps, lr=0.3).state_dict()
     named.load_state_dict(plain)
     assert named.param_groups[0]["param_names"] == saved["param_groups"][0]["param_names"]
+
+
+def named(names: str, **options: Any) -> Any:
+    shapes = {"a": (2, 3), "b": (4,), "c": (5,)}
+    return optim.Adam(
+        [(n, fb.ones(shapes.get(n, (2, 3)), requires_grad=True)) for n in names.split()], **options
+    )
+
+
+def step(optimizer: Any) -> Any:
+    for group in optimizer.param_groups:
+        for k, p in enumerate(group["params"]):
+            p.grad = fb.full_like(p.detach(), k + 1.0)
+    optimizer.step()
+    return optimizer
+
+
+def test_state_is_matched_by_name() -> None:
+    saved = step(named("a b c")).state_dict()
+    other = named("c a b")
+    other.load_state_dict(saved)
+    means = [other.state[p]["exp_avg"] for p in other.param_groups[0]["params"]]
+    assert [round(m.max().item(), 3) for m in means] == [0.3, 0.1, 0.2]
+    assert other.param_groups[0]["param_names"] == ["c", "a", "b"]
+    step(other)
+
+
+def test_names_that_dont_match_are_listed() -> None:
+    saved = step(named("a encoder.weight c")).state_dict()
+    with pytest.raises(ValueError, match=r"missing b; unexpected encoder.weight.*take 'param_names' out"):
+        named("a b c").load_state_dict(saved)
+    with pytest.raises(ValueError, match=r"missing encoder.weigth \(similar: encoder.weight\)"):
+        named("a encoder.weigth c").load_state_dict(saved)
+    del saved["param_groups"][0]["param_names"]
+    named("a encoder.weigth c").load_state_dict(saved)
+
+
+def test_state_of_other_shapes_is_listed() -> None:
+    saved = step(optim.Adam([fb.ones(2, requires_grad=True), fb.ones(3, 3, requires_grad=True)])).state_dict()
+    with pytest.raises(
+        ValueError, match=r"exp_avg of parameter 1 is \[3, 3\], the parameter \[3\]; exp_avg_sq"
+    ):
+        optim.Adam([fb.ones(2, requires_grad=True), fb.ones(3, requires_grad=True)]).load_state_dict(saved)
+
+
+def test_adafactor_keeps_rows_and_columns_only() -> None:
+    w = fb.ones(4, 6, requires_grad=True)
+    state = step(optim.Adafactor([w])).state[w]
+    assert {k: tuple(v.shape) for k, v in state.items() if k != "step"} == {
+        "row_var": (4, 1),
+        "col_var": (1, 6),
+    }
+
+
+def test_all_parameters_are_stepped_in_one_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    launches: list[int] = []
+    backend = fb.plugin.backend_of(fb.device("cpu"))
+    plan_many = type(backend).plan_many
+
+    def counted(self: Any, group: Any, n_out: int) -> Any:
+        launch = plan_many(self, group, n_out)
+        return lambda *args: (launches.append(len(group)), launch(*args))[1]
+
+    if not backend.addressed:
+        pytest.skip("the reference backend has no launches")
+    monkeypatch.setattr(type(backend), "plan_many", counted)
+    ps = [fb.ones(k + 1, 7, requires_grad=True) for k in range(9)]
+    optimizer = optim.AdamW(ps)
+    for p in ps:
+        p.grad = fb.ones_like(p.detach())
+    optimizer.step()
+    optimizer.step()
+    assert launches == [9, 9]
 
 
 def test_closure_runs_with_gradients_and_its_loss_is_returned() -> None:
@@ -176,37 +196,25 @@ def test_parameters_are_changed_in_place_and_their_version_is_bumped() -> None:
 
 
 def test_parameters_without_gradient_and_empty_steps_change_nothing() -> None:
-    for name in ("SGD", "Adam", "AdamW", "RMSprop"):
+    for name in NAMES:
         w = fb.ones(3, requires_grad=True)
         optimizer = getattr(optim, name)([w], lr=0.1)
         optimizer.step()
         assert w.tolist() == [1.0, 1.0, 1.0]
-        assert optimizer.state_dict()["state"] == {}
+        assert name == "Adagrad" or optimizer.state_dict()["state"] == {}
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_parameters_keep_their_dtype(dtype: str) -> None:
-    for name in ("SGD", "Adam", "AdamW", "RMSprop"):
+    for name in NAMES:
         w = fb.ones(3, dtype=getattr(fb, dtype), requires_grad=True)
         optimizer = getattr(optim, name)([w], lr=0.25)
         w.grad = fb.ones_like(w.detach())
         optimizer.step()
         assert w.dtype == getattr(fb, dtype)
-        assert w.detach().float().max().item() < 1.0
-
-
-def test_complex_parameters_are_updated_as_pairs_of_reals() -> None:
-    torch = pytest.importorskip("torch")
-    z = np.array([1 + 2j, -3 + 0.5j], np.complex64)
-    for name in ("SGD", "Adam", "RMSprop"):
-        mine, theirs = fb.tensor(z, requires_grad=True), torch.tensor(z, requires_grad=True)
-        a, b = getattr(optim, name)([mine], lr=0.1), getattr(torch.optim, name)([theirs], lr=0.1)
-        for step in range(5):
-            g = (z * (step + 1) + 1j).astype(np.complex64)
-            mine.grad, theirs.grad = fb.tensor(g), torch.tensor(g)
-            a.step()
-            b.step()
-        close(mine, theirs)
+        assert (
+            w.detach().float().max().item() < 1.0 or name == "Adadelta"
+        )  # its first step is too small for 16 bits
 
 
 def test_parameters_with_other_strides_than_their_gradient() -> None:
@@ -356,6 +364,28 @@ W = [1.0, 2.0]
         (lambda w: optim.AdamW([w], weight_decay=-1), ValueError, "Invalid weight_decay value"),
         (lambda w: optim.AdamW([w], lr=fb.ones(2)), ValueError, "several elements"),
         (lambda w: optim.RMSprop([w], alpha=-0.1), ValueError, "Invalid alpha value"),
+        (lambda w: optim.Adamax([w], betas=(-0.1, 0.9)), ValueError, "Invalid beta parameter at index 0"),
+        (lambda w: optim.NAdam([w], momentum_decay=-1), ValueError, "Invalid momentum_decay value"),
+        (
+            lambda w: optim.RAdam([w], betas=(0.9, float("nan"))),
+            ValueError,
+            "Invalid beta parameter at index 1",
+        ),
+        (lambda w: optim.Adagrad([w], lr_decay=-1), ValueError, "Invalid lr_decay value"),
+        (lambda w: optim.Adadelta([w], rho=1.5), ValueError, "Invalid rho value"),
+        (lambda w: optim.Rprop([w], etas=(1.2, 0.5)), ValueError, "Invalid eta values"),
+        (lambda w: optim.ASGD([w], weight_decay=-1), ValueError, "Invalid weight_decay value"),
+        (lambda w: optim.Adafactor([w], d=0.5), ValueError, "clipping threshold"),
+        (lambda w: optim.Adafactor([w], beta2_decay=0.5), ValueError, "beta2_decay"),
+        (lambda w: optim.Muon([w]), ValueError, "only supports real 2D parameters"),
+        (
+            lambda w: optim.Muon([w], adjust_lr_fn="x"),
+            ValueError,
+            "Adjust learning rate function x is not supported",
+        ),
+        (lambda w: optim.LBFGS([w], lr=float("nan")), ValueError, "Invalid learning rate"),
+        (lambda w: optim.LBFGS([{"params": [w]}, {"params": [fb.ones(1)]}]), ValueError, "parameter groups"),
+        (lambda w: optim.LBFGS([w], line_search_fn="x").step(lambda: w.sum()), RuntimeError, "strong_wolfe"),
     ],
 )
 def test_mistakes(make: Any, error: type[Exception], text: str) -> None:

@@ -213,6 +213,24 @@ class Backend(ABC):
         """
         return None
 
+    def plan_many(
+        self, launches: Sequence[Callable[..., Any]], n_out: int
+    ) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+        """Prepared launches of one program, whose outputs are its first inputs, as one ``launch(ptrs, scalars)``.
+
+        Args:
+            launches: what `plan` gave for ``"run_program"``, one for each group of tensors.
+            n_out: how many outputs the program has; ``ptrs`` are the pointers of each group's inputs, on end.
+        """
+
+        def launch_all(ptrs: Sequence[Any], scalars: Sequence[Any]) -> None:
+            width = len(ptrs) // len(launches)
+            for k, launch in enumerate(launches):
+                group = ptrs[k * width : (k + 1) * width]
+                launch(*group[:n_out], *group, *scalars)
+
+        return launch_all
+
     def kernel(
         self, name: str, ins: Sequence[Spec | None], attrs: dict[str, Any]
     ) -> Callable[[Sequence[Any], Sequence[Any], dict[str, Any]], Any] | None:

@@ -22,7 +22,7 @@ from .state import GRAD_OFF, WATCHED, modes
 if TYPE_CHECKING:
     from ._tensor import Tensor
 
-__all__ = ["assign", "inplace", "into", "touched"]
+__all__ = ["assign", "inplace", "into", "touched", "writer"]
 
 
 def _inside(module: str) -> bool:
@@ -35,10 +35,16 @@ def touched(t: Tensor, op: str) -> None:
     mem = t.mem
     mem.version += 1
     if mem.watch is not None:
-        frame = sys._getframe(1)
-        while frame.f_back is not None and _inside(frame.f_globals.get("__name__", "")):
-            frame = frame.f_back
-        mem.watch.append(f"{op} at {frame.f_code.co_filename}:{frame.f_lineno}")
+        mem.watch.append(writer(op))
+        del mem.watch[:-64]
+
+
+def writer(op: str) -> str:
+    """The op and the user's line that is running."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _inside(frame.f_globals.get("__name__", "")):
+        frame = frame.f_back
+    return f"{op} at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 def check_writable(t: Tensor, op: str) -> None:

@@ -8,40 +8,51 @@ from typing import Any
 from . import op as opmod
 from . import registry
 from .dtypes import promote_types
-from .inplace import touched
+from .inplace import writer
 from .program import Program
 from .state import default_dtype
 
 __all__ = ["multi_apply"]
 
+_CAPACITY = 256
 _programs: dict[Any, Program] = {}
+_runs: dict[Any, Callable[..., None]] = {}
+opmod.CACHES.append(_runs)
 
 
-class _MultiRunner:
-    """A program with several outputs bound to specs, written over tensors that exist."""
-
-    __slots__ = ("backend", "launch", "typed")
-
-    def __init__(self, program: Program, specs: Sequence[Any], n_write: int) -> None:
-        common = specs[0].dtype
-        for s in specs[1:]:
-            common = promote_types(common, s.dtype)
-        self.typed = program.typed(
-            [s.dtype for s in specs],
-            [s.dtype for s in specs[:n_write]],
-            common,
-            frozenset(),
-            (),
-            default_dtype(),
-        )
-        self.backend = registry.backend_of(specs[0].device)
-        self.launch = None
-        if self.backend.addressed:
-            self.launch = self.backend.plan("run_program", specs[:n_write], specs, {"program": self.typed})
+def _typed(program: Program, specs: Sequence[Any], n_write: int) -> Any:
+    """The program for one group; what it computes is rounded to each output's dtype at the end only."""
+    common = specs[0].dtype
+    for s in specs[1:]:
+        common = promote_types(common, s.dtype)
+    dtypes = [s.dtype for s in specs]
+    return program.typed(dtypes, dtypes[:n_write], common, default=default_dtype())
 
 
-_runners: dict[Any, _MultiRunner] = {}
-opmod.CACHES.append(_runners)
+def _prepare(program: Program, specs: Sequence[Any], width: int, n_write: int) -> Callable[..., None]:
+    """``run(lists of tensors, scalars)`` for groups of these specs, one group after the other in ``specs``."""
+    backend = registry.backend_of(specs[0].device)
+    groups = [specs[k : k + width] for k in range(0, len(specs), width)]
+    typed = [_typed(program, group, n_write) for group in groups]
+    if backend.addressed:
+        plans = [
+            backend.plan("run_program", group[:n_write], group, {"program": t})
+            for group, t in zip(groups, typed, strict=True)
+        ]
+        launches = [plan for plan in plans if plan is not None]
+        if len(launches) == len(plans):
+            launch = backend.plan_many(launches, n_write)
+
+            def run_launches(lists: Sequence[Sequence[Any]], scalars: Sequence[Any]) -> None:
+                launch([t.ptr for group in zip(*lists, strict=True) for t in group], scalars)
+
+            return run_launches
+
+    def run_programs(lists: Sequence[Sequence[Any]], scalars: Sequence[Any]) -> None:
+        for t, group in zip(typed, zip(*lists, strict=True), strict=True):
+            backend.run_program(t, group[:n_write], group, scalars)
+
+    return run_programs
 
 
 def multi_apply(
@@ -52,12 +63,17 @@ def multi_apply(
 ) -> None:
     """Run one program for every group of tensors, over the tensors of ``writes``; nothing is recorded.
 
+    The backend gets all groups in one launch where it can take them so (`Backend.plan_many`).
+
     Args:
         fn: the program: takes a value per list of ``writes``, then of ``reads``, then per scalar; returns the new
             value of each of ``writes``. It is traced once and must be a function that stays (not a fresh lambda).
-        writes: lists of tensors to overwrite; the k-th tensors of all lists have one shape and device.
+        writes: lists of tensors to overwrite; the k-th tensors of all lists have one shape, all one device.
         reads: lists of tensors to read only.
         scalars: numbers.
+
+    Raises:
+        RuntimeError: tensors of one group differ in shape or device.
 
     >>> import flambeau as fb
     >>> x, g = fb.ones(2), fb.ones(2)
@@ -68,24 +84,36 @@ def multi_apply(
     lists = (*writes, *reads)
     if not lists[0]:
         return
-    key = (fn, len(lists), len(scalars))
-    program = _programs.get(key)
-    if program is None:
-        program = _programs[key] = Program.trace(fn, len(lists), len(scalars))
-    n = len(writes)
-    name = fn.__name__
-    for group in zip(*lists, strict=True):
-        specs = tuple([t.spec for t in group])
-        runner = _runners.get((key, specs))
-        if runner is None:
-            runner = _runners[key, specs] = _MultiRunner(program, specs, n)
-        if runner.launch is not None:
-            ptrs = [t.ptr for t in group]
-            runner.launch(*ptrs[:n], *ptrs, *scalars)
-        else:
-            runner.backend.run_program(runner.typed, group[:n], group, scalars)
-        for t in group[:n]:
-            if t.mem.watch is None:
-                t.mem.version += 1
-            else:
-                touched(t, name)
+    n, width = len(writes), len(lists)
+    specs = tuple([t.spec for group in zip(*lists, strict=True) for t in group])
+    key = (fn, n, width, len(scalars), specs)
+    run = _runs.get(key)
+    if run is None:
+        _check(fn.__name__, specs, width)
+        traced = (fn, width, len(scalars))
+        program = _programs.get(traced)
+        if program is None:
+            program = _programs[traced] = Program.trace(fn, width, len(scalars))
+        if len(_runs) >= _CAPACITY:
+            _runs.clear()
+        run = _runs[key] = _prepare(program, specs, width, n)
+    run(lists, scalars)
+    note = ""
+    for written in writes:
+        for t in written:
+            mem = t.mem
+            mem.version += 1
+            if mem.watch is not None:
+                note = note or writer(fn.__name__)
+                mem.watch.append(note)
+                del mem.watch[:-8]
+
+
+def _check(name: str, specs: Sequence[Any], width: int) -> None:
+    for k in range(0, len(specs), width):
+        for s in specs[k + 1 : k + width]:
+            if s.shape != specs[k].shape or s.device is not specs[0].device:
+                raise RuntimeError(
+                    f"[{name}] tensors that are updated together don't fit: got {specs[k]} and {s}, needed: one "
+                    "shape and device."
+                )

@@ -156,6 +156,12 @@ class CpuBackend(Backend):
             return self.plan_copy(outs[0], ins[0])
         return None
 
+    def plan_many(
+        self, launches: Sequence[Callable[..., Any]], n_out: int
+    ) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+        """All launches in one call, their chunks shared among the threads."""
+        return engine.plan_many(tuple(launches), n_out)
+
     def kernel(
         self, name: str, ins: Sequence[Spec | None], attrs: dict[str, Any]
     ) -> Callable[[Sequence[Any], Sequence[Any], dict[str, Any]], Any] | None:

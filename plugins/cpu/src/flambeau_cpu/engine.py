@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from ._C import alloc as allocate
 from ._C import bind, ffi, free, lib
 from ._C import plan as _plan
+from ._C import plan_many as plan_many
 
 __all__ = [
     "MemoryStats",
@@ -33,6 +34,7 @@ __all__ = [
     "has_opcode",
     "inject_failure",
     "memory_stats",
+    "plan_many",
     "plan_program",
     "reset_peak",
     "set_isa",

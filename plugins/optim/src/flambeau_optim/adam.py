@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from flambeau import Tensor
-from flambeau.plugin import message
 
-from .group import GroupOptimizer, check_at_least_zero, check_scalar
+from .group import GroupOptimizer, check_at_least_zero, check_betas, check_scalar, descend
 from .optimizer import ParamsT
 
 __all__ = ["Adam", "AdamW"]
@@ -32,6 +31,14 @@ class Adam(GroupOptimizer):
         foreach, capturable, fused: accepted for PyTorch's sake; every step is one fused call.
         differentiable: let gradients flow through the step.
         decoupled_weight_decay: what makes it `AdamW`.
+
+    >>> import flambeau as fb
+    >>> w = fb.tensor([1.0], requires_grad=True)
+    >>> optimizer = fb.optim.Adam([w], lr=0.1)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.detach()
+    tensor([0.9000])
     """
 
     _counters: ClassVar[tuple[str, ...]] = ("step",)
@@ -55,13 +62,7 @@ class Adam(GroupOptimizer):
         op = type(self).__name__
         check_scalar(op, lr=lr)
         check_at_least_zero(op, lr=lr, eps=eps, weight_decay=weight_decay)
-        for k, beta in enumerate(betas):
-            check_scalar(op, **{f"betas[{k}]": beta})
-            if not 0.0 <= float(beta) < 1.0:
-                got: dict[str, Any] = {f"betas[{k}]": beta}
-                raise ValueError(
-                    message(op, f"Invalid beta parameter at index {k}", "a number in [0, 1)", **got)
-                )
+        check_betas(op, betas)
         defaults = {
             "lr": lr,
             "betas": betas,
@@ -79,19 +80,13 @@ class Adam(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        amsgrad = group["amsgrad"]
-        means = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if amsgrad else ("exp_avg", "exp_avg_sq")
-        params, grads, states = self.gather(group, *means)
-        for state in states:
-            state["step"] += 1.0
-        lr, decay = float(group["lr"]), float(group["weight_decay"])
+        amsgrad, decoupled = group["amsgrad"], group["decoupled_weight_decay"]
+        lr, decay = self.number(group, "lr"), self.number(group, "weight_decay")
         beta1, beta2 = map(float, group["betas"])
-        decoupled = group["decoupled_weight_decay"]
-        update = _update(amsgrad, group["maximize"], "none" if not decay else "own" if decoupled else "l2")
-        steps = {state["step"] for state in states}  # one; more if some parameters were frozen for a while
-        for step in steps:
-            chosen = [k for k, state in enumerate(states) if state["step"] == step]
-            rows = [params[k] for k in chosen], *([states[k][name] for k in chosen] for name in means)
+        decays = "none" if isinstance(decay, float) and not decay else "own" if decoupled else "l2"
+        update = _update(amsgrad, group["maximize"], decays)
+        for states, rows, grads in self.steps(group, *_MEANS[: 3 if amsgrad else 2]):
+            step = states[0]["step"]
             scalars = (
                 lr / (1.0 - beta1**step),
                 1.0 - beta1,
@@ -101,17 +96,18 @@ class Adam(GroupOptimizer):
                 float(group["eps"]),
                 1.0 - lr * decay if decoupled else decay,
             )
-            self.apply(update, rows, ([grads[k] for k in chosen],), scalars, group["differentiable"])
+            self.apply(update, rows, (grads,), scalars, group["differentiable"])
+
+
+_MEANS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
 
 @functools.cache
 def _update(amsgrad: bool, maximize: bool, decays: str) -> Callable[..., Any]:
     def adam_step(p: Any, m: Any, v: Any, *rest: Any) -> Any:
         *top, g, size, new1, keep2, new2, unbias, eps, decay = rest
-        g = -g if maximize else g
-        if decays == "l2":
-            g = g + decay * p
-        elif decays == "own":
+        g = descend(g, p, maximize, decay if decays == "l2" else None)
+        if decays == "own":
             p = decay * p
         m = m + new1 * (g - m)
         v = keep2 * v + new2 * g * g

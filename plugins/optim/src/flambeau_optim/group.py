@@ -8,22 +8,32 @@ of the group in one call.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import message, multi_apply
+from flambeau.plugin import Expr, message, multi_apply, select
 
 from .optimizer import Optimizer
 
-__all__ = ["GroupOptimizer", "Rows", "check_at_least_zero", "check_scalar"]
+__all__ = [
+    "GroupOptimizer",
+    "Rows",
+    "check_at_least_zero",
+    "check_betas",
+    "check_scalar",
+    "choose",
+    "descend",
+]
 
 Rows: TypeAlias = Sequence[list[Tensor]]
 
 
 class GroupOptimizer(Optimizer, ABC):
     """An optimizer whose step is one fused update per parameter group."""
+
+    _like_params: ClassVar[bool] = True
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own."""
@@ -47,7 +57,7 @@ class GroupOptimizer(Optimizer, ABC):
         if closure is not None:
             with fb.enable_grad():
                 loss = closure()
-        with fb.set_grad_enabled(bool(self.defaults["differentiable"])):
+        with fb.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
                 self.update_group(group)
         return loss
@@ -56,12 +66,21 @@ class GroupOptimizer(Optimizer, ABC):
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
 
+    def number(self, group: dict[str, Any], name: str) -> Any:
+        """An option that may be a tensor: a float, or the tensor itself where gradients flow through the step."""
+        value = group[name]
+        return value if group.get("differentiable") else float(value)
+
+    def fresh_state(self, group: dict[str, Any], p: Tensor, names: Sequence[str]) -> dict[str, Any]:
+        """The state of a parameter before its first step."""
+        return {"step": 0.0, **{name: fb.zeros_like(p) for name in names}}
+
     def gather(
         self, group: dict[str, Any], *names: str
     ) -> tuple[list[Tensor], list[Tensor], list[dict[str, Any]]]:
         """The parameters of a group that have a gradient, the gradients, and the parameters' states.
 
-        A state that is still empty gets a step count and tensors of zeros under these names.
+        A state that is still empty is made by `fresh_state`, if names are given.
         """
         params, grads = [], []
         for p in group["params"]:
@@ -70,20 +89,44 @@ class GroupOptimizer(Optimizer, ABC):
                 params.append(p)
                 grads.append(g)
         states = [self.state[p] for p in params]
-        for p, state in zip(params, states, strict=True):
-            if not state and names:
-                state["step"] = 0.0
-                for name in names:
-                    state[name] = fb.zeros_like(p)
+        if names:
+            for p, state in zip(params, states, strict=True):
+                if not state:
+                    state.update(self.fresh_state(group, p, names))
         return params, grads, states
+
+    def steps(
+        self, group: dict[str, Any], *names: str
+    ) -> Iterator[tuple[list[dict[str, Any]], Rows, list[Tensor]]]:
+        """Count one more step of a group's parameters; what there is to update, by what has been counted.
+
+        Parameters that were frozen for a while are at another step than the others; their update has other scalars.
+
+        Yields:
+            The states of parameters that have counted the same; the lists of these parameters and of their state
+            under each of the names; the gradients.
+        """
+        params, grads, states = self.gather(group, *names)
+        alike: dict[Any, list[int]] = {}
+        counters = self._counters
+        for k, state in enumerate(states):
+            state["step"] += 1.0
+            key = state["step"] if len(counters) == 1 else tuple([state[name] for name in counters])
+            alike.setdefault(key, []).append(k)
+        for chosen in alike.values():
+            if len(chosen) < len(params):
+                some, gs = [states[k] for k in chosen], [grads[k] for k in chosen]
+                yield some, [[params[k] for k in chosen], *([s[n] for s in some] for n in names)], gs
+            else:
+                yield states, [params, *([s[n] for s in states] for n in names)], grads
 
     def apply(
         self,
         update: Callable[..., Any],
         writes: Rows,
         reads: Rows,
-        scalars: Sequence[float],
-        differentiable: bool,
+        scalars: Sequence[Any],
+        differentiable: bool = False,
     ) -> None:
         """Run an update in place over lists of tensors.
 
@@ -96,16 +139,47 @@ class GroupOptimizer(Optimizer, ABC):
         """
         if self._complex:  # real and imaginary parts are updated independently
             writes, reads = _real(writes), _real(reads)
-        if not differentiable:
+        if differentiable:
+            for row in zip(*writes, *reads, strict=True):
+                for old, new in zip(row, update(*row, *scalars), strict=False):
+                    old.copy_(new)
+            return
+        devices = {t.device for t in writes[0]}
+        if len(devices) < 2:
             multi_apply(update, writes, reads, scalars)
             return
-        for row in zip(*writes, *reads, strict=True):
-            for old, new in zip(row, update(*row, *scalars), strict=False):
-                old.copy_(new)
+        for device in devices:  # a model that is spread over devices
+            here = [k for k, t in enumerate(writes[0]) if t.device == device]
+            multi_apply(
+                update,
+                [[ts[k] for k in here] for ts in writes],
+                [[ts[k] for k in here] for ts in reads],
+                scalars,
+            )
 
 
 def _real(lists: Rows) -> list[list[Tensor]]:
     return [[fb.view_as_real(t) if t.is_complex() else t for t in tensors] for tensors in lists]
+
+
+def choose(cond: Any, a: Any, b: Any) -> Any:
+    """``a`` where the condition holds, ``b`` elsewhere: in a program, and for tensors."""
+    return select(cond, a, b) if isinstance(cond, Expr) else fb.where(cond, a, b)
+
+
+def descend(g: Any, p: Any, maximize: bool, decay: Any = None) -> Any:
+    """The gradient to go down along: turned round to climb, with the gradient of an L2 penalty where there is one."""
+    g = -g if maximize else g
+    return g if decay is None else g + decay * p
+
+
+def check_betas(op: str, betas: Sequence[Any]) -> None:
+    """Refuse weights of running means that are not in [0, 1)."""
+    for k, beta in enumerate(betas):
+        check_scalar(op, **{f"betas[{k}]": beta})
+        if not 0.0 <= float(beta) < 1.0:
+            got: dict[str, Any] = {f"betas[{k}]": beta}
+            raise ValueError(message(op, f"Invalid beta parameter at index {k}", "a number in [0, 1)", **got))
 
 
 def check_at_least_zero(op: str, **options: Any) -> None:

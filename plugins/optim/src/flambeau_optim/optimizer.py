@@ -77,6 +77,14 @@ def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def similar(name: str, among: Iterable[str]) -> str:
+    """A hint at the nearest name, or nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(among), 1)
+    return f" (similar: {close[0]})" if close else ""
+
+
 class Optimizer:
     """Base class of the optimizers.
 
@@ -96,6 +104,8 @@ class Optimizer:
 
     #: State that is kept as a Python number, and saved as a 0-d float32 tensor as PyTorch does.
     _counters: ClassVar[tuple[str, ...]] = ()
+    #: Whether all other tensors in the state have their parameter's shape.
+    _like_params: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -242,7 +252,7 @@ class Optimizer:
             packed["params"] = [places[id(p)] for p in group["params"]]
             groups.append(packed)
         state = {
-            places[id(k)] if isinstance(k, Tensor) else k: self._export(v) for k, v in self.state.items()
+            places[id(k)] if isinstance(k, Tensor) else k: self._export(v) for k, v in self.state.items() if v
         }
         saved: dict[str, Any] = {"state": state, "param_groups": groups}
         for hook in self._state_dict_post_hooks.values():
@@ -255,7 +265,14 @@ class Optimizer:
         return {name: numbers.get(name, value) for name, value in entry.items()} if numbers else entry
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what ``state_dict`` gave, here or in PyTorch. Tensors are copied to the parameters' devices."""
+        """Take over what ``state_dict`` gave, here or in PyTorch. Tensors are copied to the parameters' devices.
+
+        Args:
+            state_dict: where both it and this optimizer have names of parameters, state goes by name, else by position.
+
+        Raises:
+            ValueError: groups, names or shapes don't fit; the message lists which.
+        """
         op = type(self).__name__
         saved = dict(state_dict)
         for hook in self._load_pre_hooks.values():
@@ -273,11 +290,8 @@ class Optimizer:
                 raise ValueError(
                     message(op, wrong, f"{len(mine['params'])} parameters", loaded=len(new["params"]))
                 )
-        where = {
-            key: p
-            for mine, new in zip(self.param_groups, new_groups, strict=True)
-            for key, p in zip(new["params"], mine["params"], strict=True)
-        }
+        where = self._places(new_groups)
+        self._check_shapes(where, saved["state"])
         state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         for key, entry in saved["state"].items():
             if key in where:
@@ -288,12 +302,56 @@ class Optimizer:
         for mine, new in zip(self.param_groups, new_groups, strict=True):
             new["params"] = mine["params"]
             if "param_names" in mine:
-                new.setdefault("param_names", mine["param_names"])
+                new["param_names"] = mine["param_names"]
             for name, default in self.defaults.items():  # files written before an option existed
                 new.setdefault(name, default)
         self.__setstate__({"state": state, "param_groups": new_groups})
         for hook in self._load_post_hooks.values():
             hook(self)
+
+    def _places(self, new_groups: list[dict[str, Any]]) -> dict[Any, Tensor]:
+        """Which parameter each saved number means: by name where both sides have names, else by position."""
+        mine = [p for group in self.param_groups for p in group["params"]]
+        keys = [key for group in new_groups for key in group["params"]]
+        names, saved = (
+            [n for g in gs for n in g.get("param_names", ())] for gs in (self.param_groups, new_groups)
+        )
+        if len(names) < len(mine) or len(saved) < len(keys) or len({*names}) < len(names):
+            return dict(zip(keys, mine, strict=True))
+        missing, unknown = (sorted({*a} - {*b}) for a, b in ((names, saved), (saved, names)))
+        if missing or unknown:
+            wrong = "loaded state dict has other parameter names: "
+            wrong += "; ".join(
+                f"{what} {', '.join(name + similar(name, among) for name in some)}"
+                for what, some, among in (("missing", missing, saved), ("unexpected", unknown, names))
+                if some
+            )
+            do = "To go by position, take 'param_names' out of its param_groups."
+            raise ValueError(
+                message(type(self).__name__, wrong, "the names of this optimizer's parameters", do)
+            )
+        by_name = dict(zip(names, mine, strict=True))
+        return {key: by_name[name] for key, name in zip(keys, saved, strict=True)}
+
+    def _check_shapes(self, where: dict[Any, Tensor], saved: dict[Any, dict[str, Any]]) -> None:
+        names = {
+            id(p): n
+            for g in self.param_groups
+            for n, p in zip(g.get("param_names", ()), g["params"], strict=False)
+        }
+        wrong = [
+            f"{name} of {names.get(id(where[key]), f'parameter {key}')} is {list(value.shape)}, the parameter "
+            f"{list(where[key].shape)}"
+            for key, entry in saved.items()
+            if self._like_params and key in where
+            for name, value in entry.items()
+            if isinstance(value, Tensor) and name not in self._counters and value.shape != where[key].shape
+        ]
+        if wrong:
+            need = "state of the parameters' shapes"
+            raise ValueError(
+                message(type(self).__name__, f"loaded state doesn't fit: {'; '.join(wrong)}", need)
+            )
 
     def _import(self, p: Tensor, name: str, value: Any) -> Any:
         if name in self._counters:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from flambeau import Tensor
 
-from .group import GroupOptimizer, check_at_least_zero, check_scalar
+from .group import GroupOptimizer, check_at_least_zero, check_scalar, descend
 from .optimizer import ParamsT
 
 __all__ = ["RMSprop"]
@@ -75,21 +75,17 @@ class RMSprop(GroupOptimizer):
             names.append("momentum_buffer")
         if group["centered"]:
             names.append("grad_avg")
-        params, grads, states = self.gather(group, *names)
-        for state in states:
-            state["step"] += 1.0
         update = _update(momentum != 0, group["centered"], group["maximize"], decay != 0)
-        scalars = (float(group["lr"]), alpha, 1.0 - alpha, float(group["eps"]), decay, momentum)
-        rows = params, *([state[name] for state in states] for name in names)
-        self.apply(update, rows, (grads,), scalars, group["differentiable"])
+        scalars = (self.number(group, "lr"), alpha, 1.0 - alpha, float(group["eps"]), decay, momentum)
+        for _, rows, grads in self.steps(group, *names):
+            self.apply(update, rows, (grads,), scalars, group["differentiable"])
 
 
 @functools.cache
 def _update(momentum: bool, centered: bool, maximize: bool, decays: bool) -> Callable[..., Any]:
     def rmsprop_step(p: Any, v: Any, *rest: Any) -> Any:
         *more, g, lr, keep, new, eps, decay, inertia = rest
-        g = -g if maximize else g
-        g = g + decay * p if decays else g
+        g = descend(g, p, maximize, decay if decays else None)
         v = keep * v + new * g * g
         mean = more[-1] + new * (g - more[-1]) if centered else None
         quotient = g / ((v if mean is None else v - mean * mean).sqrt() + eps)

@@ -10,7 +10,7 @@ import flambeau as fb
 from flambeau import Tensor
 from flambeau.plugin import message
 
-from .group import GroupOptimizer, check_at_least_zero, check_scalar
+from .group import GroupOptimizer, check_at_least_zero, check_scalar, descend
 from .optimizer import ParamsT
 
 __all__ = ["SGD"]
@@ -77,7 +77,7 @@ class SGD(GroupOptimizer):
         """Update the parameters of one group that have a gradient."""
         decay, momentum = float(group["weight_decay"]), float(group["momentum"])
         maximize, differentiable = group["maximize"], group["differentiable"]
-        scalars = (float(group["lr"]), decay, momentum, 1.0 - float(group["dampening"]))
+        scalars = (self.number(group, "lr"), decay, momentum, 1.0 - float(group["dampening"]))
         params, grads, states = self.gather(group)
         if not momentum:
             self.apply(_plain(maximize, decay != 0), (params,), (grads,), scalars[:2], differentiable)
@@ -95,7 +95,7 @@ class SGD(GroupOptimizer):
 @functools.cache
 def _plain(maximize: bool, decays: bool) -> Callable[..., Any]:
     def sgd_step(p: Any, g: Any, lr: Any, decay: Any) -> Any:
-        return (p - lr * _direction(p, g, decay, maximize, decays),)
+        return (p - lr * descend(g, p, maximize, decay if decays else None),)
 
     return sgd_step
 
@@ -103,13 +103,8 @@ def _plain(maximize: bool, decays: bool) -> Callable[..., Any]:
 @functools.cache
 def _with_momentum(maximize: bool, decays: bool, nesterov: bool, first: bool) -> Callable[..., Any]:
     def sgd_step(p: Any, b: Any, g: Any, lr: Any, decay: Any, momentum: Any, share: Any) -> Any:
-        g = _direction(p, g, decay, maximize, decays)
+        g = descend(g, p, maximize, decay if decays else None)
         b = g if first else momentum * b + share * g
         return p - lr * (g + momentum * b if nesterov else b), b
 
     return sgd_step
-
-
-def _direction(p: Any, g: Any, decay: Any, maximize: bool, decays: bool) -> Any:
-    g = -g if maximize else g
-    return g + decay * p if decays else g
