@@ -81,6 +81,7 @@ from .state import (
 if TYPE_CHECKING:
     from . import autograd, data, func, io, nn, ops, optim, plugin, random, testing, vision
     from .fallback import explain_fallbacks
+    from .func import vmap
     from .interop import as_tensor, asarray, from_dlpack, from_numpy, frombuffer
     from .io import load, save
     from .printing import get_printoptions, printoptions, set_printoptions
@@ -92,7 +93,7 @@ _LAZY = {
     "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop",
     "frombuffer": "interop",
     "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
-    "set_printoptions": "printing",
+    "set_printoptions": "printing", "vmap": "func",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
 _PLUGINS = {"load": "io", "save": "io"}
@@ -195,6 +196,7 @@ __all__ = [
     "uint32",
     "uint64",
     "vision",
+    "vmap",
 ]  # fmt: skip
 __all__ += _functions.__all__
 

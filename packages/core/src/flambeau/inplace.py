@@ -141,8 +141,13 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     if WATCHED and modes.watchers:
         stack = modes.watchers
         modes.watchers = stack[:-1]
+
+        def go_on(*a: Any, **k: Any) -> Tensor:
+            return inplace(op, a[0], a[1:], k)
+
+        go_on.writes = True  # type: ignore[attr-defined]  # how an interceptor tells it from the op itself
         try:
-            r: Tensor = stack[-1](op, lambda *a, **k: inplace(op, a[0], a[1:], k), (t, *args), kwargs)
+            r: Tensor = stack[-1](op, go_on, (t, *args), kwargs)
             return r
         finally:
             modes.watchers = stack

@@ -223,6 +223,8 @@ class Op:
         module: the namespace that has it; "" is the top level.
         native: the name under which backends may have a kernel.
         samples: gives sample calls for conformance tests.
+        batch: how ``vmap`` runs it, where its kind doesn't say: a rule, or the name of a family of
+            `flambeau.func.rules`.
     """
 
     kind = "kernel"
@@ -243,6 +245,7 @@ class Op:
         module: str = "",
         export: str = "",
         native: str = "",
+        batch: Any = None,
     ) -> None:
         self.name = name or fn.__name__.strip("_")
         self.fn = fn
@@ -261,6 +264,7 @@ class Op:
         self.aliases = aliases
         self.module = module
         self.native = native or self.name
+        self.batch = batch
         self.exports = (export or self.name, *aliases)
         self.plans: dict[Any, Any] = {}
         self.fast: dict[Any, Any] = {}
@@ -760,12 +764,19 @@ class Composite(Op):
 
     kind = "composite"
 
+    @property
+    def seen(self) -> bool:
+        """Whether interceptors see it, and not only what it calls: random ops, and those with a batch rule."""
+        return self.batch is not None or "generator" in self.index
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         if out is not None:
             return write_out(self, self.bind(args, kwargs), out)
         if self.fn.__code__.co_flags & _VARIADIC:
             return self.fn(*args, **kwargs)
+        if WATCHED and modes.watchers and self.seen:
+            return self.watched(args, kwargs)
         if len(args) > self.n_positional or not all(k in self.index for k in kwargs):
             return self.apply(self.bind(args, kwargs))
         try:
@@ -776,8 +787,10 @@ class Composite(Op):
 
     def short(self) -> Callable[..., Any]:
         fn, general, most = self.fn, self.__call__, self.n_positional
-        if fn.__code__.co_flags & _VARIADIC or any(
-            p.keyword and p.default is Param.NONE for p in self.params
+        if (
+            fn.__code__.co_flags & _VARIADIC
+            or self.seen
+            or any(p.keyword and p.default is Param.NONE for p in self.params)
         ):
             return general
         least = sum(d is Param.NONE for d in self.defaults[:most])

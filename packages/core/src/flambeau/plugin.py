@@ -10,7 +10,7 @@ from .inplace import inplace
 from .layout import Spec, broadcast_shapes, spec_of
 from .multi import multi_apply
 from .op import Call, Op, composite, kernel, new_tensor, tensor_on, view
-from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers
+from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
 from .pointwise import Pointwise, pointwise
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
 from .registry import OPS, add_samples, backend_of, force_defaults, loaded_backends, register_backend
@@ -22,5 +22,5 @@ __all__ = [
     "Op", "OutOfMemoryError", "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "add_samples", "backend_of",
     "broadcast_shapes", "call", "composite", "explain_fallbacks", "force_defaults", "inplace", "intercept", "kernel",
     "loaded_backends", "message", "multi_apply", "new_tensor", "no_bool", "no_complex", "no_integers", "only_float",
-    "only_int", "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view",
+    "only_int", "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view", "whole",
 ]  # fmt: skip

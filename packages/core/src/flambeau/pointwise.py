@@ -573,6 +573,8 @@ def write_program(typed: TypedProgram, out: Tensor, scalars: Sequence[Any]) -> T
 class Derived:
     """A derivative as an op: its program is known, its inputs are the gradient and what the rule reads."""
 
+    kind = "derived"
+
     def __init__(self, name: str, program: Program, raw: frozenset[int]) -> None:
         self.name = name
         self.program = program
@@ -589,6 +591,13 @@ class Derived:
 
     def call(self, tensors: list[Any], scalars: Sequence[Any], dtype: dt.DType) -> Any:
         """Run it, and record it where recording is on."""
+        if WATCHED and modes.watchers:
+            stack = modes.watchers
+            modes.watchers = stack[:-1]
+            try:
+                return stack[-1](self, self.call, (tensors, scalars, dtype), {})
+            finally:
+                modes.watchers = stack
         key = (dtype, *[t.spec for t in tensors], *[type(s) for s in scalars])
         runner = self.runners.get(key)
         if runner is None:

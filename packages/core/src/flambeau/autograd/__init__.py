@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import tape
 from ..errors import message
-from ..state import grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
+from ..state import WATCHED, grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
 from ..tape import Node
 
 __all__ = [
@@ -32,7 +32,7 @@ def _start(op: str, roots: list[Any], given: list[Any]) -> list[Any]:
     for root, g in zip(roots, given, strict=True):
         if not hasattr(root, "spec"):
             raise TypeError(message(op, "needs Tensors", tensor=root))
-        if not root.rg:
+        if not root.requires_grad:
             raise RuntimeError(
                 f"[{op}] element 0 of tensors does not require grad and does not have a grad_fn: got "
                 f"{list(root.shape)} {root.dtype.name}. Nothing that it was computed from has requires_grad=True, "
@@ -123,23 +123,31 @@ def grad(
     given = [None] * len(roots) if grad_outputs is None else _listed(grad_outputs)
     if allow_unused is None:
         allow_unused = materialize_grads
-    if is_grads_batched:
-        from ..ops.joining import stack
+    if WATCHED or is_grads_batched:
+        from ..func import batching
 
-        n = next(g.shape[0] for g in given if g is not None)
-        rows = [
-            grad(
-                outputs,
-                inputs,
-                [None if g is None else g[k] for g in given],
-                True,
-                create_graph,
-                True,
-                allow_unused,
-            )
-            for k in range(n)
-        ]
-        return tuple(None if r[0] is None else stack(list(r)) for r in zip(*rows, strict=True))
+        some = batching.levels_of([*roots, *targets])
+        if is_grads_batched:
+            ones = [g for g in given if g is not None]
+
+            def back(*rows: Any) -> Any:
+                rest = iter(rows)
+                gs = [None if g is None else next(rest) for g in given]
+                found = grad(outputs, inputs, gs, True, create_graph, True, allow_unused)
+                used.extend(g is not None for g in found)
+                return tuple(g for g in found if g is not None)
+
+            used: list[bool] = []
+            rest = iter(batching.vmap(back)(*ones))
+            made = [next(rest) if there else None for there in used]
+            return tuple(made)
+        if some:
+            starts = [g if g is None else batching.lower(g, some) for g in _start("grad", roots, given)]
+            found = grad(
+                [batching.lower(t, some) for t in roots], [batching.lower(t, some) for t in targets], starts,
+                retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads,
+            )  # fmt: skip
+            return tuple(batching.lift(g, some) for g in found)
     for t in targets:
         if not t.rg:
             raise RuntimeError(
@@ -148,9 +156,9 @@ def grad(
             )
     starts = _start("grad", roots, given)
     keep = create_graph if retain_graph is None else retain_graph
-    found = tape.backward(roots, starts, keep, create_graph, targets, accumulate=False)
+    walked = tape.backward(roots, starts, keep, create_graph, targets, accumulate=False)
     result = []
-    for t, g in zip(targets, found, strict=True):
+    for t, g in zip(targets, walked, strict=True):
         if g is None:
             if not allow_unused:
                 raise RuntimeError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import op as opmod
 from .. import tape
-from ..state import modes, set_grad
+from ..state import WATCHED, modes, set_grad
 
 __all__ = ["Function"]
 
@@ -132,6 +132,12 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` and record it."""
+        if WATCHED:
+            from ..func import batching
+
+            some = batching.levels_of(args)
+            if some:
+                return batching.apply_function(some[-1], cls, args, kwargs)
         ctx = Context()
         is_tensor = [isinstance(a, opmod.TENSOR) for a in args]
         ctx.needs_input_grad = tuple(t and a.rg for t, a in zip(is_tensor, args, strict=True))

@@ -1,8 +1,8 @@
-"""Jacobians, Hessians and products with them, of functions of tensors."""
+"""Jacobians, Hessians and products with them, of functions of tensors: PyTorch's older interface to `flambeau.func`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
@@ -12,35 +12,44 @@ def _tuple(v: Any) -> tuple[Any, ...]:
     return tuple(v) if isinstance(v, (list, tuple)) else (v,)
 
 
-def _fresh(inputs: Any, create: bool) -> tuple[Any, ...]:
-    return tuple(t.view_as(t) if create and t.rg else t.detach().requires_grad_() for t in _tuple(inputs))
+def _trace(op: str, func: Callable[..., Any], inputs: Any, strict: bool) -> Any:
+    """The function, run on its inputs, with its graph."""
+    from ..func.transforms import Trace
 
-
-def _zeros(t: Any) -> Any:
-    from ..ops.creation import zeros_like
-
-    return zeros_like(t.detach())
-
-
-def _rows(out: Any, ins: tuple[Any, ...], create: bool) -> list[Any]:
-    """The Jacobian of one output by each input, of shape out.shape + in.shape."""
-    from ..ops.joining import stack
-    from . import grad
-
-    parts: list[list[Any]] = [[] for _ in ins]
-    flat = out.reshape(-1)
-    for k in range(flat.shape[0]):
-        gs = (
-            grad(flat[k], ins, retain_graph=True, create_graph=create, allow_unused=True)
-            if out.rg
-            else [None] * len(ins)
+    ins = _tuple(inputs)
+    trace = Trace(func, ins, {}, tuple(range(len(ins))), False, op)
+    if strict and not all(o.requires_grad for o in trace.outs):
+        raise RuntimeError(
+            f"[{op}] strict=True: got an output of the user-provided function that is independent of the inputs; "
+            "needed: outputs that depend on them. Leave out strict."
         )
-        for part, g, t in zip(parts, gs, ins, strict=True):
-            part.append(_zeros(t) if g is None else g)
-    return [
-        stack(part).reshape((*out.shape, *t.shape)) if part else t.new_zeros((*out.shape, *t.shape))
-        for part, t in zip(parts, ins, strict=True)
-    ]
+    return trace
+
+
+def _given(op: str, v: Any, like: Sequence[Any], needed: bool) -> list[Any]:
+    """The vector of a product: ones for single elements, checked otherwise."""
+    if v is None:
+        if needed and any(t.numel() != 1 for t in like):
+            raise RuntimeError(
+                f"[{op}] The vector v can only be None if the user-provided function's input or output is a single "
+                "element: give v."
+            )
+        return [t.detach().new_ones(t.shape) for t in like]
+    from ..func.transforms import _check_like
+
+    vs = list(_tuple(v))
+    _check_like(op, "v", vs, like)
+    return vs
+
+
+def _shown(tree: Any, create: bool) -> Any:
+    from ..func.trees import map_tree
+
+    return tree if create else map_tree(lambda t: t.detach(), tree)
+
+
+def _as_inputs(values: Sequence[Any], inputs: Any) -> Any:
+    return tuple(values) if isinstance(inputs, (list, tuple)) else values[0]
 
 
 def jacobian(
@@ -49,8 +58,17 @@ def jacobian(
     create_graph: bool = False,
     strict: bool = False,
     vectorize: bool = False,
+    strategy: str = "reverse-mode",
 ) -> Any:
     """The Jacobian of a function at given inputs, of shape ``output.shape + input.shape``.
+
+    Args:
+        func: takes the inputs, returns a tensor or a tuple of tensors.
+        inputs: a tensor or a tuple of tensors.
+        create_graph: whether the result is recorded.
+        strict: refuse outputs that don't depend on the inputs.
+        vectorize: accepted for PyTorch's sake; all elements are always done at once.
+        strategy: ``reverse-mode`` or ``forward-mode``.
 
     Returns:
         A tensor, or nested tuples over outputs and inputs where there are several.
@@ -60,15 +78,13 @@ def jacobian(
     tensor([[2., 0.],
             [0., 2.]])
     """
-    from . import enable_grad
+    from ..func.transforms import jacfwd, jacrev
 
-    with enable_grad():
-        ins = _fresh(inputs, create_graph)
-        result = func(*ins)
-        table = [_rows(o, ins, create_graph) for o in _tuple(result)]
-    one_in, one_out = not isinstance(inputs, (list, tuple)), not isinstance(result, (list, tuple))
-    rows = [row[0] if one_in else tuple(row) for row in table]
-    return rows[0] if one_out else tuple(rows)
+    if strict:
+        _trace("jacobian", func, inputs, True)
+    transform = jacfwd if strategy == "forward-mode" else jacrev
+    numbers: Any = tuple(range(len(inputs))) if isinstance(inputs, (list, tuple)) else 0
+    return _shown(transform(func, numbers)(*_tuple(inputs)), create_graph)
 
 
 def hessian(
@@ -77,99 +93,61 @@ def hessian(
     create_graph: bool = False,
     strict: bool = False,
     vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
-    """The Hessian of a function with one result."""
+    """The Hessian of a function with one result of one element; as `jacobian` of its gradient."""
+    from ..func import transforms
 
-    def first(*ins: Any) -> Any:
-        found = jacobian(func, ins, create_graph=True)
-        return tuple(g.reshape(t.shape) for g, t in zip(found, ins, strict=True))
+    numbers: Any = tuple(range(len(inputs))) if isinstance(inputs, (list, tuple)) else 0
+    if strict:
+        _trace("hessian", func, inputs, True)
 
-    one = not isinstance(inputs, (list, tuple))
-    table = jacobian(first, _tuple(inputs), create_graph)
-    return table[0][0] if one else table
+    def one(*args: Any) -> Any:
+        return func(*args).reshape(())
+
+    return _shown(transforms.hessian(one, numbers)(*_tuple(inputs)), create_graph)
 
 
 def vjp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> Any:
     """The function's value, and the product of a vector with its Jacobian."""
-    from . import enable_grad, grad
-
-    with enable_grad():
-        ins = _fresh(inputs, create_graph)
-        out = func(*ins)
-        gs = grad(
-            _tuple(out), ins, None if v is None else _tuple(v), create_graph=create_graph, allow_unused=True
-        )
-    gs = tuple(_zeros(t) if g is None else g for g, t in zip(gs, ins, strict=True))
-    return _plain(out, create_graph), gs if isinstance(inputs, (list, tuple)) else gs[0]
+    t = _trace("vjp", func, inputs, strict)
+    found = t.back(_given("vjp", v, t.results, True), create=create_graph)
+    return _shown((t.value, _as_inputs(found, inputs)), create_graph)
 
 
 def jvp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> Any:
-    """The function's value, and the product of its Jacobian with a vector.
+    """The function's value, and the product of its Jacobian with a vector."""
+    from ..func.transforms import Linear
+    from ..func.trees import rebuild
 
-    Computed as the gradient, by u, of the vector-Jacobian product with u.
-    """
-    from ..ops.creation import zeros_like
-    from . import enable_grad, grad
-
-    with enable_grad():
-        ins = _fresh(inputs, create_graph)
-        vs = tuple(t.new_ones(t.shape) for t in ins) if v is None else _tuple(v)
-        out = func(*ins)
-        outs = _tuple(out)
-        live = [o for o in outs if o.rg]
-        us = [zeros_like(o.detach()).requires_grad_() for o in live]
-        back = grad(live, ins, us, create_graph=True, allow_unused=True) if live else [None] * len(ins)
-        pairs = [(g, w) for g, w in zip(back, vs, strict=True) if g is not None and g.rg]
-        found = (
-            grad(
-                [g for g, _ in pairs], us, [w for _, w in pairs], create_graph=create_graph, allow_unused=True
-            )
-            if pairs
-            else [None] * len(us)
-        )
-    at = iter(found)
-    tangents = []
-    for o in outs:
-        g = next(at) if o.rg else None
-        tangents.append(_zeros(o) if g is None else g)
-    return _plain(out, create_graph), tuple(tangents) if isinstance(out, (list, tuple)) else tangents[0]
-
-
-def _plain(out: Any, create: bool) -> Any:
-    if create:
-        return out
-    return type(out)(o.detach() for o in out) if isinstance(out, (list, tuple)) else out.detach()
+    t = _trace("jvp", func, inputs, strict)
+    found = rebuild(t.value, Linear(t)(_given("jvp", v, _tuple(inputs), True)))
+    return _shown((t.value, found), create_graph)
 
 
 def vhp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> Any:
     """The function's value, and the product of a vector with its Hessian."""
-    from . import enable_grad, grad
+    from ..func.transforms import grad_and_value
 
-    with enable_grad():
-        ins = _fresh(inputs, create_graph)
-        out = func(*ins)
-        first = grad(out, ins, create_graph=True, allow_unused=True)
-        vs = tuple(t.new_ones(t.shape) for t in ins) if v is None else _tuple(v)
-        pairs = [(g, w) for g, w in zip(first, vs, strict=True) if g is not None and g.rg]
-        found = (
-            grad(
-                [g for g, _ in pairs],
-                ins,
-                [w for _, w in pairs],
-                create_graph=create_graph,
-                allow_unused=True,
-            )
-            if pairs
-            else [None] * len(ins)
-        )
-    gs = tuple(_zeros(t) if g is None else g for g, t in zip(found, ins, strict=True))
-    return _plain(out, create_graph), gs if isinstance(inputs, (list, tuple)) else gs[0]
+    numbers = tuple(range(len(_tuple(inputs))))
+
+    def both(*args: Any) -> Any:
+        return grad_and_value(func, numbers)(*args)
+
+    t = _trace("vhp", both, inputs, strict)
+    vs = _given("vhp", v, _tuple(inputs), True)
+    found = t.back([*vs, None], create=create_graph)
+    return _shown((t.value[1], _as_inputs(found, inputs)), create_graph)
 
 
-hvp = vhp
+def hvp(
+    func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
+) -> Any:
+    """The function's value, and the product of its Hessian with a vector: `vhp`, as the Hessian is symmetric."""
+    return vhp(func, inputs, v, create_graph, strict)

@@ -1,6 +1,8 @@
-"""Dtypes that families of ops refuse."""
+"""Dtypes that families of ops refuse; what to look at for values that break a rule."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ..dtypes import DType, bool_
 
@@ -13,6 +15,7 @@ __all__ = [
     "only_float",
     "only_int",
     "real_numbers",
+    "whole",
 ]
 
 
@@ -63,3 +66,10 @@ def only_float(op: str, d: DType) -> None:
     """Refuse everything but floating-point numbers."""
     if not d.is_floating_point:
         _refuse(op, d, "floating-point numbers")
+
+
+def whole(t: Any) -> Any:
+    """A tensor whose values are to be checked; inside of `vmap`, all examples."""
+    while hasattr(t, "value"):
+        t = t.value
+    return t

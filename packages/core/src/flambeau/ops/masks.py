@@ -222,7 +222,7 @@ def masked_select(self: Tensor, mask: Tensor) -> Tensor:
     return masked_take(x, chosen, count_true(chosen))  # type: ignore[no-any-return]
 
 
-@composite()
+@composite(batch="loop")
 def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the first elements of ``source`` put, in order, where a mask holds."""
     chosen = _mask("masked_scatter", mask)

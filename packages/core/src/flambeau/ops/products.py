@@ -50,8 +50,9 @@ def _as_batch(s: Spec, batch: Sequence[int]) -> Spec | None:
 def _matmul_default(self: Any, other: Any) -> Any:
     """Batches that no single stride describes: copied first."""
     batch = broadcast_shapes(self.shape[:-2], other.shape[:-2], op="matmul")
-    a = self.expand((*batch, *self.shape[-2:])).reshape((-1, *self.shape[-2:]))
-    b = other.expand((*batch, *other.shape[-2:])).reshape((-1, *other.shape[-2:]))
+    n = batch.numel()
+    a = self.expand((*batch, *self.shape[-2:])).reshape((n, *self.shape[-2:]))
+    b = other.expand((*batch, *other.shape[-2:])).reshape((n, *other.shape[-2:]))
     return bmm(a, b).reshape((*batch, self.shape[-2], other.shape[-1]))
 
 
@@ -63,9 +64,10 @@ def _left(g: Any, self_spec: Spec, other: Any) -> Any:
         return matmul(other.conj(), g.unsqueeze(-1)).squeeze(-1)
     if self_spec.ndim == 2 and other.ndim > 2:
         # The batch sums up inside one product.
-        rows = g.movedim(-2, 0).reshape((g.shape[-2], -1))
+        n = _numel(g, [*range(g.ndim - 2), -1])
+        rows = g.movedim(-2, 0).reshape((g.shape[-2], n))
         return (
-            matmul(rows, other.conj().movedim(-2, 0).reshape((other.shape[-2], -1)).mT)
+            matmul(rows, other.conj().movedim(-2, 0).reshape((other.shape[-2], n)).mT)
             if g.ndim == other.ndim
             else matmul(g, other.mT.conj())
         )
@@ -79,7 +81,8 @@ def _right(g: Any, self: Any, other_spec: Spec) -> Any:
     if other_spec.ndim == 1:
         return matmul(self.mT.conj(), g.unsqueeze(-1)).squeeze(-1)
     if other_spec.ndim == 2 and self.ndim > 2:
-        return matmul(self.reshape((-1, self.shape[-1])).mT.conj(), g.reshape((-1, g.shape[-1])))
+        n = _numel(g, range(g.ndim - 1))
+        return matmul(self.reshape((n, self.shape[-1])).mT.conj(), g.reshape((n, g.shape[-1])))
     return matmul(self.mT.conj(), g)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
-from flambeau.plugin import Call, composite, kernel, message
+from flambeau.plugin import Call, composite, kernel, message, whole
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -115,11 +115,11 @@ def one_hot(self: Tensor, num_classes: int = -1) -> Tensor:
                 "[one_hot] Can not infer total number of classes from empty tensor: give num_classes."
             )
         return self.new_empty((*self.spec.shape, num_classes))
-    low, high = int(self.amin()), int(self.amax())
+    low, high = int(whole(self).amin()), int(whole(self).amax())
     if low < 0:
         raise RuntimeError(f"[one_hot] Class values must be non-negative: got {low}.")
     if num_classes == -1:
-        num_classes = high + 1
+        num_classes = int(self.amax()) + 1
     elif num_classes < 1:
         raise RuntimeError(f"[one_hot] num_classes should be positive: got {num_classes}.")
     if high >= num_classes:

@@ -15,6 +15,7 @@ from flambeau.plugin import (
     only_float,
     pointwise,
     select,
+    whole,
 )
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
     Raises:
         RuntimeError: a probability is outside [0, 1].
     """
-    if not backend_of(input.spec.device).asynchronous and bool(no_probability(input.detach()).any()):
+    if not backend_of(input.spec.device).asynchronous and bool(no_probability(whole(input).detach()).any()):
         raise RuntimeError(
             message(
                 "binary_cross_entropy",
