@@ -35,6 +35,19 @@ typedef struct {
 int64_t FBC_ISA_NAME(fbk_conv_taps)(int dt, const taps *c);
 #define conv_taps FBC_ISA_NAME(fbk_conv_taps)
 
+/* A 3x3 convolution of stride 1: K outputs of C channels; strides in elements, rows of images contiguous; flip: the
+   weights' taps in reverse order. bias: one per output, or NULL. */
+typedef struct {
+    int64_t nimg, C, K, IH, IW, OH, OW, ph, pw, sn, sc, srow, dn, dc, drow, wk, wc;
+    int flip;
+    const float *src, *w, *bias;
+    float *dst;
+} winograd;
+#define winograd_pays FBC_ISA_NAME(fbk_winograd_pays)
+#define winograd_run FBC_ISA_NAME(fbk_winograd_run)
+int winograd_pays(const winograd *c);
+int64_t winograd_run(const winograd *c);
+
 typedef struct {
     int64_t sh, sw, ph, pw, dh, dw, groups, N, C, H, W, O, OH, OW, kh, kw;
 } geom;

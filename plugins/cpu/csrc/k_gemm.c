@@ -61,6 +61,10 @@ INL void transpose_f64(double *dst, int64_t w, const double *const *q, int64_t p
 #define TR 8
 #define TRANSPOSE transpose_f32
 #include "k_gemm_t.h"
+void FBC_ISA_NAME(fbk_tile_rows_f32)(int64_t k, const float *a, int64_t ars, const float *b, float *c, int64_t ldc,
+                                     int64_t m, int64_t n) {
+    tiles_f32[rowsel_f32(m)][ceil_div(n, VW) - 1](k, a, ars, 1, b, F32_NR, c, ldc, m, n, 0);
+}
 #undef T
 #undef V
 #undef VL

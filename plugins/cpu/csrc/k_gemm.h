@@ -48,6 +48,9 @@ int64_t fbk_gemm_run(int dtype, const fbk_gemm *g); /* dtype: DT_F32 or DT_F64 *
                                     int64_t n, int acc); \
     void FBC_ISA_NAME(fbk_pack_##S)(T * dst, int W, const T *src, int64_t n, int64_t ls, int64_t k, \
                                     int64_t ks);
+/* The same with a's rows as they lie, ars elements apart, MR of them readable; c is written. */
+void FBC_ISA_NAME(fbk_tile_rows_f32)(int64_t k, const float *a, int64_t ars, const float *b, float *c, int64_t ldc,
+                                     int64_t m, int64_t n);
 FBK_PIECES(f32, float)
 FBK_PIECES(f64, double)
 #endif
