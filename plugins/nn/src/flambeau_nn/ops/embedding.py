@@ -126,4 +126,4 @@ def one_hot(self: Tensor, num_classes: int = -1) -> Tensor:
         raise RuntimeError(
             f"[one_hot] Class values must be smaller than num_classes: got {high}, num_classes={num_classes}."
         )
-    return self.new_zeros((*self.shape, num_classes)).scatter_(-1, self.unsqueeze(-1), 1)
+    return self.new_zeros((*self.shape, num_classes)).scatter(-1, self.unsqueeze(-1), 1)
