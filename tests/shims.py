@@ -51,16 +51,17 @@ def expected() -> dict[Path, str]:
     for name in NAMESPACES:
         folder = ROOT / "plugins" / name / "src" / f"flambeau_{name}"
         found |= _shims(folder, f"flambeau_{name}", CORE / name)
-    return found
+    amp = ROOT / "plugins" / "optim" / "src" / "flambeau_optim" / "amp"
+    return found | _shims(amp, "flambeau_optim.amp", CORE / "amp")
 
 
 def actual() -> dict[Path, str]:
     """The shims that are there, by path."""
-    return {path: path.read_text() for name in NAMESPACES for path in (CORE / name).rglob("*.py")}
+    return {path: path.read_text() for name in (*NAMESPACES, "amp") for path in (CORE / name).rglob("*.py")}
 
 
 if __name__ == "__main__":
-    for name in NAMESPACES:
+    for name in (*NAMESPACES, "amp"):
         shutil.rmtree(CORE / name, ignore_errors=True)
     for path, text in expected().items():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,18 @@ from .state import (
 )
 
 if TYPE_CHECKING:
-    from . import autograd, data, func, io, nn, ops, optim, plugin, random, testing, vision
+    from . import amp, autograd, data, func, io, nn, ops, optim, plugin, random, testing, vision
+    from .amp import (
+        GradScaler,
+        autocast,
+        clear_autocast_cache,
+        get_autocast_dtype,
+        is_autocast_available,
+        is_autocast_cache_enabled,
+        is_autocast_enabled,
+        set_autocast_cache_enabled,
+        set_autocast_dtype,
+    )
     from .fallback import explain_fallbacks
     from .func import vmap
     from .interop import as_tensor, asarray, from_dlpack, from_numpy, frombuffer
@@ -96,7 +107,11 @@ _LAZY = {
     "set_printoptions": "printing", "vmap": "func",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
-_PLUGINS = {"load": "io", "save": "io"}
+_PLUGINS = {
+    "GradScaler": "amp", "autocast": "amp", "clear_autocast_cache": "amp", "get_autocast_dtype": "amp",
+    "is_autocast_available": "amp", "is_autocast_cache_enabled": "amp", "is_autocast_enabled": "amp", "load": "io",
+    "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp",
+}  # fmt: skip
 _MODULES = frozenset(
     {"autograd", "doctor", "func", "hooks", "ops", "plugin", "plugins", "random", "testing", "utils"}
 )
@@ -107,11 +122,14 @@ newaxis = None
 
 __all__ = [
     "Generator",
+    "GradScaler",
     "OutOfMemoryError",
     "Size",
     "Tensor",
+    "amp",
     "as_tensor",
     "asarray",
+    "autocast",
     "autograd",
     "bfloat16",
     "bool",
@@ -120,6 +138,7 @@ __all__ = [
     "cdouble",
     "cfloat",
     "channels_last",
+    "clear_autocast_cache",
     "complex64",
     "complex128",
     "contiguous_format",
@@ -140,6 +159,7 @@ __all__ = [
     "from_numpy",
     "frombuffer",
     "func",
+    "get_autocast_dtype",
     "get_default_device",
     "get_default_dtype",
     "get_num_threads",
@@ -156,6 +176,9 @@ __all__ = [
     "int32",
     "int64",
     "io",
+    "is_autocast_available",
+    "is_autocast_cache_enabled",
+    "is_autocast_enabled",
     "is_complex",
     "is_floating_point",
     "is_grad_enabled",
@@ -180,6 +203,8 @@ __all__ = [
     "random",
     "save",
     "seed",
+    "set_autocast_cache_enabled",
+    "set_autocast_dtype",
     "set_default_device",
     "set_default_dtype",
     "set_grad_enabled",

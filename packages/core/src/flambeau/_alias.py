@@ -20,6 +20,7 @@ __all__ = ["FIRST_PARTY", "install", "namespace"]
 
 #: Namespaces that have shims here: each is the module ``flambeau_<name>`` of ``flambeau-<name>``.
 FIRST_PARTY = {name: f"flambeau_{name}" for name in ("data", "io", "nn", "optim", "vision")}
+FIRST_PARTY["amp"] = "flambeau_optim.amp"
 
 _PREFIX = __package__ + "."
 
@@ -46,7 +47,7 @@ class AliasFinder:
         try:
             module = import_module(f"{top}.{rest}" if rest else top)
         except ModuleNotFoundError as error:
-            if error.name != top:
+            if error.name not in (top, top.partition(".")[0]):
                 raise
             raise ModuleNotFoundError(_not_installed(head), name=top) from None
         loader: Any = self  # has what the import system calls; importlib.abc is costly to import
@@ -74,7 +75,8 @@ class AliasFinder:
 
 def _not_installed(name: str) -> str:
     if name in FIRST_PARTY:
-        return f"flambeau.{name} is not installed: pip install 'flambeau[{name}]'"
+        extra = FIRST_PARTY[name].partition(".")[0].removeprefix("flambeau_")
+        return f"flambeau.{name} is not installed: pip install 'flambeau[{extra}]'"
     entry = plugins.find("namespaces", name)
     assert entry is not None
     return f"flambeau.{name}: {entry} has no such module: {entry.mend()}"

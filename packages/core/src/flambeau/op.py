@@ -775,7 +775,11 @@ class Composite(Op):
             return write_out(self, self.bind(args, kwargs), out)
         if self.fn.__code__.co_flags & _VARIADIC:
             return self.fn(*args, **kwargs)
-        if WATCHED and modes.watchers and self.seen:
+        if (
+            WATCHED
+            and modes.watchers
+            and (self.seen or self.name in getattr(modes.watchers[-1], "composites", ()))
+        ):
             return self.watched(args, kwargs)
         if len(args) > self.n_positional or not all(k in self.index for k in kwargs):
             return self.apply(self.bind(args, kwargs))
@@ -798,7 +802,7 @@ class Composite(Op):
 
         def call(*args: Any, **kwargs: Any) -> Any:
             n = len(args)
-            if kwargs or n < least:
+            if kwargs or n < least or WATCHED:
                 return general(*args, **kwargs)
             if n > most:
                 if not spread or any(type(a) is not int for a in args[most - 1 :]):

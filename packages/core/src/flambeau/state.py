@@ -101,8 +101,10 @@ def set_grad(mode: bool) -> None:
 class intercept:
     """Context manager: let ``fn(op, call, args, kwargs)`` see every op of this thread.
 
-    ``call(*args, **kwargs)`` goes on with the op; what ``fn`` returns is the op's result. Interceptors nest,
-    the last one entered sees the op first, and ops inside an interceptor are seen by the outer ones only.
+    ``call(*args, **kwargs)`` goes on with the op; what ``fn`` returns is the op's result; for ``x.op_()`` ``call`` has
+    an attribute ``writes``. Interceptors nest, the last one entered sees the op first, and ops inside an interceptor
+    are seen by the outer ones only. An op that is written in other ops is not seen, they are; unless ``fn`` has an
+    attribute ``composites`` with its name.
 
     >>> import flambeau as fb
     >>> seen = []
