@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import (
+    kernels_attention,
     kernels_conv,
     kernels_index,
     kernels_matmul,
@@ -27,6 +28,7 @@ KERNELS: dict[str, Kernel] = {
     **kernels_matmul.KERNELS,
     **kernels_index.KERNELS,
     **kernels_softmax.KERNELS,
+    **kernels_attention.KERNELS,
     **kernels_conv.KERNELS,
     **kernels_pool.KERNELS,
     **kernels_norm.KERNELS,
@@ -38,6 +40,7 @@ SUPPORTS: dict[str, Callable[[Sequence[Any], dict[str, Any]], bool]] = {
     **kernels_matmul.SUPPORTS,
     **kernels_index.SUPPORTS,
     **kernels_sort.SUPPORTS,
+    **kernels_attention.SUPPORTS,
     **kernels_conv.SUPPORTS,
     **kernels_pool.SUPPORTS,
     **kernels_norm.SUPPORTS,

@@ -53,7 +53,7 @@ TABLE = {
     "binary_cross_entropy": [call(T(3, 4, low=0.1, high=0.9), T(3, 4, low=0, high=1, kind="same"), None, "mean")],
     "binary_cross_entropy_with_logits": [call(T(3, 4), T(3, 4, low=0, high=1, kind="same"), None, None, "mean"), call(T(3, 4), T(3, 4, low=0, high=1, kind="same"), T(4, low=0.5, kind="same"), T(4, low=0.5, kind="same"), "sum")],
     "kl_div": [call(T(3, 4), T(3, 4, low=0.1, high=1), "mean", False), call(T(3, 4), T(3, 4), "batchmean", True)],
-    "scaled_dot_product_attention": [call(T(2, 3, 4), T(2, 5, 4), T(2, 5, 4), None, 0.0, False, None, False), call(T(2, 2, 3, 4), T(2, 2, 3, 4), T(2, 2, 3, 4), None, 0.0, True, None, False)],
+    "scaled_dot_product_attention": [call(T(2, 3, 4), T(2, 5, 4), T(2, 5, 4), None, 0.0, False, None, False), call(T(2, 2, 3, 4), T(2, 2, 3, 4), T(2, 2, 3, 4), None, 0.0, True, None, False), call(T(2, 3, 4), T(2, 5, 4), T(2, 5, 6), T(3, 5), 0.0, False, 0.7, False)],
     "one_hot": [call(_target(4, classes=5), 5)],
 }  # fmt: skip
 
