@@ -26,6 +26,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 GRAD_OFF: list[int] = []
 #: One entry per interceptor entered anywhere.
 WATCHED: list[Any] = []
+#: One entry per pair of hooks on saved tensors that is entered anywhere.
+SAVERS: list[Any] = []
 
 Interceptor = Callable[..., Any]
 
@@ -34,6 +36,7 @@ class _Modes(threading.local):
     grad = True
     inference = False
     watchers: tuple[Interceptor, ...] = ()
+    savers: tuple[Any, ...] = ()
 
 
 modes = _Modes()

@@ -15,7 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from .errors import message
-from .state import is_grad_enabled, modes, set_grad
+from .state import SAVERS, is_grad_enabled, modes, set_grad
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
@@ -144,7 +144,7 @@ def make_node(rules: Any, edges: Any, specs: Any, saved: Any, attrs: Any, outs: 
     node.rules = rules
     node.edges = edges
     node.specs = specs
-    node.saved = saved
+    node.saved = [pack(*s) for s in saved] if SAVERS and modes.savers else saved
     node.attrs = attrs
     node.outs = outs
     node.number = next_number()
@@ -156,6 +156,48 @@ def make_node(rules: Any, edges: Any, specs: Any, saved: Any, attrs: Any, outs: 
         node.extra = {"trace": "".join(traceback.format_stack(limit=24))}
     made: Node = node
     return made
+
+
+class Packed:
+    """Stands where a saved tensor was: what a hook made of it, and where its gradient goes."""
+
+    __slots__ = ("edge", "unpack", "value")
+
+    name = "Unpack"
+
+    def __init__(self, t: Any, edge: Any, hooks: tuple[Any, Any]) -> None:
+        self.edge, self.unpack = edge, hooks[1]
+        before, modes.savers = modes.savers, modes.savers[:-1]
+        try:
+            self.value = hooks[0](t.detach())
+        finally:
+            modes.savers = before
+
+    def tensor(self) -> Any:
+        """The tensor again, with its place on the tape."""
+        t = self.unpack(self.value)
+        if not hasattr(t, "spec"):
+            raise TypeError(message("saved_tensors_hooks", "unpack_hook must return a Tensor", unpacked=t))
+        t = t.detach()
+        if self.edge is not None:
+            t.node, t.rg = make_node(self, [self.edge], [t.spec], [], None, (t.spec,)), True
+        return t
+
+    def gradients(self, node: Node, gs: list[Any]) -> list[Any]:
+        """The rule of the node in front of an unpacked tensor."""
+        return gs
+
+
+def pack(t: Any, version: int) -> tuple[Any, int]:
+    """Let the innermost hook have a saved tensor, or the parts of a saved output."""
+    from .op import TENSOR
+
+    edge = None
+    if type(t) is tuple:
+        t = TENSOR(*t)
+    else:
+        edge = edge_of(t)
+    return Packed(t, edge, modes.savers[-1]), version
 
 
 def save(tensors: Sequence[Any]) -> list[Any]:
@@ -181,9 +223,11 @@ def unpack_output(node: Node, k: int, nr: int, tracked: bool = True) -> Any:
     """A saved output as a tensor with its place on the tape."""
     from .op import TENSOR
 
-    if node.saved is FREED or node.saved[k][0][1].version != node.saved[k][1]:
-        unpack(node, k)
-    spec, mem, ptr, offset = node.saved[k][0]
+    parts = () if node.saved is FREED else node.saved[k][0]
+    if type(parts) is not tuple or not parts or parts[1].version != node.saved[k][1]:
+        t = unpack(node, k)  # raises, unless hooks have it
+        parts = t.spec, t.mem, t.ptr, t.offset
+    spec, mem, ptr, offset = parts
     t = TENSOR(spec, mem, ptr, offset)
     if tracked:
         t.node, t.nr, t.rg = node, nr, True
@@ -203,6 +247,8 @@ def unpack(node: Node, k: int) -> Tensor:
             "freed by the first backward. Use backward(retain_graph=True) the first time."
         )
     t: Any = saved[k][0]
+    if type(t) is Packed:
+        return t.tensor()  # type: ignore[no-any-return]
     spec, mem = (t[0], t[1]) if type(t) is tuple else (t.spec, t.mem)
     since = mem.version - saved[k][1]
     if since:

@@ -10,9 +10,11 @@ from .. import tape
 from ..errors import message
 from ..state import WATCHED, grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
 from ..tape import Node
+from . import graph
 
 __all__ = [
     "Function", "Node", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
+    "graph",
     "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly",
     "set_grad_enabled",
 ]  # fmt: skip

@@ -200,6 +200,10 @@ class _Caster:
 
         return call(*[cast(a) for a in args], **{k: cast(v) for k, v in kwargs.items()})
 
+    def region(self) -> autocast | None:
+        """What a checkpoint enters again when it computes this region's ops a second time."""
+        return self.mode if _current(self.mode.device) is self.mode else None
+
     def takes(self, t: Any) -> bool:
         return (
             isinstance(t, Tensor)
