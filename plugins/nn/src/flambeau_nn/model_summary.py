@@ -27,7 +27,8 @@ def _product(sizes: Sequence[int]) -> int:
 
 
 def _attention(query: Any, key: Any, value: Any, *rest: Any) -> int:
-    return 2 * _product(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+    flops: int = 2 * _product(query.shape[:-1]) * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+    return flops
 
 
 #: Floating-point operations of an op from its arguments and its result: a multiplication and an addition are two.
@@ -211,13 +212,13 @@ def summary(model: Module, sample: Any, *, depth: int | None = None, train: bool
     >>> from flambeau import nn
     >>> model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 2))
     >>> nn.summary(model, fb.empty(64, 10, device="meta"))
-    module            output    parameters    FLOPs  saved for backward
-    ───────────────────────────────────────────────────────────────────
-    Sequential        [64, 2]          418  49.15 K            10.5 KiB
-    ├─ 0: Linear      [64, 32]         352  40.96 K             2.5 KiB
-    ├─ 1: ReLU        [64, 32]           –        –               8 KiB
-    └─ 2: Linear      [64, 2]           66  8.192 K                   –
-    ───────────────────────────────────────────────────────────────────
+    module        output    parameters    FLOPs  saved for backward
+    ───────────────────────────────────────────────────────────────
+    Sequential    [64, 2]          418  49.15 K            10.5 KiB
+    ├─ 0: Linear  [64, 32]         352  40.96 K             2.5 KiB
+    ├─ 1: ReLU    [64, 32]           –        –               8 KiB
+    └─ 2: Linear  [64, 2]           66  8.192 K                   –
+    ───────────────────────────────────────────────────────────────
     parameters: 418, 1.633 KiB
     forward: 49.15 KFLOPs; saved for backward: 10.5 KiB
     training: 13.77 KiB (parameters, gradients, saved tensors; without optimizer state)
