@@ -15,7 +15,7 @@ TEXT = '''"""For type checkers: at run time this is the module ``{0}`` itself.""
 
 from {0} import *
 '''
-NAMESPACES = ("data", "io", "nn", "optim", "vision")
+NAMESPACES = ("cuda", "data", "io", "nn", "optim", "vision")
 
 
 def _exported(module: Path) -> list[str]:

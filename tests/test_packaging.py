@@ -28,7 +28,7 @@ def project(path: Path) -> dict[str, Any]:
 
 
 def test_all_members_are_there() -> None:
-    assert {path.name for path in MEMBERS} == {"core", "cpu", "data", "io", "nn", "optim", "vision"}
+    assert {path.name for path in MEMBERS} == {"core", "cpu", "cuda", "data", "io", "nn", "optim", "vision"}
 
 
 @member
@@ -56,8 +56,9 @@ def test_every_member_is_complete(member: Path) -> None:
 
 def test_the_extras_name_every_plugin() -> None:
     extras = project(ROOT / "packages" / "core")["optional-dependencies"]
-    names = {path.name for path in MEMBERS} - {"core"}
-    assert set(extras) == names | {"all", "testing"}
+    names = {path.name for path in MEMBERS} - {"core", "cuda"}
+    # One extra for each version of CUDA; "all" has neither, because they exclude each other and are large.
+    assert set(extras) == names | {"all", "cuda12", "cuda13", "testing"}
     (everything,) = extras["all"]
     assert set(everything.removeprefix("flambeau[").removesuffix("]").split(",")) == names
 

@@ -79,7 +79,7 @@ from .state import (
 )
 
 if TYPE_CHECKING:
-    from . import amp, autograd, data, func, io, nn, ops, optim, plugin, random, testing, vision
+    from . import amp, autograd, cuda, data, func, io, nn, ops, optim, plugin, random, testing, vision
     from .amp import (
         GradScaler,
         autocast,
@@ -142,6 +142,7 @@ __all__ = [
     "complex64",
     "complex128",
     "contiguous_format",
+    "cuda",
     "data",
     "default_generator",
     "device",

@@ -19,8 +19,11 @@ from . import plugins
 __all__ = ["FIRST_PARTY", "install", "namespace"]
 
 #: Namespaces that have shims here: each is the module ``flambeau_<name>`` of ``flambeau-<name>``.
-FIRST_PARTY = {name: f"flambeau_{name}" for name in ("data", "io", "nn", "optim", "vision")}
+FIRST_PARTY = {name: f"flambeau_{name}" for name in ("cuda", "data", "io", "nn", "optim", "vision")}
 FIRST_PARTY["amp"] = "flambeau_optim.amp"
+
+#: What a namespace is where its distribution isn't installed, for those that programs ask whether they are of use.
+STAND_INS = {f"{__package__}.cuda": f"{__package__}._no_cuda"}
 
 _PREFIX = __package__ + "."
 
@@ -49,7 +52,14 @@ class AliasFinder:
         except ModuleNotFoundError as error:
             if error.name not in (top, top.partition(".")[0]):
                 raise
-            raise ModuleNotFoundError(_not_installed(head), name=top) from None
+            stand_in = STAND_INS.get(fullname)
+            if stand_in is None:
+                raise ModuleNotFoundError(_not_installed(head), name=top) from None
+            module = import_module(stand_in)
+        return self.spec(fullname, module)
+
+    def spec(self, fullname: str, module: ModuleType) -> ModuleSpec:
+        """The spec under which a module that exists already is found by another name."""
         loader: Any = self  # has what the import system calls; importlib.abc is costly to import
         spec = ModuleSpec(fullname, loader, is_package=hasattr(module, "__path__"))
         spec.loader_state = (module, module.__spec__)

@@ -17,6 +17,7 @@ from typing import Any
 from . import hooks, late, plugins, registry
 from .backend import CONTRACT, Backend
 from .devices import Device
+from .errors import DeviceUnavailable
 from .fallback import explain_fallbacks
 
 __all__ = ["main", "report"]
@@ -40,7 +41,11 @@ def report() -> tuple[str, bool]:
         lines += _indent(_device(name, backend))
     lines += ["", "registered", *_indent([f"data sets: {', '.join(registered) or 'none'}"])]
     lines += _indent([f"fallbacks to the host: {sum(f.calls for f in explain_fallbacks())} calls"])
-    broken = [backend for _, backend in devices if isinstance(backend, Exception)]
+    broken = [
+        backend
+        for _, backend in devices
+        if isinstance(backend, Exception) and not isinstance(backend, DeviceUnavailable)
+    ]
     return "\n".join(lines), not (plugins.failures or broken)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BackendError", "FallbackWarning", "OutOfMemoryError", "describe", "message"]
+__all__ = ["BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "describe", "message"]
 
 
 class OutOfMemoryError(RuntimeError):
@@ -16,6 +16,10 @@ class OutOfMemoryError(RuntimeError):
 
 class BackendError(RuntimeError):
     """A device's backend is missing, failed to load, or speaks another contract version."""
+
+
+class DeviceUnavailable(BackendError):
+    """A device's plugin is in order, but this machine has no such device, or lacks what it takes to use it."""
 
 
 class FallbackWarning(UserWarning):

@@ -62,6 +62,15 @@ class Generator:
         self.manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
         return self._seed
 
+    @property
+    def stream(self) -> int:
+        """The number of the next stream; set it to go on elsewhere."""
+        return self._stream
+
+    @stream.setter
+    def stream(self, number: int) -> None:
+        self._stream = number & _MASK
+
     def next_stream(self) -> tuple[int, int]:
         """Seed and number of the next stream; every call advances by one."""
         stream = self._stream

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import fallback, plugins
 from .backend import CONTRACT, Backend
 from .devices import Device
-from .errors import BackendError
+from .errors import BackendError, DeviceUnavailable
 
 if TYPE_CHECKING:
     from .op import Op
@@ -145,6 +145,8 @@ def _load(name: str) -> Backend:
     if backend is kind:
         try:
             backend = kind()
+        except DeviceUnavailable:  # it has said why
+            raise
         except Exception as error:  # whatever a plugin raises is told as its failure
             raise BackendError(
                 f"[device] backend {name!r} didn't start: {kind.__module__}.{kind.__qualname__}() raised "

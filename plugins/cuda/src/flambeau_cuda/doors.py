@@ -1,0 +1,313 @@
+"""PyTorch's ``torch.cuda`` functions: devices, memory, seeds. A GPU is touched when a function needs one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import flambeau
+from flambeau.plugin import BackendError, backend_of, loaded_backends
+
+from . import blas
+from .backend import GpuBackend
+from .memory import human
+
+__all__ = [
+    "backend_for", "current_device", "device", "device_count", "empty_cache", "get_device_capability",
+    "get_device_name", "get_device_properties", "get_float32_matmul_precision", "get_rng_state", "initial_seed",
+    "is_available", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
+    "max_memory_reserved", "mem_get_info", "memory_allocated", "memory_reserved", "memory_stats",
+    "memory_summary", "pin_memory", "place", "reset_peak_memory_stats", "seed", "set_device",
+    "set_float32_matmul_precision", "set_per_process_memory_fraction", "set_rng_state", "synchronize",
+    "unavailable_reason",
+]  # fmt: skip
+
+#: Which device "cuda" without a number is meant by functions of this module.
+_current = [0]
+_ENABLED = {"highest": False, "high": True, "medium": True}
+_precision = ["highest"]
+
+
+def backend_for(kind: str = "cuda") -> GpuBackend:
+    """The loaded backend of a device type.
+
+    Raises:
+        BackendError: it can't be used; the message says why.
+    """
+    made = backend_of(flambeau.device(kind))
+    assert isinstance(made, GpuBackend)
+    return made
+
+
+def place(device: Any = None) -> tuple[GpuBackend, int]:
+    """The backend and number that a device argument means.
+
+    Args:
+        device: a number, a name, a device, or None for the current one.
+
+    Raises:
+        ValueError: not a CUDA device.
+    """
+    if device is None:
+        return backend_for(), _current[0]
+    if isinstance(device, int):
+        device = f"cuda:{device}"
+    found = flambeau.device(device)
+    if found.type not in ("cuda", "cuda-sim"):
+        raise ValueError(f"[cuda] Expected a cuda device, but got: {found}. Give a number or 'cuda:0'.")
+    return backend_for(found.type), found.slot if found.index is not None else _current[0]
+
+
+def is_available() -> bool:
+    """Whether a GPU can be used. Never raises.
+
+    >>> import flambeau as fb
+    >>> isinstance(fb.cuda.is_available(), bool)
+    True
+    """
+    return not unavailable_reason()
+
+
+def unavailable_reason() -> str:
+    """Why no GPU can be used and what would mend it; empty where one can."""
+    from .rt_cupy import diagnose
+
+    return diagnose()
+
+
+def is_initialized() -> bool:
+    """Whether the backend has been started."""
+    return "cuda" in loaded_backends()
+
+
+def device_count() -> int:
+    """How many GPUs there are; 0 where none can be used."""
+    if not is_available():
+        return 0
+    from .rt_cupy import count
+
+    return count()
+
+
+def current_device() -> int:
+    """The number of the current device."""
+    backend_for()
+    return _current[0]
+
+
+def set_device(device: Any) -> None:
+    """Make a device the current one of this module's functions.
+
+    Raises:
+        BackendError: there is no such device.
+    """
+    backend, index = place(device)
+    if index >= backend.device_count():
+        raise BackendError(
+            f"[set_device] no device cuda:{index}: got {index}, needed: a number below {backend.device_count()}."
+        )
+    backend.runtime.use(index)
+    _current[0] = index
+
+
+class device:
+    """Context manager: a device is the current one, and where tensors are created that name none.
+
+    Args:
+        device: a number or a device.
+    """
+
+    def __init__(self, device: Any) -> None:
+        self.wanted = device
+
+    def __enter__(self) -> None:
+        self.before = _current[0]
+        set_device(self.wanted)
+
+    def __exit__(self, *exc: object) -> None:
+        set_device(self.before)
+
+
+def synchronize(device: Any = None) -> None:
+    """Wait for all work of a device.
+
+    Raises:
+        IndexError: a kernel met a bad index.
+    """
+    backend, index = place(device)
+    backend.synchronize(index)
+
+
+def get_device_properties(device: Any = None) -> Any:
+    """Name, compute capability, memory and multiprocessors of a device, as attributes."""
+    backend, index = place(device)
+    return SimpleNamespace(**backend.properties(index))
+
+
+def get_device_name(device: Any = None) -> str:
+    """The name of a device."""
+    return str(get_device_properties(device).name)
+
+
+def get_device_capability(device: Any = None) -> tuple[int, int]:
+    """Major and minor compute capability of a device."""
+    found = get_device_properties(device)
+    return found.major, found.minor
+
+
+# Memory
+
+
+def memory_stats(device: Any = None) -> dict[str, int]:
+    """The counts of a device's pool: bytes and numbers."""
+    backend, index = place(device)
+    return backend.memory_stats(index)
+
+
+def memory_allocated(device: Any = None) -> int:
+    """Bytes that tensors hold."""
+    return memory_stats(device)["allocated"]
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that tensors have held at a time."""
+    return memory_stats(device)["peak"]
+
+
+def memory_reserved(device: Any = None) -> int:
+    """Bytes taken from the system."""
+    return memory_stats(device)["reserved"]
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """The most bytes taken from the system."""
+    stats = memory_stats(device)
+    return max(stats["reserved"], stats["peak"])
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Count the peak from now on."""
+    backend, index = place(device)
+    counts = backend.pools[index].counts
+    counts[1] = counts[0]
+
+
+def empty_cache() -> None:
+    """Give memory that is kept for reuse back to the system."""
+    if is_initialized():
+        for pool in backend_for().pools:
+            pool.empty()
+
+
+def mem_get_info(device: Any = None) -> tuple[int, int]:
+    """Bytes free on a device and bytes in all."""
+    backend, index = place(device)
+    return backend.runtime.memory_info(index)
+
+
+def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
+    """Let tensors hold at most a part of a device's memory.
+
+    Raises:
+        ValueError: not between 0 and 1.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"[cuda] fraction must be above 0 and at most 1: got {fraction}.")
+    backend, index = place(device)
+    backend.pools[index].limit = int(fraction * backend.runtime.memory_info(index)[1])
+
+
+def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
+    """A device's memory in words: the pool's counts, and what holds most of it.
+
+    Args:
+        abbreviated: leave out what holds it.
+    """
+    from .holders import report
+
+    backend, index = place(device)
+    stats = backend.memory_stats(index)
+    lines = [f"{backend.name}:{index} {backend.properties(index)['name']}"]
+    for name in ("allocated", "peak", "reserved", "cached"):
+        lines.append(f"  {name:<12}{human(stats.get(name, 0)):>12}")
+    lines.append(f"  {'tensors':<12}{stats['live']:>12}")
+    lines.append(f"  {'allocations':<12}{stats['allocations']:>12}")
+    if not abbreviated:
+        lines += [f"  {human(n):>12}  {label}" for label, n in report(backend.name, index)[:12]]
+    return "\n".join(lines)
+
+
+def pin_memory(t: Any) -> Any:
+    """A copy of a CPU tensor in page-locked memory, from which copies to a GPU needn't wait.
+
+    Raises:
+        RuntimeError: not a dense CPU tensor.
+    """
+    if t.device.type != "cpu":
+        raise RuntimeError(f"[pin_memory] cannot pin a tensor on {t.device}: only CPU tensors can be pinned.")
+    import ctypes
+
+    backend = backend_for()
+    source = t.detach().contiguous()
+    nbytes = source.numel() * source.element_size()
+    if not nbytes:
+        return source
+    address, keep = backend.runtime.pinned(nbytes)
+    room = (ctypes.c_ubyte * nbytes).from_address(address)
+    room.keep = keep  # lives as long as any view of the memory
+    made = flambeau.frombuffer(room, dtype=source.dtype).reshape(source.shape)
+    made.copy_(source)
+    return made
+
+
+# Random numbers: one stream of seeds serves all devices
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the default generator, which all devices share."""
+    flambeau.manual_seed(seed)
+
+
+manual_seed_all = manual_seed
+
+
+def seed() -> None:
+    """Seed the default generator from the operating system."""
+    flambeau.seed()
+
+
+def initial_seed() -> int:
+    """The default generator's seed."""
+    return flambeau.initial_seed()
+
+
+def get_rng_state(device: Any = None) -> Any:
+    """The default generator's state."""
+    return flambeau.get_rng_state()
+
+
+def set_rng_state(new_state: Any, device: Any = None) -> None:
+    """Set the default generator's state."""
+    flambeau.set_rng_state(new_state)
+
+
+# Precision
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """How float32 matrix products are computed: ``highest`` (float32), ``high`` or ``medium`` (TensorFloat-32).
+
+    Raises:
+        RuntimeError: another word.
+    """
+    if precision not in _ENABLED:
+        raise RuntimeError(
+            f"[set_float32_matmul_precision] got {precision!r}, needed: one of {', '.join(_ENABLED)}."
+        )
+    _precision[0] = precision
+    blas.allow_tf32[0] = _ENABLED[precision]
+
+
+def get_float32_matmul_precision() -> str:
+    """The word of `set_float32_matmul_precision`."""
+    return _precision[0]
