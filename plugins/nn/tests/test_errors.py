@@ -80,7 +80,7 @@ FUNCTIONS = [
      r"expected 3D \(unbatched\) or 4D \(batched\) input to max_pool2d"),
     (lambda: F.max_pool2d(t(1, 1, 4, 4), 2, padding=2), RuntimeError, r"at most half of kernel size"),
     (lambda: F.avg_pool2d(t(1, 1, 4, 4), 2, divisor_override=0), RuntimeError, r"divisor must be not zero"),
-    (lambda: F.adaptive_avg_pool2d(t(1, 1, 4, 4), (1, 2, 3)), RuntimeError, r"must be an int or a pair"),
+    (lambda: F.adaptive_avg_pool2d(t(1, 1, 4, 4), (1, 2, 3)), RuntimeError, r"must be an int or 2 of them"),
     (lambda: F.batch_norm(t(1, 3), None, None, training=True), ValueError, r"more than 1 value per channel"),
     (lambda: F.batch_norm(t(2, 3), None, None), RuntimeError, r"running_mean and running_var to be defined"),
     (lambda: F.instance_norm(t(2, 3, 1)), ValueError, r"more than 1 spatial element"),

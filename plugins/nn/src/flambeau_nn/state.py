@@ -10,7 +10,7 @@ import flambeau as fb
 
 from .hooks import HookTable, RemovableHandle
 from .members import Members
-from .parameter import Parameter
+from .parameter import Parameter, is_lazy
 
 if TYPE_CHECKING:
     from .module import Module
@@ -92,7 +92,7 @@ class Stateful(Members):
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Put this module's own entries into `destination`; subclasses may extend it."""
         for name, value in self._own_state().items():
-            destination[prefix + name] = value if keep_vars else value.detach()
+            destination[prefix + name] = value if keep_vars or is_lazy(value) else value.detach()
         if type(self).get_extra_state is not Stateful.get_extra_state:
             destination[prefix + _EXTRA] = self.get_extra_state()
 
@@ -221,6 +221,12 @@ class Stateful(Members):
         if not isinstance(given, fb.Tensor):
             return (
                 f'while copying the parameter named "{key}": expected a Tensor, got {type(given).__name__}.'
+            )
+        if is_lazy(given):
+            if is_lazy(value):
+                return None
+            return (
+                f'"{key}" is not initialized in the checkpoint: call the saved module once before saving it.'
             )
         if value.ndim == 0 and tuple(given.shape) == (1,):
             given = given[0]

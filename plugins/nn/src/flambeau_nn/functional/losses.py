@@ -170,15 +170,15 @@ def gaussian_nll_loss(
 ) -> fb.Tensor:  # fmt: skip
     """The negative log likelihood under a normal distribution with mean `input` and variance `var`.
 
-    `var` has the input's shape, or lacks the last dimension, or has size 1 there.
+    `var` has the input's shape, or lacks the last dimension, or has size 1 in one.
     """
     reduction = reduction_of("gaussian_nll_loss", reduction, None, None)
     same_shape("gaussian_nll_loss", input, target)
     variance = fb.full_like(input.detach(), var) if isinstance(var, (int, float)) else var
     if variance.shape != input.shape and variance.shape == input.shape[:-1]:
         variance = variance.unsqueeze(-1)
-    fits = variance.ndim == input.ndim and variance.shape[:-1] == input.shape[:-1]
-    if variance.shape != input.shape and not (fits and variance.shape[-1] == 1):
+    other = [v for n, v in zip(input.shape, variance.shape, strict=False) if n != v]
+    if variance.ndim != input.ndim or other not in ([], [1]):
         raise ValueError(message("gaussian_nll_loss", "var is of incorrect size", input=input, var=variance))
     if bool((variance < 0).any()):
         raise ValueError("[gaussian_nll_loss] var has negative entry/entries.")

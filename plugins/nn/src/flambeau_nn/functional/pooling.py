@@ -15,9 +15,9 @@ from .. import ops as kernels
 from ._common import check_window, need_tensors, tuple_of
 
 __all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
-    "avg_pool2d", "lp_pool1d", "lp_pool2d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d",
-    "max_pool2d_with_indices",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
+    "adaptive_max_pool2d", "adaptive_max_pool2d_with_indices", "avg_pool1d", "avg_pool2d", "lp_pool1d",
+    "lp_pool2d", "max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices",
 ]  # fmt: skip
 
 Sizes = int | Sequence[int]
@@ -170,8 +170,8 @@ def avg_pool2d(
 
 def adaptive_avg_pool1d(input: fb.Tensor, output_size: Sizes) -> fb.Tensor:
     """The means of `output_size` windows along the last dimension."""
+    (size,) = adaptive_sizes("adaptive_avg_pool1d", 1, input, output_size)
     x = _batched("adaptive_avg_pool1d", 1, input)
-    (size,) = tuple_of(1, "adaptive_avg_pool1d", "output_size", output_size)
     return _like(1, input, kernels.adaptive_avg_pool2d(x, (1, size)))
 
 
@@ -181,57 +181,88 @@ def adaptive_avg_pool2d(input: fb.Tensor, output_size: int | Sequence[int | None
     >>> adaptive_avg_pool2d(fb.arange(4.0).view(1, 1, 2, 2), 1).tolist()
     [[[[1.5]]]]
     """
-    x = _batched("adaptive_avg_pool2d", 2, input)
-    return _like(
-        2, input, kernels.adaptive_avg_pool2d(x, _adaptive_size("adaptive_avg_pool2d", x, output_size))
-    )
-
-
-def _adaptive_size(op: str, x: fb.Tensor, size: int | Sequence[int | None] | None) -> tuple[int, int]:
-    pair = tuple(size) if isinstance(size, Sequence) else (size, size)
-    if len(pair) != 2:
-        raise RuntimeError(f"[{op}] output_size must be an int or a pair: got {pair}.")
-    return (
-        x.shape[2] if pair[0] is None else pair[0],
-        x.shape[3] if pair[1] is None else pair[1],
-    )
+    size = adaptive_sizes("adaptive_avg_pool2d", 2, input, output_size)
+    return _like(2, input, kernels.adaptive_avg_pool2d(_batched("adaptive_avg_pool2d", 2, input), size))
 
 
 def adaptive_max_pool1d(input: fb.Tensor, output_size: Sizes, return_indices: bool = False) -> Any:
     """The largest values of `output_size` windows along the last dimension."""
-    x = _batched("adaptive_max_pool1d", 1, input)
-    (size,) = tuple_of(1, "adaptive_max_pool1d", "output_size", output_size)
-    values, places = _adaptive_max(x, (1, size))
-    return (_like(1, input, values), _like(1, input, places)) if return_indices else _like(1, input, values)
+    return adaptive_max(1, "adaptive_max_pool1d", input, output_size, return_indices)
 
 
 def adaptive_max_pool2d(
     input: fb.Tensor, output_size: int | Sequence[int | None] | None, return_indices: bool = False
 ) -> Any:
     """The largest values of windows chosen so that the result has `output_size`; ``None`` keeps a dimension."""
-    x = _batched("adaptive_max_pool2d", 2, input)
-    values, places = _adaptive_max(x, _adaptive_size("adaptive_max_pool2d", x, output_size))
-    return (_like(2, input, values), _like(2, input, places)) if return_indices else _like(2, input, values)
+    return adaptive_max(2, "adaptive_max_pool2d", input, output_size, return_indices)
 
 
-def _adaptive_max(x: fb.Tensor, size: tuple[int, int]) -> tuple[fb.Tensor, fb.Tensor]:
-    """Gather every window, short ones filled up with their last row and column, and take the largest."""
-    height, width = x.shape[2], x.shape[3]
-    rows, columns = _window_places(height, size[0]), _window_places(width, size[1])
-    row_index = fb.tensor(rows, device=x.device)[:, None, :, None]
-    column_index = fb.tensor(columns, device=x.device)[None, :, None, :]
-    places = (row_index * width + column_index).reshape(-1)  # oh ow kh kw
-    n, c = x.shape[:2]
-    windows = x.reshape(n, c, height * width).index_select(2, places).view(n, c, *size, -1)
-    values, which = windows.max(-1)
-    spread = places.view(1, 1, *size, -1).expand(n, c, -1, -1, -1)
-    return values, spread.gather(-1, which.unsqueeze(-1)).squeeze(-1)
+def adaptive_max_pool1d_with_indices(
+    input: fb.Tensor, output_size: Sizes, return_indices: bool = False
+) -> tuple[fb.Tensor, fb.Tensor]:
+    """`adaptive_max_pool1d` and the places of the values."""
+    values, places = adaptive_max(1, "adaptive_max_pool1d", input, output_size, True)
+    return values, places
+
+
+def adaptive_max_pool2d_with_indices(
+    input: fb.Tensor, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+) -> tuple[fb.Tensor, fb.Tensor]:
+    """`adaptive_max_pool2d` and the places of the values."""
+    values, places = adaptive_max(2, "adaptive_max_pool2d", input, output_size, True)
+    return values, places
+
+
+def adaptive_sizes(
+    op: str, n: int, input: fb.Tensor, output_size: int | Sequence[int | None] | None
+) -> tuple[int, ...]:
+    """The size of the result, ``None`` replaced by the input's; the input's rank and size are checked."""
+    need_tensors(op, input=input)
+    if input.ndim not in (n + 1, n + 2) or 0 in input.shape[input.ndim - n - 1 :]:
+        raise RuntimeError(
+            message(op, f"Expected {n + 1}D or {n + 2}D tensor with non-zero sizes of channels and places",
+                    "(N, C, *) or (C, *)", input=input)
+        )  # fmt: skip
+    given = tuple(output_size) if isinstance(output_size, Sequence) else (output_size,) * n
+    given = given * n if len(given) == 1 else given
+    if len(given) != n:
+        raise RuntimeError(f"[{op}] output_size must be an int or {n} of them: got {given}.")
+    sizes = tuple(
+        full if size is None else int(size) for size, full in zip(given, input.shape[-n:], strict=True)
+    )
+    if min(sizes) < 0:
+        raise RuntimeError(f"[{op}] elements of output_size must be greater than or equal to 0: got {sizes}.")
+    return sizes
+
+
+def adaptive_max(
+    n: int, op: str, input: fb.Tensor, output_size: int | Sequence[int | None] | None, return_indices: bool
+) -> Any:
+    """Gather every window, short ones filled up with their last elements, and take the largest."""
+    size = adaptive_sizes(op, n, input, output_size)
+    x = input if input.ndim == n + 2 else input.unsqueeze(0)
+    full = tuple(x.shape[2:])
+    places: Any = fb.zeros((1,) * (2 * n), dtype=fb.int64, device=x.device)  # o1 o2 .. k1 k2 ..
+    for k in range(n):
+        index = fb.tensor(_window_places(full[k], size[k]), dtype=fb.int64, device=x.device)
+        shape = [1] * (2 * n)
+        shape[k], shape[n + k] = size[k], index.shape[-1] if index.ndim == 2 else 0
+        places = places * full[k] + index.reshape(shape)
+    batch, channels = x.shape[:2]
+    windows = x.reshape(batch, channels, -1).index_select(2, places.reshape(-1))
+    values, which = windows.view(batch, channels, *size, -1).max(-1)
+    found = [values if input is x else values.squeeze(0)]
+    if return_indices:
+        spread = places.reshape(1, 1, *size, -1).expand(batch, channels, *(-1,) * (n + 1))
+        at = spread.gather(-1, which.unsqueeze(-1)).squeeze(-1)
+        return found[0], at if input is x else at.squeeze(0)
+    return found[0]
 
 
 def _window_places(size: int, windows: int) -> list[list[int]]:
     """For each adaptive window the positions that it covers, all lists of one length."""
     spans = [(i * size // windows, -(-(i + 1) * size // windows)) for i in range(windows)]
-    longest = max(stop - start for start, stop in spans)
+    longest = max((stop - start for start, stop in spans), default=0)
     return [[min(start + k, stop - 1) for k in range(longest)] for start, stop in spans]
 
 
@@ -241,7 +272,7 @@ def lp_pool1d(
     """The p-norm of each window along the last dimension."""
     need_tensors("lp_pool1d", input=input)
     means = avg_pool1d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    return _root(means, kernel_size, norm_type)
+    return root(means, kernel_size, norm_type)
 
 
 def lp_pool2d(
@@ -255,8 +286,8 @@ def lp_pool2d(
     kh, kw = tuple_of(2, "lp_pool2d", "kernel_size", kernel_size)
     need_tensors("lp_pool2d", input=input)
     means = avg_pool2d(input.pow(norm_type), kernel_size, stride, 0, ceil_mode)
-    return _root(means, kh * kw, norm_type)
+    return root(means, kh * kw, norm_type)
 
 
-def _root(means: fb.Tensor, count: int, norm_type: float) -> fb.Tensor:
+def root(means: fb.Tensor, count: int, norm_type: float) -> fb.Tensor:
     return (means.sign() * means.abs().relu() * count).pow(1.0 / norm_type)

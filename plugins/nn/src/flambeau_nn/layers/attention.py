@@ -179,7 +179,7 @@ class TransformerEncoderLayer(Module):
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **where)
         self.dropout1 = Dropout(dropout)
         self.dropout2 = Dropout(dropout)
-        self.activation = _activation(activation)
+        self.activation = activation_of("TransformerEncoderLayer", activation)
 
     def forward(
         self,
@@ -205,11 +205,14 @@ class TransformerEncoderLayer(Module):
         return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))
 
 
-def _activation(given: str | Callable[[fb.Tensor], fb.Tensor]) -> Callable[[fb.Tensor], fb.Tensor]:
+def activation_of(
+    what: str, given: str | Callable[[fb.Tensor], fb.Tensor]
+) -> Callable[[fb.Tensor], fb.Tensor]:
+    """The function of an activation's name, or the function that is given."""
     if not isinstance(given, str):
         return given
     if given not in ("relu", "gelu"):
-        raise RuntimeError(f"[TransformerEncoderLayer] activation should be relu/gelu: got {given!r}.")
+        raise RuntimeError(f"[{what}] activation should be relu/gelu: got {given!r}.")
     return F.relu if given == "relu" else F.gelu
 
 
@@ -248,7 +251,7 @@ class TransformerEncoder(Module):
         is_causal: bool | None = None,
     ) -> fb.Tensor:
         """Encode; the masks are `MultiheadAttention`'s ``attn_mask`` and ``key_padding_mask``."""
-        causal = bool(is_causal) and mask is not None
+        causal = bool(is_causal)
         for layer in self.layers:
             src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=causal)
         return src if self.norm is None else self.norm(src)

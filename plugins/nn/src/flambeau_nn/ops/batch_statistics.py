@@ -289,6 +289,8 @@ def batch_norm(
         momentum: how far running statistics move towards the batch's.
         eps: added to the variance.
     """
+    if training and not input.numel():
+        running_mean = running_var = None  # a batch of nothing says nothing
     return batch_norm_op(
         input, weight, bias, running_mean, running_var, bool(training), float(momentum), float(eps)
     )[0]
