@@ -137,7 +137,8 @@ def test_layer(text, shapes, training) -> None:
 def test_public_names_and_signatures() -> None:
     import inspect
 
-    for name in nn.__all__:
+    ours = {"LazyModuleMixin", "ModelSummary", "ModuleSummary", "summary"}
+    for name in sorted(set(nn.__all__) - ours):
         mine = getattr(nn, name)
         other = getattr(torch.nn, name, None)
         assert other is not None, name
@@ -149,7 +150,7 @@ def test_public_names_and_signatures() -> None:
         got = [
             p for p in inspect.signature(mine.__init__).parameters if p not in ("args", "kwargs", "modules")
         ]
-        if name not in ("Sequential", "ModuleList", "ModuleDict", "Identity"):
+        if want != ["self"] and name not in ("Sequential", "ModuleList", "ModuleDict", "Identity"):
             assert got == want, name
             defaults = {p: v.default for p, v in inspect.signature(other.__init__).parameters.items()}
             for p, v in inspect.signature(mine.__init__).parameters.items():
