@@ -429,10 +429,27 @@ class Tensor(TensorMethods):
 
         return array_wrap(self, result, context, return_scalar)
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
+    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
+        """The namespace of the Python Array API standard: `flambeau.array_api`."""
+        from . import array_api
+
+        if api_version not in (None, *array_api.info.VERSIONS):
+            raise ValueError(
+                f"[__array_namespace__] got api_version={api_version!r}; needed: one of "
+                f"{', '.join(array_api.info.VERSIONS)}. Leave it out."
+            )
+        return array_api
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """On another device: the Array API standard's name of ``to``."""
+        return self.to(Device(device))
+
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         from .interop import to_dlpack
 
-        return to_dlpack(self, **kwargs)
+        return to_dlpack(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         from .interop import dlpack_device

@@ -369,7 +369,7 @@ def bitwise_right_shift(self: Tensor | Number, other: Tensor | Number) -> Any_:
 # Functions of one variable: name -> (what it computes, whether complex numbers are taken)
 
 _FLOAT_FUNCTIONS = {
-    "exp": ("The exponential.", True), "exp2": ("Two to the power.", False), "expm1": ("exp(x) - 1.", False),
+    "exp": ("The exponential.", True), "exp2": ("Two to the power.", False), "expm1": ("exp(x) - 1.", True),
     "log": ("The natural logarithm.", True), "log2": ("The logarithm to base 2.", True),
     "log10": ("The logarithm to base 10.", True), "log1p": ("log(1 + x).", True),
     "sqrt": ("The square root.", True), "rsqrt": ("1 / sqrt(x).", True),
