@@ -14,7 +14,7 @@ from .info import with_number
 #: Standard name -> flambeau's, for functions of one array.
 UNARY = {
     **{n: n for n in """abs acos acosh asin asinh atan atanh ceil conj cos cosh exp floor isfinite isinf isnan log
-        log1p log2 log10 logical_not positive reciprocal signbit sin sinh square sqrt tan tanh trunc""".split()},
+        log1p log2 log10 logical_not positive reciprocal signbit sin sinh square sqrt tan trunc""".split()},
     "bitwise_invert": "bitwise_not", "negative": "neg",
 }  # fmt: skip
 #: The same for functions of two.
@@ -26,7 +26,7 @@ BINARY = {
     "multiply": "mul", "not_equal": "ne", "subtract": "sub",
 }  # fmt: skip
 
-__all__ = ["clip", "expm1", "floor_divide", "imag", "real", "round", "sign", *UNARY, *BINARY]  # noqa: PLE0604
+__all__ = ["clip", "expm1", "floor_divide", "imag", "real", "round", "sign", "tanh", *UNARY, *BINARY]  # noqa: PLE0604
 
 
 def together(x1: Any, x2: Any) -> tuple[Any, Any]:
@@ -87,6 +87,16 @@ def expm1(x: Tensor, /) -> Tensor:
     im = fb.where(b == 0, b, fb.exp(a) * fb.sin(b))
     re = fb.where(fb.isinf(a) & (endless | (a < 0)), fb.expm1(a), re)
     return fb.complex(re, fb.where((a == -float("inf")) & endless, fb.zeros_like(b), im))
+
+
+def tanh(x: Tensor, /) -> Tensor:
+    """The hyperbolic tangent; far out, the imaginary part is 0 with the sign of that of ``x``."""
+    made: Tensor = fb.tanh(x)
+    if not x.dtype.is_complex:
+        return made
+    a, b = x.real, x.imag
+    limit = fb.complex(fb.sign(a), fb.copysign(fb.zeros_like(b), b))
+    return fb.where(fb.isinf(a) & fb.isfinite(b), limit, made)
 
 
 def floor_divide(x1: Any, x2: Any, /) -> Tensor:

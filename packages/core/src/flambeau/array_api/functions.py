@@ -364,7 +364,7 @@ def _cumulative(name: str, first: int, x: Tensor, axis: int | None, dtype: Any_,
                 f"[{name}] got {list(x.shape)} without an axis; needed: an axis for arrays of several. Give one."
             )
         axis = 0
-    out: Tensor = getattr(fb, name)(x.to(_sum_dtype(x, dtype)), axis)
+    out: Tensor = getattr(fb, name)(x, axis, dtype=_sum_dtype(x, dtype))
     if include_initial:
         shape = [1 if k == axis % x.ndim else n for k, n in enumerate(out.shape)]
         out = fb.cat([fb.full(shape, first, dtype=out.dtype, device=x.device), out], axis)
