@@ -27,8 +27,9 @@ def cholesky(x: Tensor, /, *, upper: bool = False) -> Tensor:
 
 def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """The cross products of vectors of 3."""
-    made: Tensor = _own.cross(*together(x1, x2), dim=axis)
-    return made
+    a, b = together(x1, x2)
+    made: Tensor = _own.cross(*fb.broadcast_tensors(a.movedim(axis, -1), b.movedim(axis, -1)))
+    return made.movedim(-1, axis)
 
 
 def det(x: Tensor, /) -> Tensor:
