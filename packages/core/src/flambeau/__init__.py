@@ -113,7 +113,19 @@ _PLUGINS = {
     "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp",
 }  # fmt: skip
 _MODULES = frozenset(
-    {"array_api", "autograd", "doctor", "func", "hooks", "ops", "plugin", "plugins", "random", "testing", "utils"}
+    {
+        "array_api",
+        "autograd",
+        "doctor",
+        "func",
+        "hooks",
+        "ops",
+        "plugin",
+        "plugins",
+        "random",
+        "testing",
+        "utils",
+    }
 )
 strided = "flambeau.strided"
 contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"

@@ -1,8 +1,8 @@
 """The Python Array API standard, version 2025.12: flambeau under the names and with the rules of the standard.
 
 Functions take and return plain tensors; where the standard and PyTorch differ, the function here follows the standard:
-0-d arrays promote like others, ``sum`` of unsigned integers is unsigned, ``std`` has no correction. The extensions ``linalg``
-and ``fft`` come with ``flambeau-math``.
+0-d arrays promote like others, ``sum`` of unsigned integers is unsigned, ``std`` has no correction. The extensions
+``linalg`` and ``fft`` come with ``flambeau-math``.
 
 >>> import flambeau as fb
 >>> x = fb.tensor([1., 2., 3.])
@@ -43,8 +43,8 @@ newaxis = None
 __array_api_version__ = info.VERSION
 
 __all__ = [
-    "__array_api_version__", "bool", "complex128", "complex64", "e", "float32", "float64", "from_dlpack", "inf", "int16",
-    "int32", "int64", "int8", "nan", "newaxis", "pi", "uint16", "uint32", "uint64", "uint8",
+    "__array_api_version__", "bool", "complex128", "complex64", "e", "float32", "float64", "from_dlpack", "inf",
+    "int16", "int32", "int64", "int8", "nan", "newaxis", "pi", "uint16", "uint32", "uint64", "uint8",
     *creation.__all__, *elementwise.__all__, *functions.__all__, *info.__all__,
 ]  # fmt: skip
 

@@ -1,8 +1,7 @@
-"""Elementwise functions: flambeau's own under the standard's names, with promotion that treats 0-d arrays as any other."""
+"""Elementwise functions: flambeau's own under the standard's names, 0-d arrays promoting like others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
@@ -26,7 +25,7 @@ BINARY = {
     "multiply": "mul", "not_equal": "ne", "subtract": "sub",
 }  # fmt: skip
 
-__all__ = ["clip", "expm1", "floor_divide", "imag", "real", "round", "sign", "tanh", *UNARY, *BINARY]  # noqa: PLE0604
+__all__ = ["clip", "expm1", "floor_divide", "imag", "real", "round", "sign", "tanh", *UNARY, *BINARY]
 
 
 def together(x1: Any, x2: Any) -> tuple[Any, Any]:
@@ -43,7 +42,7 @@ def together(x1: Any, x2: Any) -> tuple[Any, Any]:
     return (given, filled) if isinstance(x1, Tensor) else (filled, given)
 
 
-def _unary(name: str, own: str) -> Callable[[Tensor], Tensor]:
+def _unary(name: str, own: str) -> Any:
     def fn(x: Tensor, /) -> Tensor:
         made: Tensor = getattr(fb, own)(x)
         return made
@@ -51,7 +50,7 @@ def _unary(name: str, own: str) -> Callable[[Tensor], Tensor]:
     return _named(fn, name, own)
 
 
-def _binary(name: str, own: str) -> Callable[[Any, Any], Tensor]:
+def _binary(name: str, own: str) -> Any:
     def fn(x1: Any, x2: Any, /) -> Tensor:
         made: Tensor = getattr(fb, own)(*together(x1, x2))
         return made
@@ -96,17 +95,18 @@ def tanh(x: Tensor, /) -> Tensor:
         return made
     a, b = x.real, x.imag
     limit = fb.complex(fb.sign(a), fb.copysign(fb.zeros_like(b), b))
-    return fb.where(fb.isinf(a) & fb.isfinite(b), limit, made)
+    made = fb.where(fb.isinf(a) & fb.isfinite(b), limit, made)
+    return made
 
 
 def floor_divide(x1: Any, x2: Any, /) -> Tensor:
     """The quotient rounded down; infinite where the numerator is, -0 where it vanishes below 0."""
     a, b = together(x1, x2)
     q: Tensor = fb.floor_divide(a, b)
-    if not a.dtype.is_floating_point:
-        return q
-    one = fb.isinf(a) ^ fb.isinf(b)
-    return fb.where(one & ~fb.isnan(a) & ~fb.isnan(b) & (b != 0), a / b, q)
+    if a.dtype.is_floating_point:
+        one = fb.isinf(a) ^ fb.isinf(b)
+        q = fb.where(one & ~fb.isnan(a) & ~fb.isnan(b) & (b != 0), a / b, q)
+    return q
 
 
 def real(x: Tensor, /) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import flambeau as fb
@@ -10,23 +9,21 @@ from flambeau import Tensor
 
 _ONE = ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft")
 _MANY = ("fftn", "ifftn", "rfftn", "irfftn")
-__all__ = [*_ONE, *_MANY, "fftfreq", "fftshift", "ifftshift", "rfftfreq"]  # noqa: PLE0604
+__all__ = [*_ONE, *_MANY, "fftfreq", "fftshift", "ifftshift", "rfftfreq"]
 
-_own: Any = fb.fft  # type: ignore[attr-defined]
+_own: Any = fb.fft
 
 
-def _one(name: str) -> Callable[..., Tensor]:
-    def fn(x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Tensor:
-        made: Tensor = getattr(_own, name)(x, n, axis, norm)
-        return made
+def _one(name: str) -> Any:
+    def fn(x: Tensor, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Any:
+        return getattr(_own, name)(x, n, axis, norm)
 
     return _named(fn, name)
 
 
-def _many(name: str) -> Callable[..., Tensor]:
-    def fn(x: Tensor, /, *, s: Any = None, axes: Any = None, norm: str = "backward") -> Tensor:
-        made: Tensor = getattr(_own, name)(x, s, axes, norm)
-        return made
+def _many(name: str) -> Any:
+    def fn(x: Tensor, /, *, s: Any = None, axes: Any = None, norm: str = "backward") -> Any:
+        return getattr(_own, name)(x, s, axes, norm)
 
     return _named(fn, name)
 
@@ -40,25 +37,21 @@ def _named(fn: Any, name: str) -> Any:
 globals().update({n: _one(n) for n in _ONE} | {n: _many(n) for n in _MANY})
 
 
-def fftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None) -> Tensor:
+def fftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None) -> Any:
     """The frequencies of `fft` of ``n`` samples at distance ``d``."""
-    made: Tensor = _own.fftfreq(n, d, dtype=dtype, device=device)
-    return made
+    return _own.fftfreq(n, d, dtype=dtype, device=device)
 
 
-def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None) -> Tensor:
+def rfftfreq(n: int, /, *, d: float = 1.0, dtype: Any = None, device: Any = None) -> Any:
     """The frequencies of `rfft` of ``n`` samples at distance ``d``."""
-    made: Tensor = _own.rfftfreq(n, d, dtype=dtype, device=device)
-    return made
+    return _own.rfftfreq(n, d, dtype=dtype, device=device)
 
 
-def fftshift(x: Tensor, /, *, axes: Any = None) -> Tensor:
+def fftshift(x: Tensor, /, *, axes: Any = None) -> Any:
     """The zero frequency moved to the middle."""
-    made: Tensor = _own.fftshift(x, axes)
-    return made
+    return _own.fftshift(x, axes)
 
 
-def ifftshift(x: Tensor, /, *, axes: Any = None) -> Tensor:
+def ifftshift(x: Tensor, /, *, axes: Any = None) -> Any:
     """The zero frequency moved back to the front."""
-    made: Tensor = _own.ifftshift(x, axes)
-    return made
+    return _own.ifftshift(x, axes)

@@ -1,4 +1,4 @@
-"""The standard's other functions: shapes, searching, sets, sorting, statistics, linear algebra of the main namespace."""
+"""The standard's other functions: shapes, searching, sets, sorting, statistics, products."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .info import result_type
 __all__ = [
     "all", "any", "argmax", "argmin", "argsort", "astype", "broadcast_arrays", "broadcast_shapes", "broadcast_to",
     "concat", "count_nonzero", "cumulative_prod", "cumulative_sum", "diff", "expand_dims", "flip", "isin", "matmul",
-    "matrix_transpose", "max", "mean", "min", "moveaxis", "nonzero", "permute_dims", "prod", "repeat", "reshape", "roll",
-    "searchsorted", "sort", "squeeze", "stack", "std", "sum", "take", "take_along_axis", "tensordot", "tile",
+    "matrix_transpose", "max", "mean", "min", "moveaxis", "nonzero", "permute_dims", "prod", "repeat", "reshape",
+    "roll", "searchsorted", "sort", "squeeze", "stack", "std", "sum", "take", "take_along_axis", "tensordot", "tile",
     "unique_all", "unique_counts", "unique_inverse", "unique_values", "unstack", "var", "vecdot", "where",
 ]  # fmt: skip
 
@@ -99,7 +99,9 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     """
     axes = _wrapped((axis,) if isinstance(axis, int) else axis, x.ndim, "squeeze")
     if any_wrong := [a for a in axes if x.shape[a] != 1]:
-        raise ValueError(f"[squeeze] got axis {any_wrong[0]} of {list(x.shape)}; needed: axes of size 1. Name those.")
+        raise ValueError(
+            f"[squeeze] got axis {any_wrong[0]} of {list(x.shape)}; needed: axes of size 1. Name those."
+        )
     return x.squeeze(axes) if axes else x
 
 
@@ -223,9 +225,11 @@ def where(condition: Tensor, x1: Any_, x2: Any_, /) -> Tensor:
     """Elements of the first where a condition holds, of the second elsewhere."""
     dtype = result_type(x1, x2)
     pair = [
-        x.to(dtype) if isinstance(x, Tensor) else fb.full((), x, dtype=dtype, device=condition.device) for x in (x1, x2)
+        x.to(dtype) if isinstance(x, Tensor) else fb.full((), x, dtype=dtype, device=condition.device)
+        for x in (x1, x2)
     ]
-    return fb.where(condition, *pair)
+    made: Tensor = fb.where(condition, *pair)
+    return made
 
 
 def isin(x1: Any_, x2: Any_, /, *, invert: bool = False) -> Tensor:
@@ -300,7 +304,8 @@ def _order(x: Tensor, descending: bool, axis: int = -1) -> Tensor:
 
 def sort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
     """In order along an axis."""
-    return fb.sort(x, axis, descending)[0]
+    values: Tensor = fb.sort(x, axis, descending)[0]
+    return values
 
 
 def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
@@ -357,7 +362,9 @@ def std(x: Tensor, /, *, axis: Axis = None, correction: float = 0.0, keepdims: b
     return fb.sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
-def _cumulative(name: str, first: int, x: Tensor, axis: int | None, dtype: Any_, include_initial: bool) -> Tensor:
+def _cumulative(
+    name: str, first: int, x: Tensor, axis: int | None, dtype: Any_, include_initial: bool
+) -> Tensor:
     if axis is None:
         if x.ndim > 1:
             raise ValueError(
@@ -427,6 +434,8 @@ def vecdot(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """The products of vectors along an axis, the first ones conjugated."""
     a, b = together(x1, x2)
     if a.shape[axis] != b.shape[axis]:
-        raise ValueError(f"[vecdot] got {list(a.shape)} and {list(b.shape)}; needed: equal sizes along the axis.")
+        raise ValueError(
+            f"[vecdot] got {list(a.shape)} and {list(b.shape)}; needed: equal sizes along the axis."
+        )
     a, b = fb.broadcast_tensors(a.movedim(axis, -1), b.movedim(axis, -1))
     return fb.matmul(a.conj().unsqueeze(-2), b.unsqueeze(-1)).squeeze(-1).squeeze(-1)

@@ -40,7 +40,12 @@ class Info:
     def default_dtypes(self, *, device: Any = None) -> dict[str, dt.DType]:
         """The dtypes of new arrays and of indices."""
         real = default_dtype()
-        return {"real floating": real, "complex floating": real.to_complex(), "integral": dt.int64, "indexing": dt.int64}
+        return {
+            "real floating": real,
+            "complex floating": real.to_complex(),
+            "integral": dt.int64,
+            "indexing": dt.int64,
+        }
 
     def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, dt.DType]:
         """The dtypes of one kind, of several, or all."""
@@ -65,7 +70,7 @@ def _there(device: Device) -> bool:
         return False
 
 
-def __array_namespace_info__() -> Info:
+def __array_namespace_info__() -> Info:  # noqa: N807
     """The namespace's devices, dtypes and defaults."""
     return Info()
 
@@ -81,7 +86,9 @@ def isdtype(dtype: dt.DType, kind: Any) -> bool:
     if isinstance(kind, dt.DType):
         return dtype is kind
     if kind not in KINDS:
-        raise ValueError(f"[isdtype] unknown kind: got {kind!r}; needed: one of {', '.join(KINDS)}. Choose one.")
+        raise ValueError(
+            f"[isdtype] unknown kind: got {kind!r}; needed: one of {', '.join(KINDS)}. Choose one."
+        )
     return dtype.name in KINDS[kind] or (kind in ("real floating", "numeric") and dtype.is_floating_point)
 
 
@@ -94,7 +101,9 @@ def result_type(*arrays_and_dtypes: Any) -> dt.DType:
     """
     found = [d for d in map(_dtype_of, arrays_and_dtypes) if d is not None]
     if not found:
-        raise TypeError("[result_type] got no array and no dtype; needed: at least one. Give one beside the numbers.")
+        raise TypeError(
+            "[result_type] got no array and no dtype; needed: at least one. Give one beside the numbers."
+        )
     common = found[0]
     for d in found[1:]:
         common = dt.promote_types(common, d)
