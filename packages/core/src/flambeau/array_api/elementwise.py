@@ -91,11 +91,10 @@ def expm1(x: Tensor, /) -> Tensor:
 def tanh(x: Tensor, /) -> Tensor:
     """The hyperbolic tangent; far out, the imaginary part is 0 with the sign of that of ``x``."""
     made: Tensor = fb.tanh(x)
-    if not x.dtype.is_complex:
-        return made
-    a, b = x.real, x.imag
-    limit = fb.complex(fb.sign(a), fb.copysign(fb.zeros_like(b), b))
-    made = fb.where(fb.isinf(a) & fb.isfinite(b), limit, made)
+    if x.dtype.is_complex:
+        a, b = x.real, x.imag
+        limit = fb.complex(fb.sign(a), fb.copysign(fb.zeros_like(b), b))
+        made = fb.where(fb.isinf(a) & fb.isfinite(b), limit, made)
     return made
 
 

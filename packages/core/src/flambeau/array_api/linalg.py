@@ -14,8 +14,8 @@ _own: Any = fb.linalg
 #: Functions of one array.
 _PLAIN = ("det", "eig", "eigh", "eigvals", "eigvalsh", "inv", "slogdet", "svdvals")
 __all__ = [
-    *_PLAIN, "cholesky", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose",
-    "outer", "pinv", "qr", "solve", "svd", "tensordot", "trace", "vecdot", "vector_norm",
+    *_PLAIN, "cholesky", "cross", "diagonal", "matmul", "matrix_norm", "matrix_power", "matrix_rank",
+    "matrix_transpose", "outer", "pinv", "qr", "solve", "svd", "tensordot", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 
