@@ -9,13 +9,15 @@ import ast
 import shutil
 from pathlib import Path
 
+from flambeau._alias import FIRST_PARTY
+
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "packages" / "core" / "src" / "flambeau"
 TEXT = '''"""For type checkers: at run time this is the module ``{0}`` itself."""
 
 from {0} import *
 '''
-NAMESPACES = ("cuda", "data", "io", "nn", "optim", "vision")
+NAMESPACES = tuple(FIRST_PARTY)
 
 
 def _exported(module: Path) -> list[str]:
@@ -48,20 +50,20 @@ def _shims(source: Path, module: str, place: Path) -> dict[Path, str]:
 def expected() -> dict[Path, str]:
     """The text of every shim, by path."""
     found: dict[Path, str] = {}
-    for name in NAMESPACES:
-        folder = ROOT / "plugins" / name / "src" / f"flambeau_{name}"
-        found |= _shims(folder, f"flambeau_{name}", CORE / name)
-    amp = ROOT / "plugins" / "optim" / "src" / "flambeau_optim" / "amp"
-    return found | _shims(amp, "flambeau_optim.amp", CORE / "amp")
+    for name, module in FIRST_PARTY.items():
+        plugin = module.partition(".")[0].removeprefix("flambeau_")
+        folder = ROOT.joinpath("plugins", plugin, "src", *module.split("."))
+        found |= _shims(folder, module, CORE / name)
+    return found
 
 
 def actual() -> dict[Path, str]:
     """The shims that are there, by path."""
-    return {path: path.read_text() for name in (*NAMESPACES, "amp") for path in (CORE / name).rglob("*.py")}
+    return {path: path.read_text() for name in NAMESPACES for path in (CORE / name).rglob("*.py")}
 
 
 if __name__ == "__main__":
-    for name in (*NAMESPACES, "amp"):
+    for name in NAMESPACES:
         shutil.rmtree(CORE / name, ignore_errors=True)
     for path, text in expected().items():
         path.parent.mkdir(parents=True, exist_ok=True)

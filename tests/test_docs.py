@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import flambeau
+from flambeau._alias import FIRST_PARTY
 from flambeau.hooks import HookSpecs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,9 +22,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("p*/*/README.md"), *ROOT.glob("do
 SOURCES = sorted(
     path for path in ROOT.glob("p*/*/src/**/*.py") if path.parts[-2:] != ("flambeau", "__main__.py")
 )
-SHIMS = {
-    ROOT / "packages" / "core" / "src" / "flambeau" / name for name in ("data", "io", "nn", "optim", "vision")
-}
+SHIMS = {ROOT / "packages" / "core" / "src" / "flambeau" / name for name in FIRST_PARTY}
 
 FENCE = re.compile(r"^```(?:\{(doctest|testcode|testoutput)\}|python)\n(.*?)^```$", re.M | re.S)
 

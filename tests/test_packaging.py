@@ -15,6 +15,7 @@ import pytest
 import shims
 
 import flambeau
+from flambeau._alias import FIRST_PARTY
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = (ROOT / "VERSION").read_text().strip()
@@ -28,7 +29,7 @@ def project(path: Path) -> dict[str, Any]:
 
 
 def test_all_members_are_there() -> None:
-    assert {path.name for path in MEMBERS} == {"core", "cpu", "cuda", "data", "io", "nn", "optim", "vision"}
+    assert {path.name for path in MEMBERS} == {"core", "cpu", "cuda", "data", "io", "math", "nn", "optim", "vision"}
 
 
 @member
@@ -80,13 +81,14 @@ def test_shims_equal_the_plugins_public_modules() -> None:
 
 @pytest.mark.parametrize("name", shims.NAMESPACES)
 def test_a_namespace_and_its_plugin_are_one_module(name: str) -> None:
+    target = FIRST_PARTY[name]
     code = f"""
 import importlib, pkgutil, flambeau
-import flambeau_{name} as real
+real = importlib.import_module("{target}")
 assert flambeau.{name} is real
-for found in pkgutil.walk_packages(real.__path__, "flambeau_{name}."):
+for found in pkgutil.walk_packages(real.__path__, "{target}."):
     if not any(part.startswith("_") for part in found.name.split(".")[1:]):
-        alias = found.name.replace("flambeau_{name}", "flambeau.{name}", 1)
+        alias = found.name.replace("{target}", "flambeau.{name}", 1)
         module = importlib.import_module(alias)
         assert module is importlib.import_module(found.name), alias
         assert module.__spec__.name == found.name, alias
@@ -95,12 +97,14 @@ for found in pkgutil.walk_packages(real.__path__, "flambeau_{name}."):
 
 
 def public_modules(name: str) -> list[str]:
-    folder = ROOT / "plugins" / name / "src" / f"flambeau_{name}"
+    module = FIRST_PARTY[name]
+    plugin = module.partition(".")[0].removeprefix("flambeau_")
+    folder = ROOT.joinpath("plugins", plugin, "src", *module.split("."))
     # The __init__ of a folder of files may be nothing but a docstring.
     found = [
         path for path in folder.rglob("*.py") if path.name != "__init__.py" or "\nfrom ." in path.read_text()
     ]
-    paths = [path.relative_to(folder.parent).with_suffix("") for path in found]
+    paths = [path.relative_to(ROOT / "plugins" / plugin / "src").with_suffix("") for path in found]
     dotted = [".".join(path.parts).removesuffix(".__init__") for path in paths]
     return sorted(text for text in dotted if not any(part.startswith("_") for part in text.split(".")[1:]))
 

@@ -18,8 +18,11 @@ from . import plugins
 
 __all__ = ["FIRST_PARTY", "install", "namespace"]
 
-#: Namespaces that have shims here: each is the module ``flambeau_<name>`` of ``flambeau-<name>``.
+#: Namespaces that have shims here, and the module that each is; ``flambeau_<x>`` is in ``flambeau-<x>``.
 FIRST_PARTY = {name: f"flambeau_{name}" for name in ("cuda", "data", "io", "nn", "optim", "vision")}
+FIRST_PARTY |= {
+    name: f"flambeau_math.{name}" for name in ("fft", "linalg", "masked", "signal", "special")
+}
 FIRST_PARTY["amp"] = "flambeau_optim.amp"
 
 #: What a namespace is where its distribution isn't installed, for those that programs ask whether they are of use.
@@ -54,7 +57,7 @@ class AliasFinder:
                 raise
             stand_in = STAND_INS.get(fullname)
             if stand_in is None:
-                raise ModuleNotFoundError(_not_installed(head), name=top) from None
+                raise ModuleNotFoundError(_not_installed(head), name=error.name) from None
             module = import_module(stand_in)
         return self.spec(fullname, module)
 
@@ -116,6 +119,6 @@ def namespace(name: str) -> ModuleType:
     try:
         return import_module(_PREFIX + name)
     except ModuleNotFoundError as error:
-        if error.name != target:
+        if error.name != target.partition(".")[0]:
             raise
         raise AttributeError(str(error)) from None

@@ -36,8 +36,6 @@ def acosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def arccosh(input: Tensor, *, out: Any = None) -> Tensor:
     """The inverse hyperbolic cosine."""
 def arccosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def adaptive_avg_pool1d(input: Tensor, output_size: _int | Sequence[_int], *, out: Any = None) -> Tensor:
-    """The means of ``output_size`` windows that cover (N, C, L) evenly."""
 def add(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``self + alpha * other``."""
 def add_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
@@ -125,13 +123,11 @@ def atleast_2d(*tensors: Any, out: Any = None) -> Any:
     """Tensors with at least two dimensions; vectors become rows."""
 def atleast_3d(*tensors: Any, out: Any = None) -> Any:
     """Tensors with at least three dimensions; vectors lie along the middle one."""
-def avg_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, ceil_mode: _bool = False, count_include_pad: _bool = True, *, out: Any = None) -> Tensor:
-    """The mean of each window of (N, C, L)."""
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``beta * self + alpha * bmm(batch1, batch2)``."""
 def baddbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
-def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, training: _bool, momentum: _float, eps: _float, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
-    """Channels of (N, C, *) with mean 0 and variance 1 over the batch, then scaled and shifted."""
+def bartlett_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
+    """A triangle; see `flambeau.signal.windows.bartlett`."""
 def bernoulli(input: Tensor, p: _float | None = None, *, generator: Generator | None = None, out: Any = None) -> Tensor:
     """1 with the probability that the element says (or ``p``), else 0."""
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: _int = 0, *, out: Any = None) -> Tensor:
@@ -154,6 +150,8 @@ def bitwise_right_shift_(input: Tensor | _Number, other: Tensor | _Number, *, ou
 def bitwise_xor(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self ^ other``."""
 def bitwise_xor_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def blackman_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
+    """Blackman's window; see `flambeau.signal.windows.blackman`."""
 def block_diag(*tensors: Any, out: Any = None) -> Tensor:
     """A matrix with matrices along its diagonal."""
 def bmm(input: Tensor, mat2: Tensor, *, out: Any = None) -> Tensor:
@@ -176,12 +174,19 @@ def concat(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tens
     """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out."""
 def concatenate(tensors: Sequence[Tensor], dim: _int = 0, *, out: Any = None) -> Tensor:
     """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out."""
+def cdist(x1: Tensor, x2: Tensor, p: _float = 2.0, compute_mode: _str = 'use_mm_for_euclid_dist_if_necessary', *, out: Any = None) -> Any:
+    """The p-norm distances of every row of one matrix from every row of another."""
 def ceil(input: Tensor, *, out: Any = None) -> Tensor:
     """Rounded up."""
 def ceil_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def celu(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor:
-    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``."""
-def celu_(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor: ...
+def chain_matmul(*given: Tensor, out: Any = None) -> Any:
+    """The product of matrices in the order that costs least."""
+def cholesky(input: Tensor, upper: _bool = False, *, out: Any = None) -> Any:
+    """The Cholesky factor; see `flambeau.linalg.cholesky`."""
+def cholesky_inverse(input: Tensor, upper: _bool = False, *, out: Any = None) -> Any:
+    """The inverse of the matrix whose Cholesky factor this is."""
+def cholesky_solve(input: Tensor, L: Tensor, upper: _bool = False, *, out: Any = None) -> Any:
+    """The solution of ``A @ X = self`` where L is A's Cholesky factor."""
 def chunk(input: Tensor, chunks: _int, dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
     """At most ``chunks`` parts of one size (the last may be smaller); views."""
 def unsafe_chunk(input: Tensor, chunks: _int, dim: _int = 0, *, out: Any = None) -> tuple[Tensor, ...]:
@@ -208,21 +213,11 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from real and imaginary parts."""
 def conj(input: Tensor, *, out: Any = None) -> Tensor:
     """The complex conjugate."""
-def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
-    """The cross-correlation of (N, C, L) with weights (O, C / groups, K)."""
-def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
-    """The cross-correlation of (N, C, H, W) with weights (O, C / groups, kH, kW)."""
-def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
-    """The cross-correlation of (N, C, D, H, W) with weights (O, C / groups, kD, kH, kW)."""
-def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
-    """The transposed convolution of (N, C, L) with weights (C, O / groups, K)."""
-def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
-    """The transposed convolution of (N, C, H, W) with weights (C, O / groups, kH, kW): the gradient of `conv2d`."""
-def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
-    """The transposed convolution of (N, C, D, H, W) with weights (C, O / groups, kD, kH, kW)."""
 def copysign(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """The magnitude of one with the sign of the other."""
 def copysign_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def corrcoef(input: Tensor, *, out: Any = None) -> Any:
+    """The correlation coefficients of variables that stand in rows."""
 def cos(input: Tensor, *, out: Any = None) -> Tensor:
     """The cosine."""
 def cos_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -231,6 +226,8 @@ def cosh(input: Tensor, *, out: Any = None) -> Tensor:
 def cosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def count_nonzero(input: Tensor, dim: _Dims = None, *, out: Any = None) -> Tensor:
     """How many elements are not zero."""
+def cov(input: Tensor, *, correction: _int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None, out: Any = None) -> Any:
+    """The covariance matrix of variables that stand in rows."""
 def cummax(input: Tensor, dim: _int, *, out: Any = None) -> Any:
     """The running maximum along a dimension and where it was found."""
 def cummin(input: Tensor, dim: _int, *, out: Any = None) -> Any:
@@ -241,6 +238,8 @@ def cumprod_(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any =
 def cumsum(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The running sum along a dimension."""
 def cumsum_(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor: ...
+def det(input: Tensor, *, out: Any = None) -> Any:
+    """The determinant; see `flambeau.linalg.det`."""
 def diag(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
     """The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal."""
 def diag_embed(input: Tensor, offset: _int = 0, dim1: _int = -2, dim2: _int = -1, *, out: Any = None) -> Tensor:
@@ -266,8 +265,6 @@ def divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _
 def divide_(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor: ...
 def dot(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
     """The product of two vectors."""
-def dropout(input: Tensor, p: _float, train: _bool, *, out: Any = None) -> Tensor:
-    """Elements set to 0 with probability ``p``, the others scaled by ``1 / (1 - p)``."""
 def dsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
     """Split along the third dimension."""
 def dstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
@@ -362,16 +359,22 @@ def ge(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> 
     """``self >= other``, elementwise."""
 def greater_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self >= other``, elementwise."""
-def group_norm(input: Tensor, num_groups: _int, weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
-    """Groups of channels of (N, C, *) with mean 0 and variance 1, then scaled and shifted per channel."""
+def geqrf(input: Tensor, *, out: Any = None) -> Tensor:
+    """LAPACK's QR: R in the upper triangle, the reflections below it and their factors."""
 def gt(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self > other``, elementwise."""
 def greater(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self > other``, elementwise."""
-def hardshrink(input: Tensor, lambd: _Number = 0.5, *, out: Any = None) -> Tensor:
-    """0 where ``-lambd <= x <= lambd``, else ``x``."""
+def hamming_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
+    """Hamming's window ``alpha - beta * cos(x)``."""
+def hann_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
+    """Hann's window; see `flambeau.signal.windows.hann`."""
 def histc(input: Tensor, bins: _int = 100, min: _Number = 0, max: _Number = 0, *, out: Any = None) -> Tensor:
     """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
+def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: _bool = False, out: Any = None) -> Any:
+    """The histogram of all elements."""
+def histogramdd(input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: _bool = False, out: Any = None) -> Any:
+    """The histogram of points of several dimensions."""
 def hsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
     """Split along the second dimension (the first of vectors)."""
 def hstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
@@ -379,6 +382,15 @@ def hstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
 def hypot(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """sqrt(self**2 + other**2)."""
 def hypot_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def i0(input: Tensor, *, out: Any = None) -> Tensor:
+    """The modified Bessel function of the first kind of order 0."""
+def i0_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def igamma(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Any:
+    """The regularised lower incomplete gamma function."""
+def igamma_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def igammac(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Any:
+    """The regularised upper incomplete gamma function, 1 - `igamma`."""
+def igammac_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def imag(input: Tensor, *, out: Any = None) -> Tensor:
     """The imaginary part; a view."""
 def index_add(input: Tensor, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Any = None) -> Tensor:
@@ -395,6 +407,8 @@ def index_select(input: Tensor, dim: _int, index: Tensor, *, out: Any = None) ->
     """The rows (of a dimension) that a vector of places names."""
 def inner(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The products over the last dimension of both."""
+def inverse(input: Tensor, *, out: Any = None) -> Any:
+    """The inverse; see `flambeau.linalg.inv`."""
 def is_conj(input: Tensor, *, out: Any = None) -> _bool:
     """Whether a conjugate (or negative) is still to be computed: never."""
 def is_neg(input: Tensor, *, out: Any = None) -> _bool:
@@ -415,10 +429,12 @@ def isposinf(input: Tensor, *, out: Any = None) -> Tensor:
     """Whether each element is positive infinity."""
 def isreal(input: Tensor, *, out: Any = None) -> Tensor:
     """Whether each element has no imaginary part."""
+def istft(input: Tensor, n_fft: _int, hop_length: Any = None, win_length: Any = None, window: Any = None, center: _bool = True, normalized: _bool = False, onesided: Any = None, length: Any = None, return_complex: _bool = False, *, out: Any = None) -> Any:
+    """The signal whose `stft` comes nearest to the one given."""
+def kaiser_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
+    """Kaiser's window; see `flambeau.signal.windows.kaiser`."""
 def kthvalue(input: Tensor, k: _int, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The k-th smallest element along a dimension and where it is."""
-def layer_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enable: _bool = True, *, out: Any = None) -> Tensor:
-    """The last dimensions, of sizes ``normalized_shape``, with mean 0 and variance 1, then scaled and shifted."""
 def le(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self <= other``, elementwise."""
 def less_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
@@ -431,6 +447,8 @@ def lgamma(input: Tensor, *, out: Any = None) -> Tensor:
 def lgamma_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def linspace(start: _Number, end: _Number, steps: _int, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
+def lobpcg(A: Tensor, k: Any = None, B: Any = None, X: Any = None, n: Any = None, iK: Any = None, niter: Any = None, tol: Any = None, largest: Any = None, method: Any = None, tracker: Any = None, ortho_iparams: Any = None, ortho_fparams: Any = None, ortho_bparams: Any = None, *, out: Any = None) -> Any:
+    """A few extreme eigenvalues of a symmetric matrix, by the locally optimal block method."""
 def log(input: Tensor, *, out: Any = None) -> Tensor:
     """The natural logarithm."""
 def log_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -447,6 +465,8 @@ def log_softmax(input: Tensor, dim: _int, dtype: DType | None = None, *, out: An
     """The logarithm of `softmax`, without underflow; the arguments are the same."""
 def logcumsumexp(input: Tensor, dim: _int, *, out: Any = None) -> Tensor:
     """The logarithm of the running sum of exponentials."""
+def logdet(input: Tensor, *, out: Any = None) -> Any:
+    """The logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
 def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether both are non-zero."""
 def logical_not(input: Tensor, *, out: Any = None) -> Tensor:
@@ -455,12 +475,21 @@ def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether either is non-zero."""
 def logical_xor(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether exactly one is non-zero."""
+def logit(input: Tensor, eps: _float | None = None, *, out: Any = None) -> Tensor:
+    """log(x / (1 - x)), after a clamp to [eps, 1 - eps] if eps is given; NaN outside [0, 1]."""
+def logit_(input: Tensor, eps: _float | None = None, *, out: Any = None) -> Tensor: ...
 def logsumexp(input: Tensor, dim: _Dims, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The logarithm of the sum of exponentials, without overflow."""
 def lt(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self < other``, elementwise."""
 def less(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self < other``, elementwise."""
+def lu(A: Tensor, pivot: _bool = True, get_infos: _bool = False, *, out: Any = None) -> Any:
+    """Packed LU factors, pivots, and LAPACK's info if asked for."""
+def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Any = None) -> Any:
+    """The solution of ``A @ X = self`` from A's packed LU factors."""
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: _bool = True, unpack_pivots: _bool = True, *, out: Any = None) -> Any:
+    """P, L and U from packed factors."""
 def masked_fill(input: Tensor, mask: Tensor, value: Tensor | _Number, *, out: Any = None) -> Tensor:
     """A copy with one value where a mask holds; the mask broadcasts."""
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor, *, out: Any = None) -> Tensor:
@@ -469,12 +498,12 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Any = None) -> Tensor:
     """The elements where a mask holds, in one dimension; both broadcast."""
 def matmul(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The matrix product; vectors are rows on the left and columns on the right, further dimensions broadcast."""
+def matrix_exp(input: Tensor, *, out: Any = None) -> Any:
+    """The exponential of square matrices; see `flambeau.linalg.matrix_exp`."""
+def matrix_power(input: Tensor, n: _int, *, out: Any = None) -> Any:
+    """A power of square matrices; see `flambeau.linalg.matrix_power`."""
 def max(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
     """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
-def max_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
-    """The largest value of each window of (N, C, L)."""
-def max_pool2d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
-    """The largest value of each window of (N, C, H, W)."""
 def maximum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The larger of each pair; NaN if either is."""
 def maximum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
@@ -507,6 +536,9 @@ def multinomial(input: Tensor, num_samples: _int, replacement: _bool = False, *,
     """Indices drawn with probabilities in proportion to the elements of the last dimension."""
 def mv(input: Tensor, vec: Tensor, *, out: Any = None) -> Tensor:
     """The product of a matrix [M, K] and a vector [K]."""
+def mvlgamma(input: Tensor, p: _int, *, out: Any = None) -> Any:
+    """The logarithm of the multivariate gamma function of dimension p."""
+def mvlgamma_(input: Tensor, p: _int, *, out: Any = None) -> Tensor: ...
 def nan_to_num(input: Tensor, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None, *, out: Any = None) -> Tensor:
     """NaN and infinities replaced; infinities by the largest finite numbers where not given."""
 def nan_to_num_(input: Tensor, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None, *, out: Any = None) -> Tensor: ...
@@ -544,10 +576,16 @@ def ones(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None
     """A tensor of ones."""
 def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
     """Ones of another's shape and dtype."""
+def orgqr(input: Tensor, tau: Tensor, *, out: Any = None) -> Any:
+    """The product of reflections; see `flambeau.linalg.householder_product`."""
+def ormqr(input: Tensor, tau: Tensor, other: Tensor, left: _bool = True, transpose: _bool = False, *, out: Any = None) -> Any:
+    """The product of a matrix with the Q that `geqrf` gives."""
 def outer(input: Tensor, vec2: Tensor, *, out: Any = None) -> Tensor:
     """All products of elements of two vectors."""
 def ger(input: Tensor, vec2: Tensor, *, out: Any = None) -> Tensor:
     """All products of elements of two vectors."""
+def pca_lowrank(A: Tensor, q: Any = None, center: _bool = True, niter: _int = 2, *, out: Any = None) -> Any:
+    """The principal components of the rows of A: `svd_lowrank` with the columns' means taken out."""
 @overload
 def permute(input: Tensor, *dims: _int) -> Tensor:
     """The dimensions in another order."""
@@ -556,17 +594,21 @@ def permute(input: Tensor, dims: Sequence[_int]) -> Tensor:
     """The dimensions in another order."""
 def permute_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `permute` gives, as a copy."""
+def pinverse(input: Tensor, rcond: _float = 1e-15, *, out: Any = None) -> Any:
+    """The pseudo-inverse; see `flambeau.linalg.pinv`."""
+def polygamma(n: _int, input: Tensor, *, out: Any = None) -> Any:
+    """The n-th derivative of `digamma`."""
 def positive(input: Tensor, *, out: Any = None) -> Tensor:
     """``+self``."""
 def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self ** exponent``."""
 def pow_(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor: ...
-def prelu(input: Tensor, weight: Tensor, *, out: Any = None) -> Tensor:
-    """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
 def prod(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The product over a dimension (all by default); integers multiply as int64."""
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: _bool = False, *, out: Any = None) -> Tensor:
     """A copy with elements of the flattened tensor replaced, or added to."""
+def qr(input: Tensor, some: _bool = True, *, out: Any = None) -> Any:
+    """The QR factorisation; ``some=False`` gives a square Q."""
 @overload
 def rand(*size: _int, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Numbers uniform in [0, 1)."""
@@ -616,8 +658,6 @@ def resolve_neg(input: Tensor, *, out: Any = None) -> Tensor:
     """Itself: conjugates and negatives are computed at once here, never kept for later."""
 def result_type(tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, out: Any = None) -> DType:
     """The dtype in which two operands meet."""
-def rms_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, eps: _float | None = None, *, out: Any = None) -> Tensor:
-    """The last dimensions divided by their root mean square, then scaled."""
 def roll(input: Tensor, shifts: _int | Sequence[_int], dims: _int | Sequence[_int] = ..., *, out: Any = None) -> Tensor:
     """Elements moved along dimensions; those that leave at the end come in at the start."""
 def rot90(input: Tensor, k: _int = 1, dims: Sequence[_int] = ..., *, out: Any = None) -> Tensor:
@@ -644,9 +684,6 @@ def select_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `select` gives, as a copy."""
 def select_scatter(input: Tensor, src: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
     """A copy with one place of a dimension replaced by ``src``."""
-def selu(input: Tensor, *, out: Any = None) -> Tensor:
-    """The scaled exponential linear unit, whose constants keep mean 0 and variance 1."""
-def selu_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def sgn(input: Tensor, *, out: Any = None) -> Tensor:
     """``self / abs(self)``, 0 at 0."""
 def sgn_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -661,11 +698,16 @@ def signbit(input: Tensor, *, out: Any = None) -> Tensor:
 def sin(input: Tensor, *, out: Any = None) -> Tensor:
     """The sine."""
 def sin_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def sinc(input: Tensor, *, out: Any = None) -> Tensor:
+    """sin(pi * x) / (pi * x), 1 at 0."""
+def sinc_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def sinh(input: Tensor, *, out: Any = None) -> Tensor:
     """The hyperbolic sine."""
 def sinh_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def slice_scatter(input: Tensor, src: Tensor, dim: _int = 0, start: _int | None = None, end: _int | None = None, step: _int = 1, *, out: Any = None) -> Tensor:
     """A copy with places ``start`` to ``end`` of a dimension replaced by ``src``."""
+def slogdet(input: Tensor, *, out: Any = None) -> Any:
+    """Sign and logarithm of the determinant; see `flambeau.linalg.slogdet`."""
 def softmax(input: Tensor, dim: _int, dtype: DType | None = None, *, out: Any = None) -> Tensor:
     """Exponentials divided by their sum over a dimension."""
 def sort(input: Tensor, dim: _int = -1, descending: _bool = False, stable: _bool = True, *, out: Any = None) -> Any:
@@ -696,6 +738,8 @@ def std(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim
     """The standard deviation over dimensions (all by default)."""
 def std_mean(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Any:
     """Standard deviation and mean."""
+def stft(input: Tensor, n_fft: _int, hop_length: Any = None, win_length: Any = None, window: Any = None, center: _bool = True, pad_mode: _str = 'reflect', normalized: _bool = False, onesided: Any = None, return_complex: Any = None, align_to_window: Any = None, *, out: Any = None) -> Any:
+    """The Fourier transforms of overlapping frames of a signal."""
 def sub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``self - alpha * other``."""
 def sub_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
@@ -704,6 +748,10 @@ def subtract(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number
 def subtract_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
 def sum(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The sum over dimensions (all by default); integers add up as int64."""
+def svd(input: Tensor, some: _bool = True, compute_uv: _bool = True, *, out: Any = None) -> Any:
+    """The singular value decomposition with V, not its adjoint: ``U @ diag(S) @ V.mH``."""
+def svd_lowrank(A: Tensor, q: Any = 6, niter: Any = 2, M: Any = None, *, out: Any = None) -> Any:
+    """About the ``q`` largest singular values with their vectors, by random projection."""
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors stay; a view."""
 def t_copy(input: Any, *args: Any, out: Any = None) -> Any:
@@ -740,6 +788,8 @@ def swapdims(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
     """Two dimensions swapped."""
 def transpose_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `transpose` gives, as a copy."""
+def triangular_solve(input: Tensor, A: Tensor, upper: _bool = True, transpose: _bool = False, unitriangular: _bool = False, *, out: Any = None) -> Any:
+    """The solution of ``A @ X = self`` for triangular A, and A itself."""
 def tril(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
     """The lower triangles of matrices, zeros above; ``diagonal`` moves the border up."""
 def tril_(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor: ...
@@ -832,7 +882,6 @@ __all__ = [
     "acos_",
     "acosh",
     "acosh_",
-    "adaptive_avg_pool1d",
     "add",
     "add_",
     "addbmm",
@@ -889,10 +938,9 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
-    "avg_pool1d",
     "baddbmm",
     "baddbmm_",
-    "batch_norm",
+    "bartlett_window",
     "bernoulli",
     "bincount",
     "bitwise_and",
@@ -907,6 +955,7 @@ __all__ = [
     "bitwise_right_shift_",
     "bitwise_xor",
     "bitwise_xor_",
+    "blackman_window",
     "block_diag",
     "bmm",
     "broadcast_tensors",
@@ -914,10 +963,13 @@ __all__ = [
     "bucketize",
     "cartesian_prod",
     "cat",
+    "cdist",
     "ceil",
     "ceil_",
-    "celu",
-    "celu_",
+    "chain_matmul",
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
     "chunk",
     "clamp",
     "clamp_",
@@ -934,25 +986,22 @@ __all__ = [
     "concat",
     "concatenate",
     "conj",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
     "copysign",
     "copysign_",
+    "corrcoef",
     "cos",
     "cos_",
     "cosh",
     "cosh_",
     "count_nonzero",
+    "cov",
     "cummax",
     "cummin",
     "cumprod",
     "cumprod_",
     "cumsum",
     "cumsum_",
+    "det",
     "diag",
     "diag_embed",
     "diagflat",
@@ -967,7 +1016,6 @@ __all__ = [
     "divide",
     "divide_",
     "dot",
-    "dropout",
     "dsplit",
     "dstack",
     "einsum",
@@ -1013,17 +1061,26 @@ __all__ = [
     "full_like",
     "gather",
     "ge",
+    "geqrf",
     "ger",
     "greater",
     "greater_equal",
-    "group_norm",
     "gt",
-    "hardshrink",
+    "hamming_window",
+    "hann_window",
     "histc",
+    "histogram",
+    "histogramdd",
     "hsplit",
     "hstack",
     "hypot",
     "hypot_",
+    "i0",
+    "i0_",
+    "igamma",
+    "igamma_",
+    "igammac",
+    "igammac_",
     "imag",
     "index_add",
     "index_copy",
@@ -1032,6 +1089,7 @@ __all__ = [
     "index_reduce",
     "index_select",
     "inner",
+    "inverse",
     "is_conj",
     "is_neg",
     "isclose",
@@ -1042,8 +1100,9 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
+    "istft",
+    "kaiser_window",
     "kthvalue",
-    "layer_norm",
     "le",
     "lerp",
     "lerp_",
@@ -1052,6 +1111,7 @@ __all__ = [
     "lgamma",
     "lgamma_",
     "linspace",
+    "lobpcg",
     "log",
     "log10",
     "log10_",
@@ -1062,19 +1122,25 @@ __all__ = [
     "log_",
     "log_softmax",
     "logcumsumexp",
+    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logit",
+    "logit_",
     "logsumexp",
     "lt",
+    "lu",
+    "lu_solve",
+    "lu_unpack",
     "masked_fill",
     "masked_scatter",
     "masked_select",
     "matmul",
+    "matrix_exp",
+    "matrix_power",
     "max",
-    "max_pool1d",
-    "max_pool2d",
     "maximum",
     "maximum_",
     "mean",
@@ -1093,6 +1159,8 @@ __all__ = [
     "multiply",
     "multiply_",
     "mv",
+    "mvlgamma",
+    "mvlgamma_",
     "nan_to_num",
     "nan_to_num_",
     "nanmean",
@@ -1111,15 +1179,20 @@ __all__ = [
     "not_equal",
     "ones",
     "ones_like",
+    "orgqr",
+    "ormqr",
     "outer",
+    "pca_lowrank",
     "permute",
     "permute_copy",
+    "pinverse",
+    "polygamma",
     "positive",
     "pow",
     "pow_",
-    "prelu",
     "prod",
     "put",
+    "qr",
     "rand",
     "rand_like",
     "randint",
@@ -1140,7 +1213,6 @@ __all__ = [
     "resolve_conj",
     "resolve_neg",
     "result_type",
-    "rms_norm",
     "roll",
     "rot90",
     "round",
@@ -1156,8 +1228,6 @@ __all__ = [
     "select",
     "select_copy",
     "select_scatter",
-    "selu",
-    "selu_",
     "sgn",
     "sgn_",
     "sigmoid",
@@ -1167,9 +1237,12 @@ __all__ = [
     "signbit",
     "sin",
     "sin_",
+    "sinc",
+    "sinc_",
     "sinh",
     "sinh_",
     "slice_scatter",
+    "slogdet",
     "softmax",
     "sort",
     "split",
@@ -1184,11 +1257,14 @@ __all__ = [
     "stack",
     "std",
     "std_mean",
+    "stft",
     "sub",
     "sub_",
     "subtract",
     "subtract_",
     "sum",
+    "svd",
+    "svd_lowrank",
     "swapaxes",
     "swapdims",
     "t",
@@ -1206,6 +1282,7 @@ __all__ = [
     "trace",
     "transpose",
     "transpose_copy",
+    "triangular_solve",
     "tril",
     "tril_",
     "tril_indices",

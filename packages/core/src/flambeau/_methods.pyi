@@ -192,12 +192,16 @@ class TensorMethods:
         """In-place form of `ceil`."""
     def ceil_float_(self) -> Tensor:
         """In-place form of `ceil_float`."""
-    def celu_(self, alpha: _Number = 1.0) -> Tensor:
-        """In-place form of `celu`."""
     def cfloat(self, memory_format: Any = None) -> Tensor:
         """Converted to complex64."""
     def char(self, memory_format: Any = None) -> Tensor:
         """Converted to int8."""
+    def cholesky(self, upper: _bool = False) -> Any:
+        """The Cholesky factor; see `flambeau.linalg.cholesky`."""
+    def cholesky_inverse(self, upper: _bool = False) -> Any:
+        """The inverse of the matrix whose Cholesky factor this is."""
+    def cholesky_solve(self, L: Tensor, upper: _bool = False) -> Any:
+        """The solution of ``A @ X = self`` where L is A's Cholesky factor."""
     def chunk(self, chunks: _int, dim: _int = 0) -> tuple[Tensor, ...]:
         """At most ``chunks`` parts of one size (the last may be smaller); views."""
     def unsafe_chunk(self, chunks: _int, dim: _int = 0) -> tuple[Tensor, ...]:
@@ -234,6 +238,8 @@ class TensorMethods:
         """The magnitude of one with the sign of the other."""
     def copysign_(self, other: Tensor | _Number) -> Tensor:
         """In-place form of `copysign`."""
+    def corrcoef(self) -> Any:
+        """The correlation coefficients of variables that stand in rows."""
     def cos(self) -> Tensor:
         """The cosine."""
     def cos_(self) -> Tensor:
@@ -244,6 +250,8 @@ class TensorMethods:
         """In-place form of `cosh`."""
     def count_nonzero(self, dim: _Dims = None) -> Tensor:
         """How many elements are not zero."""
+    def cov(self, *, correction: _int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Any:
+        """The covariance matrix of variables that stand in rows."""
     def cummax(self, dim: _int) -> Any:
         """The running maximum along a dimension and where it was found."""
     def cummin(self, dim: _int) -> Any:
@@ -256,6 +264,8 @@ class TensorMethods:
         """The running sum along a dimension."""
     def cumsum_(self, dim: _int, *, dtype: DType | None = None) -> Tensor:
         """In-place form of `cumsum`."""
+    def det(self) -> Any:
+        """The determinant; see `flambeau.linalg.det`."""
     def diag(self, diagonal: _int = 0) -> Tensor:
         """The diagonal of a matrix (a copy), or a matrix with a vector on its diagonal."""
     def diag_embed(self, offset: _int = 0, dim1: _int = -2, dim2: _int = -1) -> Tensor:
@@ -374,22 +384,36 @@ class TensorMethods:
         """``self >= other``, elementwise."""
     def greater_equal(self, other: Tensor | _Number) -> Tensor:
         """``self >= other``, elementwise."""
+    def geqrf(self) -> Tensor:
+        """LAPACK's QR: R in the upper triangle, the reflections below it and their factors."""
     def gt(self, other: Tensor | _Number) -> Tensor:
         """``self > other``, elementwise."""
     def greater(self, other: Tensor | _Number) -> Tensor:
         """``self > other``, elementwise."""
     def half(self, memory_format: Any = None) -> Tensor:
         """Converted to float16."""
-    def hardshrink(self, lambd: _Number = 0.5) -> Tensor:
-        """0 where ``-lambd <= x <= lambd``, else ``x``."""
     def histc(self, bins: _int = 100, min: _Number = 0, max: _Number = 0) -> Tensor:
         """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
+    def histogram(self, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: _bool = False) -> Any:
+        """The histogram of all elements."""
     def hsplit(self, indices_or_sections: _int | Sequence[_int]) -> tuple[Tensor, ...]:
         """Split along the second dimension (the first of vectors)."""
     def hypot(self, other: Tensor) -> Tensor:
         """sqrt(self**2 + other**2)."""
     def hypot_(self, other: Tensor) -> Tensor:
         """In-place form of `hypot`."""
+    def i0(self) -> Tensor:
+        """The modified Bessel function of the first kind of order 0."""
+    def i0_(self) -> Tensor:
+        """In-place form of `i0`."""
+    def igamma(self, other: Tensor | _Number) -> Any:
+        """The regularised lower incomplete gamma function."""
+    def igamma_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `igamma`."""
+    def igammac(self, other: Tensor | _Number) -> Any:
+        """The regularised upper incomplete gamma function, 1 - `igamma`."""
+    def igammac_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `igammac`."""
     def index_add(self, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
         """A copy with the rows of ``source`` (times ``alpha``) added to the rows that an index names."""
     def index_add_(self, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
@@ -416,6 +440,8 @@ class TensorMethods:
         """The products over the last dimension of both."""
     def int(self, memory_format: Any = None) -> Tensor:
         """Converted to int32."""
+    def inverse(self) -> Any:
+        """The inverse; see `flambeau.linalg.inv`."""
     def is_conj(self) -> _bool:
         """Whether a conjugate (or negative) is still to be computed: never."""
     def is_neg(self) -> _bool:
@@ -434,6 +460,8 @@ class TensorMethods:
         """Whether each element is positive infinity."""
     def isreal(self) -> Tensor:
         """Whether each element has no imaginary part."""
+    def istft(self, n_fft: _int, hop_length: Any = None, win_length: Any = None, window: Any = None, center: _bool = True, normalized: _bool = False, onesided: Any = None, length: Any = None, return_complex: _bool = False) -> Any:
+        """The signal whose `stft` comes nearest to the one given."""
     def kthvalue(self, k: _int, dim: _int = -1, keepdim: _bool = False) -> Any:
         """The k-th smallest element along a dimension and where it is."""
     def le(self, other: Tensor | _Number) -> Tensor:
@@ -468,6 +496,8 @@ class TensorMethods:
         """The logarithm of `softmax`, without underflow; the arguments are the same."""
     def logcumsumexp(self, dim: _int) -> Tensor:
         """The logarithm of the running sum of exponentials."""
+    def logdet(self) -> Any:
+        """The logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
     def logical_and(self, other: Tensor) -> Tensor:
         """Whether both are non-zero."""
     def logical_not(self) -> Tensor:
@@ -476,6 +506,10 @@ class TensorMethods:
         """Whether either is non-zero."""
     def logical_xor(self, other: Tensor) -> Tensor:
         """Whether exactly one is non-zero."""
+    def logit(self, eps: _float | None = None) -> Tensor:
+        """log(x / (1 - x)), after a clamp to [eps, 1 - eps] if eps is given; NaN outside [0, 1]."""
+    def logit_(self, eps: _float | None = None) -> Tensor:
+        """In-place form of `logit`."""
     def logsumexp(self, dim: _Dims, keepdim: _bool = False) -> Tensor:
         """The logarithm of the sum of exponentials, without overflow."""
     def long(self, memory_format: Any = None) -> Tensor:
@@ -484,6 +518,10 @@ class TensorMethods:
         """``self < other``, elementwise."""
     def less(self, other: Tensor | _Number) -> Tensor:
         """``self < other``, elementwise."""
+    def lu(self, pivot: _bool = True, get_infos: _bool = False) -> Any:
+        """Packed LU factors, pivots, and LAPACK's info if asked for."""
+    def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor) -> Any:
+        """The solution of ``A @ X = self`` from A's packed LU factors."""
     def masked_fill(self, mask: Tensor, value: Tensor | _Number) -> Tensor:
         """A copy with one value where a mask holds; the mask broadcasts."""
     def masked_fill_(self, mask: Tensor, value: Tensor | _Number) -> Tensor:
@@ -498,6 +536,10 @@ class TensorMethods:
         """The elements where a mask holds, in one dimension; both broadcast."""
     def matmul(self, other: Tensor) -> Tensor:
         """The matrix product; vectors are rows on the left and columns on the right, further dimensions broadcast."""
+    def matrix_exp(self) -> Any:
+        """The exponential of square matrices; see `flambeau.linalg.matrix_exp`."""
+    def matrix_power(self, n: _int) -> Any:
+        """A power of square matrices; see `flambeau.linalg.matrix_power`."""
     def max(self, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None) -> Any:
         """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
     def maximum(self, other: Tensor) -> Tensor:
@@ -534,6 +576,10 @@ class TensorMethods:
         """Indices drawn with probabilities in proportion to the elements of the last dimension."""
     def mv(self, vec: Tensor) -> Tensor:
         """The product of a matrix [M, K] and a vector [K]."""
+    def mvlgamma(self, p: _int) -> Any:
+        """The logarithm of the multivariate gamma function of dimension p."""
+    def mvlgamma_(self, p: _int) -> Tensor:
+        """In-place form of `mvlgamma`."""
     def nan_to_num(self, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
         """NaN and infinities replaced; infinities by the largest finite numbers where not given."""
     def nan_to_num_(self, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None) -> Tensor:
@@ -586,6 +632,10 @@ class TensorMethods:
         """The vector norm of order p over dimensions (all by default); "fro" is 2."""
     def normal_(self, mean: _float = 0.0, std: _float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Overwrite with normal numbers."""
+    def orgqr(self, tau: Tensor) -> Any:
+        """The product of reflections; see `flambeau.linalg.householder_product`."""
+    def ormqr(self, tau: Tensor, other: Tensor, left: _bool = True, transpose: _bool = False) -> Any:
+        """The product of a matrix with the Q that `geqrf` gives."""
     def outer(self, vec2: Tensor) -> Tensor:
         """All products of elements of two vectors."""
     def ger(self, vec2: Tensor) -> Tensor:
@@ -596,20 +646,26 @@ class TensorMethods:
     @overload
     def permute(self, dims: Sequence[_int]) -> Tensor:
         """The dimensions in another order."""
+    def pinverse(self, rcond: _float = 1e-15) -> Any:
+        """The pseudo-inverse; see `flambeau.linalg.pinv`."""
+    def polygamma(self, n: _int) -> Any:
+        """The n-th derivative of `digamma`; see `flambeau.special.polygamma`."""
+    def polygamma_(self, n: _int) -> Tensor:
+        """In-place form of `polygamma`."""
     def positive(self) -> Tensor:
         """``+self``."""
     def pow(self, exponent: Tensor | _Number) -> Tensor:
         """``self ** exponent``."""
     def pow_(self, exponent: Tensor | _Number) -> Tensor:
         """In-place form of `pow`."""
-    def prelu(self, weight: Tensor) -> Tensor:
-        """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
     def prod(self, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The product over a dimension (all by default); integers multiply as int64."""
     def put(self, index: Tensor, source: Tensor, accumulate: _bool = False) -> Tensor:
         """A copy with elements of the flattened tensor replaced, or added to."""
     def put_(self, index: Tensor, source: Tensor, accumulate: _bool = False) -> Tensor:
         """In-place form of `put`."""
+    def qr(self, some: _bool = True) -> Any:
+        """The QR factorisation; ``some=False`` gives a square Q."""
     def random_(self, from_: _int = 0, to: _int | None = None, *, generator: Generator | None = None) -> Tensor:
         """Overwrite with integers from ``from_`` up to, not including, ``to``."""
     def ravel(self) -> Tensor:
@@ -680,8 +736,6 @@ class TensorMethods:
         """The part at one place of a dimension, which goes; a view."""
     def select_scatter(self, src: Tensor, dim: _int, index: _int) -> Tensor:
         """A copy with one place of a dimension replaced by ``src``."""
-    def selu_(self) -> Tensor:
-        """In-place form of `selu`."""
     def sgn(self) -> Tensor:
         """``self / abs(self)``, 0 at 0."""
     def sgn_(self) -> Tensor:
@@ -702,12 +756,18 @@ class TensorMethods:
         """The sine."""
     def sin_(self) -> Tensor:
         """In-place form of `sin`."""
+    def sinc(self) -> Tensor:
+        """sin(pi * x) / (pi * x), 1 at 0."""
+    def sinc_(self) -> Tensor:
+        """In-place form of `sinc`."""
     def sinh(self) -> Tensor:
         """The hyperbolic sine."""
     def sinh_(self) -> Tensor:
         """In-place form of `sinh`."""
     def slice_scatter(self, src: Tensor, dim: _int = 0, start: _int | None = None, end: _int | None = None, step: _int = 1) -> Tensor:
         """A copy with places ``start`` to ``end`` of a dimension replaced by ``src``."""
+    def slogdet(self) -> Any:
+        """Sign and logarithm of the determinant; see `flambeau.linalg.slogdet`."""
     def softmax(self, dim: _int, dtype: DType | None = None) -> Tensor:
         """Exponentials divided by their sum over a dimension."""
     def sort(self, dim: _int = -1, descending: _bool = False, stable: _bool = True) -> Any:
@@ -736,6 +796,8 @@ class TensorMethods:
         """The standard deviation over dimensions (all by default)."""
     def std_mean(self, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None) -> Any:
         """Standard deviation and mean."""
+    def stft(self, n_fft: _int, hop_length: Any = None, win_length: Any = None, window: Any = None, center: _bool = True, pad_mode: _str = 'reflect', normalized: _bool = False, onesided: Any = None, return_complex: Any = None, align_to_window: Any = None) -> Any:
+        """The Fourier transforms of overlapping frames of a signal."""
     def sub(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
         """``self - alpha * other``."""
     def subtract(self, other: Tensor | _Number, *, alpha: _Number = 1) -> Tensor:
@@ -752,6 +814,8 @@ class TensorMethods:
     @overload
     def sum_to_size(self, size: Sequence[_int]) -> Tensor:
         """Summed to a smaller shape that would broadcast to this one."""
+    def svd(self, some: _bool = True, compute_uv: _bool = True) -> Any:
+        """The singular value decomposition with V, not its adjoint: ``U @ diag(S) @ V.mH``."""
     def t(self) -> Tensor:
         """The transpose of a matrix; vectors stay; a view."""
     def t_(self) -> Tensor:
@@ -794,6 +858,8 @@ class TensorMethods:
         """In-place form of `transpose`."""
     def swapdims_(self, dim0: _int, dim1: _int) -> Tensor:
         """In-place form of `transpose`."""
+    def triangular_solve(self, A: Tensor, upper: _bool = True, transpose: _bool = False, unitriangular: _bool = False) -> Any:
+        """The solution of ``A @ X = self`` for triangular A, and A itself."""
     def tril(self, diagonal: _int = 0) -> Tensor:
         """The lower triangles of matrices, zeros above; ``diagonal`` moves the border up."""
     def tril_(self, diagonal: _int = 0) -> Tensor:

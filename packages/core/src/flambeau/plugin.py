@@ -11,6 +11,7 @@ from .layout import Spec, broadcast_shapes, spec_of
 from .multi import multi_apply
 from .op import Call, Op, composite, kernel, new_tensor, tensor_on, view
 from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
+from .ops.results import named
 from .pointwise import Pointwise, pointwise
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
 from .registry import OPS, add_samples, backend_of, force_defaults, loaded_backends, register_backend
@@ -21,7 +22,7 @@ __all__ = [
     "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "DeviceUnavailable", "Expr",
     "FallbackWarning", "Instr", "Number", "Op", "OutOfMemoryError", "Pointwise", "Program", "Spec", "Storage",
     "TypedProgram", "add_samples", "backend_of", "broadcast_shapes", "call", "composite", "explain_fallbacks",
-    "force_defaults", "inplace", "intercept", "kernel", "loaded_backends", "message", "multi_apply",
+    "force_defaults", "inplace", "intercept", "kernel", "loaded_backends", "message", "multi_apply", "named",
     "new_tensor", "no_bool", "no_complex", "no_integers", "only_float", "only_int", "pointwise", "real_numbers",
     "register_backend", "select", "spec_of", "tensor_on", "view", "whole",
 ]  # fmt: skip
