@@ -84,6 +84,18 @@ class Module(Stateful):
             self._call_hooks = CallHooks()
         return self._call_hooks
 
+    @property
+    def _forward_pre_hooks(self) -> dict[int, Callable[..., Any]]:
+        """The hooks before forward, by number."""
+        table = {} if self._call_hooks is None else self._call_hooks.forward_pre
+        return {key: hook for key, (hook, *_) in table.items()}
+
+    @property
+    def _forward_hooks(self) -> dict[int, Callable[..., Any]]:
+        """The hooks after forward, by number."""
+        table = {} if self._call_hooks is None else self._call_hooks.forward
+        return {key: hook for key, (hook, *_) in table.items()}
+
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from math import inf
 
 import flambeau as fb
 
-__all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
+__all__ = [
+    "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm",
+]  # fmt: skip
 
 
 def _grads(parameters: fb.Tensor | Iterable[fb.Tensor]) -> list[fb.Tensor]:
@@ -83,3 +86,12 @@ def clip_grad_value_(
     with fb.no_grad():
         for grad in _grads(parameters):
             grad.clamp_(-bound, bound)
+
+
+def clip_grad_norm(
+    parameters: fb.Tensor | Iterable[fb.Tensor], max_norm: float, norm_type: float = 2.0,
+    error_if_nonfinite: bool = False, foreach: bool | None = None,
+) -> fb.Tensor:  # fmt: skip
+    """The older name of `clip_grad_norm_`."""
+    warnings.warn("[clip_grad_norm] is deprecated in favor of clip_grad_norm_.", FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
