@@ -223,8 +223,8 @@ class Op:
         module: the namespace that has it; "" is the top level.
         native: the name under which backends may have a kernel.
         samples: gives sample calls for conformance tests.
-        batch: how ``vmap`` runs it, where its kind doesn't say: a rule, or the name of a family of
-            `flambeau.func.rules`.
+        batch: how ``vmap`` runs it, where its kind doesn't say: a rule, the name of a family of
+            `flambeau.func.rules`, or where a rule stands, as ``"module:name"``.
     """
 
     kind = "kernel"

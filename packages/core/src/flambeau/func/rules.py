@@ -8,6 +8,7 @@ has the rule of the table, of its kind, or is run example by example, which `unr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from .. import dtypes as dt
@@ -15,10 +16,9 @@ from .._tensor import Tensor
 from ..layout import wrap_dim
 from ..pointwise import result_type_of
 from ..registry import OPS
-from ..state import intercept
 from .batching import Batched, Level, _unbatched, unrolled
 
-__all__ = ["FAMILIES", "RULES", "batch", "set_items"]
+__all__ = ["FAMILIES", "RULES", "batch", "folded", "items", "one_by_one", "run", "set_items"]
 
 Rule = Callable[[Level, Any, list[Any]], Any]
 
@@ -52,8 +52,11 @@ def batch(level: Level, op: Any, call: Callable[..., Any], args: Any, kwargs: di
 def rule_of(op: Any) -> Rule:
     """The batch rule of a record."""
     own = op.batch
+    if isinstance(own, str):  # a family, or where the rule stands: "module:name"
+        module, _, name = own.partition(":")
+        own = op.batch = getattr(import_module(module), name) if name else FAMILIES[own]
     if own is not None:
-        return FAMILIES[own] if isinstance(own, str) else own
+        return own  # type: ignore[no-any-return]
     found = RULES.get(op.name)
     if found is not None:
         return found
@@ -194,30 +197,31 @@ def leading(level: Level, op: Any, values: list[Any]) -> Any:
 
 
 def folded(level: Level, op: Any, values: list[Any]) -> Any:
-    """An op over items in dimension 0, if only its first tensors have them: examples and items as one dimension.
+    """An op over items in dimension 0 of its first tensor, with parameters beside: examples and items as one dimension.
 
-    The tensors that are the same for all examples are taken for parameters.
+    Parameters that differ between the examples make it run example by example.
     """
-    n = None
-    made = []
-    for v, p in zip(values, op.params, strict=True):
-        if p.is_tensor and v is not None and (n is None or (v.ndim > 2 and p.name in _ITEMS)):
-            v = level.value(v)
-            n = v.shape[1]
-            v = v.reshape((v.shape[0] * n, *v.shape[2:]))
-        elif p.is_tensor and v is not None and level.has(v):
-            return one_by_one(level, op, values)
-        made.append(v)
-
-    def apart(o: Any) -> Any:
-        return None if o is None else o.reshape((level.size, o.shape[0] // level.size, *o.shape[1:]))
-
-    out = run(op, made)
-    return tuple(apart(o) for o in out) if isinstance(out, tuple) else apart(out)
+    if level.has(values[1:]):
+        return one_by_one(level, op, values)
+    return _apart(level, run(op, [_joined(level.value(values[0])), *values[1:]]))
 
 
-#: Tensors that have items too, beside the first one.
-_ITEMS = frozenset({"input", "grad", "indices", "output"})
+def items(level: Level, op: Any, values: list[Any]) -> Any:
+    """An op all of whose tensors have items in dimension 0: examples and items as one dimension."""
+    pairs = zip(values, op.params, strict=True)
+    return _apart(
+        level, run(op, [_joined(level.value(v)) if p.is_tensor and v is not None else v for v, p in pairs])
+    )
+
+
+def _joined(v: Any) -> Any:
+    return v.reshape((v.shape[0] * v.shape[1], *v.shape[2:]))
+
+
+def _apart(level: Level, out: Any) -> Any:
+    if isinstance(out, tuple):
+        return tuple(None if o is None else _apart(level, o) for o in out)
+    return out.reshape((level.size, out.shape[0] // level.size, *out.shape[1:]))
 
 
 # Rules of single ops
@@ -327,16 +331,6 @@ def _matmul(level: Level, op: Any, values: list[Any]) -> Any:
     return out.squeeze(-1) if b.ndim == 1 else out
 
 
-def _linear(level: Level, op: Any, values: list[Any]) -> Any:
-    x, w, b = values
-    if not level.has([w, b]) and x.ndim:
-        return op(x.value, w, b)
-    with intercept(level):
-        out = x @ (w.mT if w.ndim == 2 else w)
-        out = out if b is None else out + b
-    return level.value(out)
-
-
 def _index_select(level: Level, op: Any, values: list[Any]) -> Any:
     t, dim, index = values
     if not level.has(index) and t.ndim:
@@ -379,90 +373,6 @@ def _index_write(level: Level, op: Any, values: list[Any]) -> Any:
     if op.name == "index_copy":
         return OPS["scatter"](level.value(t), d, i, v)
     return OPS["scatter_sum"](level.value(t), d, i, v if values[4] == 1 else v * values[4])
-
-
-def _embedding(level: Level, op: Any, values: list[Any]) -> Any:
-    w, index, padding, by_freq = values
-    if not level.has(w):
-        return op(w, index.value, padding, by_freq) if not by_freq else one_by_one(level, op, values)
-    if by_freq:
-        return one_by_one(level, op, values)
-    with intercept(level):
-        if padding is not None:  # its row has no gradient
-            rows = (OPS["arange"](w.shape[0], device=w.device) == padding).unsqueeze(1)
-            w = OPS["where_values"](rows, w.detach(), w)
-        found = OPS["index_select"](w, 0, index.reshape(-1)).reshape((*index.shape, w.shape[1]))
-    return level.value(found)
-
-
-def _rows_of(level: Level, op: Any, values: list[Any]) -> Any:
-    """embedding_backward with a gradient per example: rows side by side."""
-    g, index, rows, padding, by_freq = values
-    if level.has(index) or by_freq:
-        return one_by_one(level, op, values)
-    wide = g.value.movedim(0, -2).reshape((*index.shape, level.size * g.shape[-1]))
-    out = op(wide, index, rows, padding, by_freq)
-    return out.reshape((rows, level.size, g.shape[-1])).movedim(1, 0)
-
-
-def _normalized(level: Level, op: Any, values: list[Any]) -> Any:
-    """layer_norm and rms_norm take any leading dimensions; a weight per example is applied afterwards."""
-    parts = dict(zip(op.names, values, strict=True))
-    scale = {k: v for k, v in parts.items() if k in ("weight", "bias") and v is not None}
-    if not level.has(list(scale.values())):
-        scale = {}
-    x = level.value(parts["input"])
-    out = run(op, [x if n == "input" else None if n in scale else v for n, v in parts.items()])
-    if not scale:
-        return out
-    with intercept(level):
-        first = Batched(out[0] if isinstance(out, tuple) else out, level)
-        if "weight" in scale:
-            first = first * scale["weight"]
-        if "bias" in scale:
-            first = first + scale["bias"]
-    return (first.value, *out[1:]) if isinstance(out, tuple) else first.value
-
-
-def _batch_norm(level: Level, op: Any, values: list[Any]) -> Any:
-    """Every example's channels are channels of their own."""
-    x, *channel = values[:5]
-    stats = channel[2:]
-    if any(s is not None and not level.has(s) for s in stats) and values[5] and level.has(x):
-        raise RuntimeError(
-            "[batch_norm] inside of vmap: running statistics that all examples share can't be updated by each; needed: "
-            "none, or statistics per example. Build the layer with track_running_stats=False, or call eval()."
-        )
-    v = level.value(x).movedim(0, 1)
-    shape = v.shape
-    wide = [None if c is None else level.value(c).reshape(-1) for c in channel]
-    out = run(op, [v.reshape((shape[0], shape[1] * shape[2], *shape[3:])), *wide, *values[5:]])
-    first = out[0].reshape(shape).movedim(1, 0)
-    return (first, *(None if o is None else o.reshape((level.size, -1)) for o in out[1:]))
-
-
-def _convolution(level: Level, op: Any, values: list[Any]) -> Any:
-    """Shared weights: examples are further items. Weights per example: examples are further groups."""
-    x, w, *rest = values
-    if op.name != "convolution_backward_weight" and not level.has(values[1:3]):
-        return folded(level, op, values)
-    first, second = level.value(x), level.value(w)
-    made = [_channels(first), second.reshape((-1, *second.shape[2:])), *rest]
-    if op.name == "convolution_backward_weight":
-        made[1] = _channels(second)
-    elif rest[0] is not None:
-        made[2] = level.value(rest[0]).reshape(-1)
-    made[op.index["groups"]] *= level.size
-    out = run(op, made)
-    if op.name == "convolution_backward_weight":
-        return tuple(None if o is None else o.reshape((level.size, -1, *o.shape[1:])) for o in out)
-    return out.reshape((out.shape[0], level.size, -1, *out.shape[2:])).movedim(1, 0)
-
-
-def _channels(v: Any) -> Any:
-    """[B, N, C, ...] as [N, B * C, ...]."""
-    v = v.movedim(0, 1)
-    return v.reshape((v.shape[0], v.shape[1] * v.shape[2], *v.shape[3:]))
 
 
 def _drawn(level: Level, op: Any, values: list[Any]) -> Any:
@@ -523,11 +433,11 @@ def _generator(op: Any, values: list[Any]) -> Any:
 
 
 FAMILIES: dict[str, Rule] = {
-    "pointwise": pointwise, "along": along, "leading": leading, "folded": folded, "same": _same, "loop": one_by_one,
+    "pointwise": pointwise, "along": along, "leading": leading, "folded": folded, "items": items,
+    "same": _same, "loop": one_by_one,
 }  # fmt: skip
 
 RULES: dict[str, Rule] = {
-    "bernoulli_loss": leading,
     **dict.fromkeys(
         "transpose unsqueeze diagonal unfold unbind diagonal_backward unfold_backward gather gather_backward "
         "scatter scatter_sum scatter_fold stack diag_embed diagonal_scatter softmax_backward "
@@ -536,18 +446,11 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys("slice slice_backward put_slice".split(), _keyed),
     **dict.fromkeys("view_as_real view_as_complex view_dtype copy_to clone".split(), _same),
-    **dict.fromkeys(
-        "max_pool2d max_pool2d_backward avg_pool2d avg_pool2d_backward adaptive_avg_pool2d "
-        "adaptive_avg_pool2d_backward group_norm".split(),
-        folded,
-    ),
-    **dict.fromkeys("convolution convolution_backward_input convolution_backward_weight".split(), _convolution),
     "view_shape": _view_shape, "constant_pad": _pad, "permute": _permute, "expand": _expand,
     "as_strided": _as_strided, "squeeze": _squeeze, "t": _t, "split_parts": _split, "argmax": _extreme_place,
-    "argmin": _extreme_place, "cat": _cat, "flip": _flip, "roll": _roll, "matmul": _matmul, "linear": _linear,
+    "argmin": _extreme_place, "cat": _cat, "flip": _flip, "roll": _roll, "matmul": _matmul,
     "index_select": _index_select, "index_select_backward": _index_select_backward, "index_add": _index_write,
-    "index_copy": _index_write, "embedding": _embedding, "embedding_backward": _rows_of, "layer_norm": _normalized,
-    "rms_norm": _normalized, "batch_norm": _batch_norm, "dropout_keep": _drawn,
+    "index_copy": _index_write, "dropout_keep": _drawn,
 }  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def _rule(
 
 
 @kernel(
-    module="nn", method=False, function=False, nondiff=(1,), default=_attention_default, vjp=_rule,
+    batch="items", module="nn", method=False, function=False, nondiff=(1,), default=_attention_default, vjp=_rule,
 )  # fmt: skip
 def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, causal: bool, scale: float
@@ -139,7 +139,7 @@ def attention(
     return Call((q.like(q.dtype, (*q.shape[:3], v.shape[3])), q.like(wide(q.dtype), q.shape[:3])))
 
 
-@kernel(module="nn", method=False, function=False, default=_backward_default, vjp=_second)
+@kernel(batch="items", module="nn", method=False, function=False, default=_backward_default, vjp=_second)
 def attention_backward(
     grad: Tensor, query: Tensor, key: Tensor, value: Tensor, output: Tensor, lse: Tensor, mask: Tensor | None,
     causal: bool, scale: float,

@@ -69,6 +69,7 @@ def _group_rule(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:normalization",
     name="group_norm", module="nn", method=False, function=False, nondiff=(1, 2), default=_group_norm_default,
     vjp=_group_rule,
 )  # fmt: skip
@@ -194,6 +195,7 @@ def _batch_rule(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:batch_norm",
     name="batch_norm", module="nn", method=False, function=False, nondiff=(1, 2), default=_batch_norm_default,
     mutates=("running_mean", "running_var"), vjp=_batch_rule,
 )  # fmt: skip

@@ -190,6 +190,7 @@ def _cross_entropy_rule(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:class_loss",
     name="cross_entropy", module="nn", method=False, function=False, nondiff=(1, 2), default=_cross_entropy_default,
     vjp={"input": _cross_entropy_rule},
 )  # fmt: skip
@@ -329,6 +330,7 @@ def _nll_rule(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:class_loss",
     name="nll_loss", module="nn", method=False, function=False, nondiff=(1,), default=_nll_default,
     vjp={"input": _nll_rule},
 )  # fmt: skip

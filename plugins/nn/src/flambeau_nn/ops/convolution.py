@@ -165,6 +165,7 @@ def _forward_gradients(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:convolution",
     name="convolution", module="nn", method=False, function=False, default=_forward_default,
     vjp=lambda g, input, weight, stride, padding, dilation, groups, needs: _forward_gradients(
         g, input, weight, stride, padding, dilation, groups, needs
@@ -220,7 +221,7 @@ def _input_gradients(
 
 
 @kernel(
-    module="nn", method=False, function=False, default=_input_default,
+    batch="flambeau_nn.ops.batching:convolution", module="nn", method=False, function=False, default=_input_default,
     vjp=lambda g0, grad, weight, stride, padding, dilation, groups, needs: _input_gradients(
         g0, grad, weight, stride, padding, dilation, groups, needs
     ),
@@ -285,7 +286,7 @@ def _weight_gradients(
 
 
 @kernel(
-    module="nn", method=False, function=False, default=_weight_default,
+    batch="flambeau_nn.ops.batching:convolution", module="nn", method=False, function=False, default=_weight_default,
     vjp=lambda gs, grad, input, stride, padding, dilation, groups, needs: _weight_gradients(
         gs, grad, input, stride, padding, dilation, groups, needs
     ),

@@ -21,6 +21,7 @@ def _embedding_default(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:embedding",
     name="embedding",
     method=False,
     function=False,
@@ -62,6 +63,7 @@ def _embedding_backward(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:embedding_backward",
     method=False,
     function=False,
     vjp={

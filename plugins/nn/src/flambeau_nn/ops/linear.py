@@ -43,7 +43,7 @@ def _default(input: Any, weight: Any, bias: Any) -> Any:
 
 
 @kernel(
-    module="nn", method=False, function=False, default=_default,
+    batch="flambeau_nn.ops.batching:linear", module="nn", method=False, function=False, default=_default,
     vjp=lambda g, input, weight, needs: _gradients(g, input, weight, needs),
 )  # fmt: skip
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:

@@ -147,7 +147,8 @@ def log_odds(input: Tensor) -> Any:
 
 
 @kernel(
-    module="nn", method=False, function=False, default=lambda input, target: bernoulli_error(input, target),
+    batch="leading", module="nn", method=False, function=False,
+    default=lambda input, target: bernoulli_error(input, target),
     vjp={
         "input": lambda g, input, target: g * bernoulli_slope(input, target),
         "target": lambda g, input: -(g * log_odds(input)),

@@ -170,6 +170,7 @@ def _layer_rule(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:normalization",
     name="layer_norm", module="nn", method=False, function=False, nondiff=(1, 2), default=_layer_norm_default,
     vjp=_layer_rule,
 )  # fmt: skip
@@ -250,6 +251,7 @@ def _rms_rule(
 
 
 @kernel(
+    batch="flambeau_nn.ops.batching:normalization",
     name="rms_norm", module="nn", method=False, function=False, nondiff=(1,), default=_rms_default, vjp=_rms_rule
 )  # fmt: skip
 def rms_norm_op(input: Tensor, weight: Tensor | None, normalized_shape: Ints, eps: float | None) -> Any:

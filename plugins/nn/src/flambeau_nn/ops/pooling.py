@@ -110,7 +110,7 @@ def _max_rule(g0: Any, out1: Any, input_spec: Spec) -> Any:
 
 
 @kernel(
-    name="max_pool2d", module="nn", method=False, function=False, default=_max_default, nondiff=(1,),
+    batch="items", name="max_pool2d", module="nn", method=False, function=False, default=_max_default, nondiff=(1,),
     vjp={"input": _max_rule},
 )  # fmt: skip
 def max_pool2d_pair(
@@ -130,7 +130,7 @@ def max_pool2d_pair(
 
 
 @kernel(
-    module="nn", method=False, function=False,
+    batch="items", module="nn", method=False, function=False,
     vjp={"grad": lambda g0, indices: _flat(g0).gather(2, _flat(indices)).reshape(indices.shape)},
     default=lambda grad, indices, size: grad.new_zeros((*grad.shape[:2], size[0] * size[1]))
     .scatter_add(2, _flat(indices), _flat(grad))
@@ -226,6 +226,7 @@ def _avg_rule(
 
 
 @kernel(
+    batch="items",
     name="avg_pool2d", module="nn", method=False, function=False, default=_avg_default, vjp={"input": _avg_rule}
 )  # fmt: skip
 def avg_pool2d_op(
@@ -271,7 +272,7 @@ def _avg_backward_default(
 
 
 @kernel(
-    module="nn", method=False, function=False, default=_avg_backward_default,
+    batch="items", module="nn", method=False, function=False, default=_avg_backward_default,
     vjp={
         "grad": lambda g0, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override: avg_pool2d_op(
             g0, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -355,7 +356,7 @@ def _adaptive_rule(g: Any, input_spec: Spec) -> Any:
 
 
 @kernel(
-    module="nn", method=False, function=False, default=_adaptive_default, vjp={"input": _adaptive_rule}
+    batch="items", module="nn", method=False, function=False, default=_adaptive_default, vjp={"input": _adaptive_rule}
 )  # fmt: skip
 def adaptive_avg_pool2d(input: Tensor, output_size: Ints) -> Any:
     """The means of ``output_size`` windows that cover (N, C, H, W) evenly."""
@@ -374,7 +375,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Ints) -> Any:
 
 
 @kernel(
-    module="nn", method=False, function=False, default=_adaptive_backward_default,
+    batch="items", module="nn", method=False, function=False, default=_adaptive_backward_default,
     vjp={"grad": lambda g0, grad_spec: adaptive_avg_pool2d(g0, tuple(grad_spec.shape[2:]))},
 )  # fmt: skip
 def adaptive_avg_pool2d_backward(grad: Tensor, size: Ints) -> Any:
