@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from . import op as opmod
+from . import plan as plans
 from . import registry, tape
 from ._methods import TensorMethods
 from .devices import Device
 from .dtypes import ALIASES, DType
 from .errors import message
-from .inplace import inplace
 from .late import METHODS, LateMethod
 from .layout import Size, Spec, spec_of, wrap_dim
-from .pointwise import Pointwise
 from .state import default_dtype
 from .storage import Storage
 
@@ -82,7 +80,7 @@ class Tensor(TensorMethods):
         self.nr = 0
         self.held: Tensor | None = None
         self.base: Tensor | None = None
-        self.seen = 0
+        self.seen: Any = None
         self.extra: dict[str, Any] | None = None
 
     # What it is
@@ -216,7 +214,7 @@ class Tensor(TensorMethods):
     @property
     def requires_grad(self) -> bool:
         """Whether what is computed with it is recorded."""
-        return self.rg
+        return self.rg if type(self.rg) is bool else tape.edge_of(self) is not None
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -276,7 +274,7 @@ class Tensor(TensorMethods):
     @property
     def is_leaf(self) -> bool:
         """Whether it was not computed from tensors that require grad."""
-        return self.node is None
+        return self.grad_fn is None
 
     @property
     def output_nr(self) -> int:
@@ -333,9 +331,8 @@ class Tensor(TensorMethods):
             )
         if self.node is not None:
             tape.edge_of(self)
-            if self.node.hooks is None:
-                self.node.hooks = {}
-            return tape.Removable.append(self.node.hooks.setdefault(self.nr, []), hook)
+            hooks = self.node._extra().setdefault("hooks", {})
+            return tape.Removable.append(hooks.setdefault(self.nr, []), hook)
         return tape.Removable.append(self._extra().setdefault("hooks", []), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Removable:
@@ -638,10 +635,10 @@ def _legacy(args: list[Any]) -> Tensor:
 
     if not args:
         sizes = (0,)
-    return opmod.new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
+    return plans.new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
 
 
-opmod.TENSOR = Tensor
+plans.TENSOR = Tensor
 
 #: Operator -> record; a leading "r" swaps the operands.
 OPERATORS = {
@@ -653,10 +650,8 @@ COMPARISONS = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge":
 UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
 
 
-def _inplace_method(op: Any) -> Callable[..., Any]:
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return inplace(op, self, args, kwargs)
-
+def _inplace_method(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., Any]:
+    method: Callable[..., Any] = op.short_into(general)
     method.__name__, method.__doc__ = op.name + "_", f"In-place form of `{op.name}`."
     return method
 
@@ -685,25 +680,6 @@ def _operator(fn: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-def _fast(op: Any) -> Callable[..., Any]:
-    if isinstance(op, Pointwise) and op.params:
-        operands = sum(p.kind in ("tensor", "operand") for p in op.params)
-        if operands == 2 and all(p.default is not opmod.Param.NONE for p in op.params[2:]):
-            return op.binary()
-        if operands == 1 and all(p.default is not opmod.Param.NONE for p in op.params[1:]):
-            return op.unary()
-    call: Callable[..., Any] = op.__call__
-    if op.kind in ("kernel", "view", "composite"):
-        short = op.short()
-        if short != call:
-            return short  # type: ignore[no-any-return]
-
-    def method(*args: Any, **kwargs: Any) -> Any:
-        return call(*args, **kwargs)
-
-    return method
-
-
 def _named(fn: Callable[..., Any], op: Any, name: str) -> Callable[..., Any]:
     fn.__name__, fn.__qualname__, fn.__doc__ = name, name, op.fn.__doc__
     fn.__wrapped__ = op.fn  # type: ignore[attr-defined]
@@ -714,7 +690,7 @@ def _named(fn: Callable[..., Any], op: Any, name: str) -> Callable[..., Any]:
 def _install(op: Any) -> None:
     """Give the class the methods and in-place forms of a record, and the top level its functions."""
     functions = registry.FUNCTIONS
-    call = _named(_fast(op), op, op.exports[0])
+    call = _named(op.short(), op, op.exports[0])
     for name in op.exports:
         if op.function:
             functions[name] = call
@@ -737,15 +713,15 @@ def install() -> dict[str, Callable[..., Any]]:
     for py, name in OPERATORS.items():
         found = registry.OPS.get(name)
         if found is not None:
-            op, forward = found, functions[name]
-            setattr(Tensor, f"__{py}__", _binary_operator(op, forward))
+            op = found
+            setattr(Tensor, f"__{py}__", _operator(op) if op.kind == "composite" else op.short(_operator(op)))
             setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
             if name != "matmul":
-                setattr(Tensor, f"__i{py}__", _operator(_inplace_method(op)))
+                setattr(Tensor, f"__i{py}__", _inplace_method(op, _operator(_inplace_method(op))))
     for py, name in COMPARISONS.items():
         found = registry.OPS.get(name)
         if found is not None:
-            setattr(Tensor, f"__{py}__", _binary_operator(found, functions[name]))
+            setattr(Tensor, f"__{py}__", found.short(_operator(found)))
     for py, name in UNARY.items():
         if name in functions:
             setattr(Tensor, f"__{py}__", functions[name])
@@ -754,11 +730,3 @@ def install() -> dict[str, Callable[..., Any]]:
             setattr(Tensor, name, LateMethod(Tensor, name, extra))
     registry.INSTALLERS.append(_install)
     return functions
-
-
-def _binary_operator(op: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
-    slow = _operator(forward)
-    if isinstance(op, Pointwise):
-        return op.operator(slow)
-    fast: Callable[..., Any] = op.operator(slow) if op.kind == "kernel" else slow
-    return fast

@@ -10,7 +10,7 @@ from ._tensor import Tensor
 from .devices import Device
 from .dtypes import DType
 from .layout import Size, spec_of
-from .op import tensor_on
+from .plan import tensor_on
 from .registry import backend_of
 from .storage import Storage
 

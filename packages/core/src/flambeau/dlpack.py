@@ -15,7 +15,7 @@ from ._tensor import Tensor
 from .devices import Device
 from .dtypes import BY_NAME, DTYPES, bfloat16
 from .layout import Spec, contiguous_strides, spec_of
-from .op import tensor_on
+from .plan import tensor_on
 from .registry import backend_of, loaded_backends
 from .storage import Storage
 from .transfer import host_array

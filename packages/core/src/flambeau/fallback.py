@@ -170,7 +170,7 @@ _OUTS = {
 
 
 def _on_host(backend: Backend, entry: str, args: Sequence[Any]) -> None:
-    from .op import tensor_on
+    from .plan import tensor_on
     from .registry import backend_of
 
     device = Device("reference")
@@ -245,8 +245,7 @@ def _caller(entry: str) -> tuple[str, str, int]:
 
 def _op_name(value: Any) -> str | None:
     from .op import Op
-    from .pointwise import Derived, Pattern, PointPlan
+    from .plan import Plan
 
     value = getattr(value, "__self__", value)
-    value = value.pattern if isinstance(value, PointPlan) else value
-    return value.name if isinstance(value, (Op, Pattern, Derived)) else None
+    return value.name if isinstance(value, (Op, Plan)) else None

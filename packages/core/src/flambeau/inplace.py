@@ -10,19 +10,18 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import op as opmod
+from . import plan as plans
 from . import registry, tape
 from .dtypes import can_cast
 from .errors import message
 from .layout import broadcast_shapes
 from .pointwise import Pointwise
-from .rules import Rules
-from .state import GRAD_OFF, WATCHED, modes
+from .state import GRAD_OFF, WATCHED, modes, past_watchers
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
 
-__all__ = ["assign", "inplace", "into", "touched", "writer"]
+__all__ = ["assign", "inplace", "into", "is_leaf_view", "touched", "writer"]
 
 
 def _inside(module: str) -> bool:
@@ -35,8 +34,7 @@ def touched(t: Tensor, op: str) -> None:
     mem = t.mem
     mem.version += 1
     if mem.watch is not None:
-        mem.watch.append(writer(op))
-        del mem.watch[:-64]
+        mem.watch = (*mem.watch, writer(op))[-64:]
 
 
 def writer(op: str) -> str:
@@ -78,8 +76,9 @@ def overlaps(a: Tensor, b: Tensor) -> bool:
     ) * ka + ka - 1
 
 
-def _is_leaf_view(t: Tensor) -> bool:
-    return t.base is not None and t.base.rg and t.base.node is None
+def is_leaf_view(t: Tensor) -> bool:
+    """Whether it is a view of a leaf that wants gradients."""
+    return t.base is not None and bool(t.base.rg) and t.base.node is None
 
 
 def check_leaf(t: Tensor, op: str) -> None:
@@ -93,7 +92,7 @@ def check_leaf(t: Tensor, op: str) -> None:
             f"[{op}] a leaf Variable that requires grad is being used in an in-place operation: got self: "
             f"{list(t.shape)} {t.dtype.name}. Change it under no_grad(), or work on x.clone()."
         )
-    if _is_leaf_view(t):
+    if is_leaf_view(t):
         raise RuntimeError(
             f"[{op}] a view of a leaf Variable that requires grad is being used in an in-place operation. Change it "
             "under no_grad(), or work on a clone() of the leaf."
@@ -106,7 +105,7 @@ def into(op: str, out: Tensor, result: Tensor) -> None:
     Raises:
         RuntimeError: shapes differ, or the dtype can't be cast.
     """
-    if not isinstance(out, opmod.TENSOR):
+    if not isinstance(out, plans.TENSOR):
         raise TypeError(message(op, "argument 'out' must be a Tensor", out=out))
     if out.spec.device is not result.spec.device:
         raise RuntimeError(message(op, "out= is on another device", "one device", out=out, result=result))
@@ -136,56 +135,68 @@ def into(op: str, out: Tensor, result: Tensor) -> None:
 
 def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
     """``t.op_(...)``: the op with its result written over its first argument."""
-    if not isinstance(t, opmod.TENSOR):
+    if not isinstance(t, plans.TENSOR):
         raise TypeError(message(op.name + "_", "argument 'self' must be a Tensor", self=t))
     if WATCHED and modes.watchers:
-        stack = modes.watchers
-        modes.watchers = stack[:-1]
 
         def go_on(*a: Any, **k: Any) -> Tensor:
             return inplace(op, a[0], a[1:], k)
 
         go_on.writes = True  # type: ignore[attr-defined]  # how an interceptor tells it from the op itself
-        try:
-            r: Tensor = stack[-1](op, go_on, (t, *args), kwargs)
-            return r
-        finally:
-            modes.watchers = stack
+        r: Tensor = past_watchers(op, go_on, (t, *args), kwargs)
+        return r
     name = op.name + "_"
-    values = op.bind((t, *args), kwargs)
-    recording = (not GRAD_OFF or modes.grad) and (
-        t.rg or _is_leaf_view(t) or any(isinstance(v, opmod.TENSOR) and v.rg for v in values)
-    )
-    if recording:
-        check_leaf(t, name)
-    check_writable(t, name)
-    if isinstance(op, Pointwise) and not recording:
-        for v in values[1:]:
-            if isinstance(v, opmod.TENSOR) and overlaps(t, v):
-                raise RuntimeError(
-                    message(
-                        name,
-                        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-                        "single memory location",
-                        do="Please clone() the tensor before performing the operation.",
-                        self=t,
-                        other=v,
+    values: Sequence[Any] = (t, *args)
+    if kwargs or len(values) > op.n_positional:
+        values = op.bind(values, kwargs)
+    on = not GRAD_OFF or modes.grad
+    if isinstance(op, Pointwise):
+        key, tensors, numbers = op.read(values)
+        into = (*key, "into") if type(key) is tuple else (key, "into")
+        if not (on and (is_leaf_view(t) or any(x.rg for x in tensors))):
+            plan = op.plans.get(into)
+            if plan is None:
+                check_writable(t, name)
+                values = op.bind(values, {}) if len(values) < len(op.params) else list(values)
+                op.check_tensors(values)
+                values, moved = op.on_one_device(values, tensors)
+                if moved:
+                    return inplace(op, t, values[1:], {})
+                plan = op.plans.keep(into, op.prepare(values, tensors, t.spec))
+            for x in tensors[1:]:
+                if x.mem is t.mem and overlaps(t, x):
+                    raise RuntimeError(
+                        message(
+                            name,
+                            "unsupported operation: some elements of the input tensor and the written-to tensor refer "
+                            "to a single memory location",
+                            do="Please clone() the tensor before performing the operation.",
+                            self=t,
+                            other=x,
+                        )
                     )
-                )
-        plan, tensors, scalars = op.find(values, t.spec)
-        plan.runner.write(t, tensors, scalars)
-        touched(t, name)
-        return t  # type: ignore[no-any-return]
-    if recording:
+            plan.run(*tensors, *numbers)
+            if t.mem.watch is None:
+                t.mem.version += 1
+            else:
+                touched(t, name)
+            made: Tensor = t
+            return made
+    if on and (t.rg or is_leaf_view(t) or any(isinstance(v, plans.TENSOR) and v.rg for v in values)):
+        check_leaf(t, name)
+        check_writable(t, name)
         # Computed aside and then assigned: the rules may read the old value.
-        return assign(t, op(*[old_value(t), *args], **kwargs), name)
+        n = op.n_positional
+        named = dict(zip(op.names[n:], values[n:], strict=False))
+        return assign(t, op(old_value(t), *values[1:n], **named), name)
+    check_writable(t, name)
     return assign(t, op.apply(values), name)
 
 
 def old_value(t: Tensor) -> Tensor:
     """What a tensor is now, as a tensor of its own on the tape."""
     tape.edge_of(t)  # brings the node of a view up to date
-    r: Tensor = opmod.TENSOR(t.spec, t.mem, t.ptr, t.offset)
+    r: Tensor = plans.TENSOR(t.spec, t.mem, t.ptr, t.offset)
     r.node, r.nr, r.rg = t.node, t.nr, t.rg
     return r.clone() if t.rg else r
 
@@ -204,7 +215,7 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
             f"[{op}] result type {value.dtype.name} can't be cast to the desired output type {t.dtype.name}. "
             "Use the out-of-place form, or convert with .to()."
         )
-    recording = (not GRAD_OFF or modes.grad) and (value.rg or t.rg or _is_leaf_view(t))
+    recording = (not GRAD_OFF or modes.grad) and (value.rg or t.rg or is_leaf_view(t))
     if recording:
         check_leaf(t, op)
     check_writable(t, op)
@@ -225,8 +236,13 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
 
 
 def rebase(t: Tensor, value: Tensor) -> None:
-    """Give a tensor that was written in place the history of what was written."""
+    """Give a tensor that was written in place the history of what was written, and so its views and its base."""
     base = t.base
+    if (base is None or not base.rg) and value.rg:
+        owner: Any = t if base is None else base
+        if owner.seen is not None:
+            owner.seen.append(True)  # the views made so far want gradients from now on
+            owner.seen = None
     floats = t.spec.dtype.is_floating_point or t.spec.dtype.is_complex
     if base is None:
         if value.rg and floats:
@@ -236,9 +252,9 @@ def rebase(t: Tensor, value: Tensor) -> None:
         return
     if not (base.rg or value.rg):
         return
-    old = opmod.TENSOR(base.spec, base.mem, base.ptr, base.offset)
+    old = plans.TENSOR(base.spec, base.mem, base.ptr, base.offset)
     old.node, old.nr, old.rg = base.node, base.nr, base.rg
-    node = _rules_of("as_strided_scatter").node(
+    node = registry.OPS["as_strided_scatter"].rules.node(
         [tape.edge_of(old), tape.edge_of(value)],
         [base.spec, value.spec],
         {"size": t.spec.shape, "stride": t.spec.strides, "offset": t.offset - base.offset},
@@ -255,20 +271,14 @@ def _pass_on(leaf: Tensor) -> tape.Node:
     return copy.node
 
 
-def _rules_of(name: str) -> Rules:
-    op = registry.OPS[name]
-    if op._rules is None:
-        op._rules = Rules(op)
-    rules: Rules = op._rules
-    return rules
-
-
 def refresh_view(t: Tensor) -> None:
     """Bring the node of a view up to date after its base, or another view of it, was written in place."""
     base = t.base
     assert base is not None
     t.seen = t.mem.version
     if base.node is None or t.spec.dtype is not base.spec.dtype:
+        if t.node is None and t.rg is not True:
+            t.rg = False
         return
     place = {
         "size": t.spec.shape,
@@ -276,7 +286,7 @@ def refresh_view(t: Tensor) -> None:
         "storage_offset": t.offset,
         "base_offset": base.offset,
     }
-    node = _rules_of("as_strided").node([(base.node, base.nr)], [base.spec], place, (t.spec,))
+    node = registry.OPS["as_strided"].rules.node([(base.node, base.nr)], [base.spec], place, (t.spec,))
     t.node, t.nr, t.rg = node, 0, True
 
 

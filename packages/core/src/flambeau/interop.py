@@ -13,7 +13,7 @@ from .devices import Device
 from .dtypes import BY_NAME, DType, bfloat16
 from .layout import spec_of
 from .literals import parse
-from .op import tensor_on
+from .plan import tensor_on
 from .registry import backend_of
 from .state import default_device
 from .storage import Storage

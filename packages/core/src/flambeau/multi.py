@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import op as opmod
 from . import registry
 from .dtypes import promote_types
 from .inplace import writer
+from .plan import Table
 from .program import Program
 from .state import default_dtype
 
 __all__ = ["multi_apply"]
 
-_CAPACITY = 256
 _programs: dict[Any, Program] = {}
-_runs: dict[Any, Callable[..., None]] = {}
-opmod.CACHES.append(_runs)
+_runs = Table()
 
 
 def _typed(program: Program, specs: Sequence[Any], n_write: int) -> Any:
@@ -94,9 +92,7 @@ def multi_apply(
         program = _programs.get(traced)
         if program is None:
             program = _programs[traced] = Program.trace(fn, width, len(scalars))
-        if len(_runs) >= _CAPACITY:
-            _runs.clear()
-        run = _runs[key] = _prepare(program, specs, width, n)
+        run = _runs.keep(key, _prepare(program, specs, width, n))
     run(lists, scalars)
     note = ""
     for written in writes:
@@ -105,8 +101,7 @@ def multi_apply(
             mem.version += 1
             if mem.watch is not None:
                 note = note or writer(fn.__name__)
-                mem.watch.append(note)
-                del mem.watch[:-8]
+                mem.watch = (*mem.watch, note)[-8:]
 
 
 def _check(name: str, specs: Sequence[Any], width: int) -> None:

@@ -1,7 +1,8 @@
-"""The op record and its call path: bind, find the plan, allocate, launch, record.
+"""The op record and its call path: read the arguments, find the plan, run it, record it.
 
-Everything that depends only on specs and attributes (promotion, broadcasting, checks, the choice of kernel)
-is worked out once and kept in a plan; a call with known specs is a dictionary look-up, an allocation and a launch.
+Everything that depends only on specs and attributes (promotion, broadcasting, checks, the choice of kernel) is worked
+out once and kept in a plan (plan.py). One rule makes a call's key: a tensor stands for its spec, a run-time number
+for its type, a list for the tuple of its parts, anything else for itself.
 
 Kinds of records: `kernel` (a backend's entry or native kernel writes the result), `view` (the result shares the
 input's memory), `composite` (written in other public ops), and `pointwise` (a program; see pointwise.py).
@@ -12,27 +13,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import plan as plans
 from . import registry
 from .errors import message
 from .layout import Spec, spec_of
+from .plan import Plan, Table, prepared, viewer
 from .rules import Rules
-from .state import GRAD_OFF, WATCHED, default_device, modes
-from .storage import Storage
+from .state import GRAD_OFF, WATCHED, default_device, modes, past_watchers, set_grad
+from .tape import record
 
 if TYPE_CHECKING:
-    from ._tensor import Tensor
     from .backend import Backend
 
-__all__ = ["CACHES", "Call", "Op", "Param", "composite", "kernel", "new_tensor", "tensor_on", "view"]
+__all__ = ["Call", "Op", "Param", "composite", "kernel", "view"]
 
-#: Every plan cache, so that settings that plans depend on can empty them.
-CACHES: list[dict[Any, Any]] = []
-_CAPACITY = 4096
 NUMBERS = frozenset({bool, int, float, complex})
-_LOOSE = frozenset({bool, float, complex})
-
-#: The class of tensors; set by _tensor.py when it defines it.
-TENSOR: Any = None
+#: Types whose values may equal an int that stands for something else, or be no key (nan); and those without a hash.
+_LOOSE = frozenset({float, complex, list})
+_MISSING: Any = object()
 
 
 class Param:
@@ -55,14 +53,18 @@ class Param:
         "Number": "number",
     }
 
-    __slots__ = ("default", "is_tensor", "keyword", "kind", "name")
+    __slots__ = ("default", "keyword", "kind", "name")
 
     def __init__(self, name: str, annotation: str, default: Any, keyword: bool) -> None:
         self.name = name
         self.kind = self.KINDS.get(annotation, "attr")
-        self.is_tensor = self.kind in ("tensor", "optional", "operand", "tensors")
         self.default = default
         self.keyword = keyword
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether tensors stand there."""
+        return self.kind in ("tensor", "optional", "operand", "tensors")
 
 
 def read_params(fn: Callable[..., Any]) -> tuple[Param, ...]:
@@ -136,75 +138,6 @@ def scatter_entry(b: Backend, o: Any, i: Any, a: dict[str, Any]) -> None:
 ENTRIES["scatter"] = scatter_entry
 
 
-def maker(spec: Spec, backend: Backend) -> Callable[[Any], Any]:
-    """A function from a handle that was just allocated to the dense tensor over it.
-
-    Both objects are filled in here, field by field, because calling their classes takes twice the time.
-    """
-    new, cls, device, nbytes, free = object.__new__, TENSOR, spec.device, spec.nbytes, backend.free
-
-    def make(handle: Any) -> Any:
-        m: Any = new(Storage)
-        m.handle = handle
-        m.nbytes = nbytes
-        m.device = device
-        m.free = free
-        m.owner = None
-        m.version = 0
-        m.watch = None
-        t: Any = new(cls)
-        t.spec = spec
-        t.mem = m
-        t.ptr = handle
-        t.offset = 0
-        t.rg = False
-        t.node = None
-        t.nr = 0
-        t.held = None
-        t.base = None
-        t.seen = 0
-        t.extra = None
-        return t
-
-    return make
-
-
-def new_tensor(spec: Spec, backend: Backend | None = None) -> Tensor:
-    """An uninitialised dense tensor."""
-    backend = backend or registry.backend_of(spec.device)
-    handle = backend.allocate(spec.nbytes, spec.device.slot)
-    t: Tensor = TENSOR(spec, Storage(handle, spec.nbytes, spec.device, backend.free), handle)
-    return t
-
-
-def tensor_on(mem: Storage, spec: Spec, offset: int = 0) -> Tensor:
-    """A tensor over memory that exists, its first element ``offset`` elements (of the spec's dtype) into it."""
-    handle = mem.handle
-    t: Tensor = TENSOR(spec, mem, handle + offset * spec.itemsize if type(handle) is int else handle, offset)
-    return t
-
-
-def retag(t: Any, spec: Spec | None) -> Any:
-    """The same memory through another spec, for a backend's eyes."""
-    if spec is None or t is None or spec is t.spec:
-        return t
-    return TENSOR(spec, t.mem, t.ptr, t.offset)
-
-
-class Plan:
-    """A prepared call: the outputs' specs, and `run(tensors, values) -> tensors`."""
-
-    __slots__ = ("attrs", "mutates", "run", "single")
-
-    def __init__(
-        self, run: Callable[..., Any], single: bool, attrs: dict[str, Any], mutates: tuple[str, ...] = ()
-    ) -> None:
-        self.run = run
-        self.single = single
-        self.attrs = attrs
-        self.mutates = mutates
-
-
 class Op:
     """A record of an op; calling it runs the op.
 
@@ -254,7 +187,6 @@ class Op:
         self.index = {n: k for k, n in enumerate(self.names)}
         self.n_positional = sum(not p.keyword for p in self.params)
         self.defaults = [p.default for p in self.params]
-        self.tensor_at = tuple(k for k, p in enumerate(self.params) if p.is_tensor)
         self.vjp = vjp
         self.default = default
         self.nondiff = frozenset(nondiff)
@@ -266,13 +198,23 @@ class Op:
         self.native = native or self.name
         self.batch = batch
         self.exports = (export or self.name, *aliases)
-        self.plans: dict[Any, Any] = {}
-        self.fast: dict[Any, Any] = {}
-        CACHES.extend((self.plans, self.fast))
+        self.plans = Table()
         self.__doc__ = fn.__doc__
         self.__name__ = self.name
         self.__wrapped__ = fn
-        self._rules: Any = None
+        self._rules: Rules | None = None
+        self.settle()
+
+    def settle(self) -> None:
+        """Work out what follows from the parameters."""
+        self.tensor_at = tuple(k for k, p in enumerate(self.params) if p.is_tensor)
+
+    @property
+    def rules(self) -> Rules:
+        """The gradient rules, in the form that the tape asks for."""
+        if self._rules is None:
+            self._rules = Rules(self)
+        return self._rules
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -321,12 +263,12 @@ class Op:
         """Say which argument is not what its parameter takes."""
         for p, v in zip(self.params, values, strict=True):
             if p.kind == "tensor" or (p.kind == "optional" and v is not None):
-                if not isinstance(v, TENSOR):
+                if not isinstance(v, plans.TENSOR):
                     raise TypeError(
                         message(self.name, f"argument '{p.name}' must be a Tensor", **{p.name: v})
                     )
             elif p.kind == "tensors" and not (
-                isinstance(v, (list, tuple)) and all(isinstance(t, TENSOR) for t in v)
+                isinstance(v, (list, tuple)) and all(isinstance(t, plans.TENSOR) for t in v)
             ):
                 raise TypeError(
                     message(self.name, f"argument '{p.name}' must be a list of Tensors", **{p.name: v})
@@ -337,50 +279,113 @@ class Op:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if WATCHED and modes.watchers:
             return self.watched(args, kwargs)
-        out = kwargs.pop("out", None)
+        if "out" in kwargs:
+            out = kwargs.pop("out")
+            if out is not None:
+                return write_out(self, self.bind(args, kwargs), out)
+        if not kwargs and len(args) <= self.n_positional:
+            return self.apply(args)
         values = self.bind(args, kwargs)
-        if out is not None:
-            return write_out(self, values, out)
-        return self.apply(values)
+        out = self.apply(values)
+        if self.tensor_at == (0,) and args and _LOOSE.isdisjoint(map(type, (*args, *kwargs.values()))):
+            plan = self.plans.get(self.read(values)[0])  # found at once the next time that it is called so
+            if plan is not None and hasattr(args[0], "spec"):
+                self.plans.keep((args[0].spec, *args[1:], *kwargs.items()), plan)
+        return out
 
-    def short(self) -> Callable[..., Any]:
-        """The op as a function that finds the plan at once.
+    def apply(self, args: Sequence[Any]) -> Any:
+        """Run with the arguments in order; defaults at the end may be left out."""
+        if self.tensor_at and len(args) <= self.tensor_at[-1]:
+            args = self.bind(args, {})
+        key, tensors, numbers = self.read(args)
+        try:
+            plan = self.plans.get(key)
+        except TypeError:  # an argument without a hash
+            self.check_tensors(self.bind(args, {}))
+            raise
+        if plan is None:
+            values = self.bind(args, {}) if len(args) < len(self.params) else list(args)
+            self.check_tensors(values)
+            values, moved = self.on_one_device(values, tensors)
+            if moved:
+                return self.apply(values)
+            plan = self.plans.keep(key, self.prepare(values, tensors))
+        out = plan.run(*tensors, *numbers)
+        if plan.mutates:
+            self.note_writes(plan.mutates, args)
+        if not GRAD_OFF or modes.grad:
+            for t in tensors:
+                if t is not None and t.rg:
+                    record(plan, tensors, numbers, out)
+                    break
+        return out
 
-        It does so for one tensor (or list) with attributes, two tensors alone, and a tensor, a dimension and an index.
+    def read(self, args: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
+        """The call's key, the tensors and the run-time numbers among the arguments."""
+        key: list[Any] = []
+        tensors: list[Any] = []
+        numbers: list[Any] = []
+        try:
+            for p, v in zip(self.params, args, strict=False):
+                kind = p.kind
+                if kind == "attr":
+                    key.append(
+                        v if type(v) not in _LOOSE else _freeze(v) if type(v) is list else (type(v), repr(v))
+                    )
+                elif kind == "tensors":
+                    tensors.extend(v)
+                    key.append(tuple([t.spec for t in v]))
+                else:
+                    spec = getattr(v, "spec", None)
+                    if spec is None or kind == "number":
+                        self.read_other(p, v, key, tensors, numbers)
+                    else:
+                        tensors.append(v)
+                        key.append(spec)
+        except (AttributeError, TypeError):
+            self.check_tensors(self.bind(args, {}))
+            raise
+        return key[0] if len(key) == 1 else tuple(key), tensors, numbers
+
+    def read_other(self, p: Param, v: Any, key: list[Any], tensors: list[Any], numbers: list[Any]) -> None:
+        """What stands for an argument that is a number, or absent: numbers are attributes, unless the op says else."""
+        if p.kind == "number":
+            key.append((type(v), repr(v.item() if hasattr(v, "spec") else v)))
+        elif v is None and p.kind == "optional":
+            tensors.append(None)
+            key.append(None)
+        else:
+            raise TypeError(message(self.name, f"argument '{p.name}' must be a Tensor", **{p.name: v}))
+
+    def short(self, general: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """The op as a function that finds the plan at once, for a tensor and attributes or for two operands.
+
+        Args:
+            general: what is called for anything else.
         """
-        fast, general, rest = self.fast, self.__call__, self.defaults[len(self.tensor_at) :]
+        general = general or self.__call__
+        table = self.plans
 
-        def unary(*args: Any, **kwargs: Any) -> Any:
-            if kwargs or WATCHED:
+        def one(*args: Any, **kwargs: Any) -> Any:
+            if WATCHED:
                 return general(*args, **kwargs)
-            if (
-                len(args) > 1 and type(args[1]) in _LOOSE
-            ):  # equal to an int, but perhaps no argument for this op
-                return general(*args)
             try:
                 t = args[0]
-                plan, more = fast[t.spec, args[1:]]
-            except KeyError:
-                return self.learn(args, (t.spec, args[1:]), [t])
-            except (AttributeError, IndexError, TypeError):
-                return general(*args)
-            out = plan.run((t,), (t, *more))
-            if t.rg and (not GRAD_OFF or modes.grad):
-                self.record((t,), plan, (t, *more), (out,) if plan.single else out)
-            return out
-
-        def binary(*args: Any, **kwargs: Any) -> Any:
-            if len(args) != 2 or kwargs or WATCHED:
+                if kwargs:
+                    if not _LOOSE.isdisjoint(map(type, (*args, *kwargs.values()))):
+                        return general(*args, **kwargs)
+                    plan = table[(t.spec, *args[1:], *kwargs.items())]
+                elif len(args) == 1:
+                    plan = table[t.spec]
+                elif type(args[1]) in _LOOSE or type(args[-1]) in _LOOSE:
+                    return general(*args)
+                else:
+                    plan = table[(t.spec, *args[1:])]
+            except (AttributeError, IndexError, KeyError, TypeError):
                 return general(*args, **kwargs)
-            a, b = args
-            try:
-                plan = fast[a.spec, b.spec]
-            except (KeyError, AttributeError):
-                return general(*args)
-            values = [a, b, *rest]
-            out = plan.run(args, values)
-            if (a.rg or b.rg) and (not GRAD_OFF or modes.grad):
-                self.record(args, plan, values, (out,) if plan.single else out)
+            out = plan.run(t)
+            if t.rg and (not GRAD_OFF or modes.grad):
+                record(plan, (t,), (), out)
             return out
 
         def listed(*args: Any, **kwargs: Any) -> Any:
@@ -388,141 +393,93 @@ class Op:
                 return general(*args, **kwargs)
             try:
                 ts = args[0]
-                key = tuple([t.spec for t in ts]), args[1:]
-                plan, more = fast[key]
-            except KeyError:
-                return self.learn(args, key, [*ts])
-            except (AttributeError, IndexError, TypeError):
+                specs = tuple([t.spec for t in ts])
+                plan = table[specs if len(args) == 1 else (specs, *args[1:])]
+            except (AttributeError, IndexError, KeyError, TypeError):
                 return general(*args)
-            out = plan.run(ts, (ts, *more))
+            out = plan.run(*ts)
             if not GRAD_OFF or modes.grad:
                 for t in ts:
                     if t.rg:
-                        self.record(ts, plan, (ts, *more), (out,) if plan.single else out)
+                        record(plan, ts, (), out)
                         break
             return out
 
-        def along(*args: Any, **kwargs: Any) -> Any:
-            if len(args) != 3 or kwargs or WATCHED:
-                return general(*args, **kwargs)
-            a, dim, b = args
+        def two(a: Any = _MISSING, b: Any = _MISSING, /, *rest: Any, **kwargs: Any) -> Any:
+            if rest or kwargs or WATCHED:
+                return general(*[v for v in (a, b) if v is not _MISSING], *rest, **kwargs)
             try:
-                key = a.spec, dim, b.spec
-                plan, more = fast[key]
-            except KeyError:
-                return self.learn(args, key, [a, b])
-            except (AttributeError, TypeError):
-                return general(*args)
-            out = plan.run((a, b), (a, dim, b, *more))
+                if type(b) in NUMBERS:
+                    plan = table[a.spec, type(b)]
+                    out = plan.run(a, b)
+                    if a.rg and (not GRAD_OFF or modes.grad):
+                        record(plan, (a,), (b,), out)
+                    return out
+                plan = table[a.spec, b.spec]
+            except (AttributeError, KeyError):
+                return general(*[v for v in (a, b) if v is not _MISSING])
+            out = plan.run(a, b)
             if (a.rg or b.rg) and (not GRAD_OFF or modes.grad):
-                self.record((a, b), plan, (a, dim, b, *more), (out,) if plan.single else out)
+                record(plan, (a, b), (), out)
             return out
 
-        n = len(self.tensor_at)
-        if self.tensor_at == (0,) and self.params[0].kind == "tensors":
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return general(*args, **kwargs)
+
+        kinds = tuple([self.params[k].kind for k in self.tensor_at])
+        if self.mutates or self.tensor_at != tuple(range(len(kinds))) or "optional" in kinds:
+            return call
+        if kinds == ("tensors",):
             return listed
-        if self.tensor_at == (0, 2) and self.params[0].kind == self.params[2].kind == "tensor":
-            return along
-        if self.tensor_at == tuple(range(n)) and all(p.kind == "tensor" for p in self.params[:n]):
-            if n == 1:
-                return unary
-            if n == 2:
-                return binary
-        return general
+        return call if "tensors" in kinds else {1: one, 2: two}.get(len(kinds), call)
 
-    def learn(self, args: Sequence[Any], key: Any, tensors: list[Any]) -> Any:
-        """Run an op whose tensors all stand among these arguments, and keep its plan by a key."""
-        values = self.bind(args, {})
-        self.check_tensors(values)
-        plan = self.make_plan(values, tensors)
-        if not plan.mutates:
-            if len(self.fast) >= _CAPACITY:
-                self.fast.clear()
-            self.fast[key] = plan, tuple(values[len(args) if self.tensor_at == (0, 2) else 1 :])
-        return self.apply(values)
+    def short_into(self, general: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        """The in-place form as a function that finds the plan at once for two operands.
 
-    def operator(self, general: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-        """The function behind a Python operator of two tensors."""
-        fast = self.fast
+        Args:
+            general: what is called for anything else.
+        """
+        from .inplace import inplace, is_leaf_view
 
-        def call(self_: Any, other: Any) -> Any:
+        table = self.plans
+        if general is None:
+
+            def general(*args: Any, **kwargs: Any) -> Any:
+                return inplace(self, args[0], args[1:], kwargs)
+
+        def into(*args: Any, **kwargs: Any) -> Any:
+            if kwargs or WATCHED or len(args) != 2:
+                return general(*args, **kwargs)
+            t, b = args
             try:
-                plan = fast[self_.spec, other.spec]
-            except (KeyError, AttributeError):
-                return general(self_, other)
-            if WATCHED:
-                return general(self_, other)
-            both = (self_, other)
-            out = plan.run(both, both)
-            if (self_.rg or other.rg) and (not GRAD_OFF or modes.grad):
-                self.record(both, plan, both, (out,))
-            return out
+                if type(b) in NUMBERS:
+                    plan = table[t.spec, type(b), "into"]
+                    rg = t.rg
+                else:
+                    plan = table[t.spec, b.spec, "into"]
+                    rg = t.rg or b.rg
+                if (rg or is_leaf_view(t)) and (not GRAD_OFF or modes.grad):
+                    return general(t, b)
+                mem = t.mem
+                if mem.watch is not None or (type(b) not in NUMBERS and b.mem is mem):
+                    return general(t, b)
+            except (AttributeError, KeyError):
+                return general(t, b)
+            plan.run(t, b)
+            mem.version += 1
+            return t
 
-        return call
+        return into
 
     def watched(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Hand the call to this thread's interceptors."""
-        stack = modes.watchers
 
         def go_on(*a: Any, **k: Any) -> Any:
             return self(*a, **k)
 
-        modes.watchers = stack[:-1]
-        try:
-            return stack[-1](self, go_on, args, kwargs)
-        finally:
-            modes.watchers = stack
+        return past_watchers(self, go_on, args, kwargs)
 
-    def apply(self, values: list[Any]) -> Any:
-        """Run with all parameters bound."""
-        key: list[Any] = []
-        tensors: list[Any] = []
-        try:
-            for p, v in zip(self.params, values, strict=True):
-                if p.is_tensor:
-                    if p.kind == "tensors":
-                        tensors.extend(v)
-                        key.append(tuple([t.spec for t in v]))
-                    else:
-                        tensors.append(v)
-                        key.append(None if v is None else v.spec)
-                elif type(v) is list:
-                    key.append(_freeze(v))
-                else:
-                    key.append(v)
-                    key.append(type(v))
-            whole = tuple(key)
-            plan = self.plans.get(whole)
-        except (AttributeError, TypeError):
-            self.check_tensors(values)
-            raise
-        if plan is None:
-            self.check_tensors(values)
-            plan = self.make_plan(values, tensors)
-            if len(self.plans) >= _CAPACITY:
-                self.plans.clear()
-                self.fast.clear()
-            self.plans[whole] = plan
-            n = len(self.tensor_at)
-            if (
-                n <= 2
-                and len(tensors) == n
-                and all(v is d for v, d in zip(values[n:], self.defaults[n:], strict=True))
-            ):
-                specs = [None if t is None else t.spec for t in tensors]
-                if None not in specs and self.params[0].kind == "tensor":
-                    self.fast[specs[0] if n == 1 else tuple(specs)] = plan
-        outs = plan.run(tensors, values)
-        if plan.mutates:
-            self.note_writes(plan.mutates, values)
-        if not GRAD_OFF or modes.grad:
-            for t in tensors:
-                if t is not None and t.rg:
-                    self.record(tensors, plan, values, (outs,) if plan.single else outs)
-                    break
-        return outs
-
-    def note_writes(self, names: Sequence[str], values: list[Any]) -> None:
+    def note_writes(self, names: Sequence[str], values: Sequence[Any]) -> None:
         """Tell the tape which arguments the kernel has written to."""
         from .inplace import touched
 
@@ -550,61 +507,96 @@ class Op:
         n = self.n_positional
         return self.fn(*args[:n], **dict(zip(self.names[n:], args[n:], strict=True)))
 
-    def make_plan(self, values: list[Any], tensors: list[Any]) -> Plan:
+    def attributes(self, values: list[Any]) -> dict[str, Any]:
+        """The arguments that are no tensors, by name."""
+        return {
+            p.name: v for p, v in zip(self.params, self.specs_for(values), strict=True) if not p.is_tensor
+        }
+
+    def spans(self, values: list[Any]) -> tuple[tuple[int, int], ...]:
+        """Where each tensor parameter's tensors begin, and how many there are (-1: it is no list)."""
+        out, at = [], 0
+        for k in self.tensor_at:
+            n = len(values[k]) if self.params[k].kind == "tensors" else -1
+            out.append((at, n))
+            at += 1 if n < 0 else n
+        return tuple(out)
+
+    def prepare(self, values: list[Any], tensors: list[Any]) -> Plan:
         """Work out what to do for these specs and attributes."""
         device = self.common_device(tensors)
         call: Call = self.infer(values)
         backend = registry.backend_of(device)
-        attrs = {
-            p.name: v for p, v in zip(self.params, self.specs_for(values), strict=True) if not p.is_tensor
-        }
-        attrs |= call.attrs
-        if call.entry in ("native", "default"):
-            run = self.native_runner(call, backend, tensors, attrs, values)
-        else:
-            run = entry_runner(call, backend, tensors, attrs)
-        return Plan(run, call.single, attrs, self.mutates if call.mutates is None else call.mutates)
+        attrs = self.attributes(values) | call.attrs
+        specs = tuple([None if t is None else t.spec for t in tensors])
+        ins: Sequence[Any] = specs
+        if call.ins_as is not None:
+            ins = [s or t for s, t in zip(call.ins_as, specs, strict=True)]
+        entry, body = call.entry, None
+        if entry in ENTRIES:
+            required = ENTRIES[entry]
 
-    def native_runner(
-        self, call: Call, backend: Backend, tensors: list[Any], attrs: dict[str, Any], values: list[Any]
-    ) -> Callable[..., Any]:
-        """Run the backend's own kernel, or the default."""
-        outs, single = call.outs, call.single
-        fn = None
-        if call.entry == "native" and (not registry.settings["force_defaults"] or self.default is None):
-            fn = backend.kernel(self.native, [None if t is None else t.spec for t in tensors], attrs)
-        if fn is None:
-            default = self.default
-            if default is None:
-                raise RuntimeError(
-                    message(
-                        self.name,
-                        f"device {backend.name!r} has no kernel and the op no default",
-                        "another device",
-                    )
+            def body(outs: Any, ins: Any, numbers: Any) -> None:
+                required(backend, outs, ins, attrs)
+
+        elif entry == "native" and (not registry.settings["force_defaults"] or self.default is None):
+            entry = self.native
+            native = backend.kernel(entry, specs, attrs)
+            if native is not None:
+
+                def body(outs: Any, ins: Any, numbers: Any) -> None:
+                    native(outs, ins, attrs)
+
+        run = None
+        if body is not None:
+            run = prepared(backend, entry, body, call.outs, ins, attrs, call.single, call.outs_as)
+        return Plan(
+            self.name,
+            run or self.run_default(values, backend),
+            self.rules,
+            specs,
+            call.outs,
+            attrs,
+            self.spans(values),
+            self.mutates if call.mutates is None else call.mutates,
+            call.single,
+        )
+
+    def run_default(self, values: list[Any], backend: Backend) -> Callable[..., Any]:
+        """The default implementation as a function of the tensors, its other arguments known.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        default = self.default
+        if default is None:
+            raise RuntimeError(
+                message(
+                    self.name,
+                    f"device {backend.name!r} has no kernel and the op no default",
+                    "another device",
                 )
-            names, n = self.names, self.n_positional
+            )
+        names, n = self.names, self.n_positional
+        places = list(zip(self.tensor_at, self.spans(values), strict=True))
+        known = [None if p.is_tensor else v for p, v in zip(self.params, values, strict=True)]
 
-            def run_default(ts: list[Any], vs: list[Any]) -> Any:
-                grad = modes.grad
-                from .state import set_grad
-
-                set_grad(False)
-                try:
-                    return default(*vs[:n], **dict(zip(names[n:], vs[n:], strict=True)))
-                finally:
-                    set_grad(grad)
-
-            return run_default
-        kernel_fn = fn
-        outs_as = call.outs_as or outs
-
-        def run(ts: list[Any], vs: list[Any]) -> Any:
-            made = tuple(None if s is None else new_tensor(s, backend) for s in outs)
-            kernel_fn([retag(t, s) for t, s in zip(made, outs_as, strict=True)], ts, attrs)
-            return made[0] if single else made
+        def run(*ts: Any) -> Any:
+            vs = known.copy()
+            for k, (at, count) in places:
+                vs[k] = ts[at] if count < 0 else list(ts[at : at + count])
+            grad = modes.grad
+            set_grad(False)
+            try:
+                return default(*vs[:n], **dict(zip(names[n:], vs[n:], strict=True)))
+            finally:
+                set_grad(grad)
 
         return run
+
+    def on_one_device(self, values: list[Any], tensors: list[Any]) -> tuple[list[Any], bool]:
+        """The arguments, with what may be moved to the others' device moved there, and whether anything was."""
+        return values, False
 
     def common_device(self, tensors: list[Any]) -> Any:
         """The device of the operands.
@@ -629,71 +621,6 @@ class Op:
                     )
         return device if device is not None else default_device()
 
-    # Recording
-
-    def record(self, tensors: Sequence[Any], plan: Plan, values: Any, outs: tuple[Any, ...]) -> None:
-        """Put the call on the tape."""
-        rules = self._rules
-        if rules is None:
-            rules = self._rules = Rules(self)
-        rules.record(tensors, plan.attrs, values, outs)
-
-
-def entry_runner(
-    call: Call, backend: Backend, tensors: list[Any], attrs: dict[str, Any]
-) -> Callable[..., Any]:
-    """Run a required entry; through a prepared launch where the backend has addresses."""
-    entry, outs, single = call.entry, call.outs, call.single
-    outs_as = call.outs_as or outs
-    ins_as = call.ins_as or tuple(None for _ in tensors)
-    seen = [s or t.spec for s, t in zip(ins_as, tensors, strict=True)]
-    if backend.addressed and single:
-        launch = backend.plan(entry, outs_as, seen, attrs)
-        if launch is not None:
-            nbytes, slot, allocate = outs[0].nbytes, outs[0].device.slot, backend.allocate
-            make = maker(outs[0], backend)
-            if len(seen) == 1:
-
-                def run1(ts: Any, vs: Any) -> Any:
-                    h = allocate(nbytes, slot)
-                    launch(h, ts[0].ptr)
-                    return make(h)
-
-                return run1
-
-            if len(seen) == 2:
-
-                def run2(ts: Any, vs: Any) -> Any:
-                    h = allocate(nbytes, slot)
-                    launch(h, ts[0].ptr, ts[1].ptr)
-                    return make(h)
-
-                return run2
-
-            def run_many(ts: Any, vs: Any) -> Any:
-                h = allocate(nbytes, slot)
-                launch(h, *[t.ptr for t in ts])
-                return make(h)
-
-            return run_many
-    body = ENTRIES[entry]
-    plain = all(s is None for s in ins_as) and outs_as is outs
-
-    def run(ts: list[Any], vs: Any) -> Any:
-        made = tuple(new_tensor(s, backend) for s in outs)
-        if plain:
-            body(backend, made, ts, attrs)
-        else:
-            body(
-                backend,
-                [retag(t, s) for t, s in zip(made, outs_as, strict=True)],
-                [retag(t, s) for t, s in zip(ts, ins_as, strict=True)],
-                attrs,
-            )
-        return made[0] if single else made
-
-    return run
-
 
 _VARIADIC = 4  # inspect.CO_VARARGS
 _SYNONYMS = {"input": "self", "self": "input", "axis": "dim", "keepdims": "keepdim", "x": "self"}
@@ -712,51 +639,33 @@ class View(Op):
 
     kind = "view"
 
-    def make_plan(self, values: list[Any], tensors: list[Any]) -> Plan:
-        src = tensors[0].spec
-        found = self.infer(values)
+    def prepare(self, values: list[Any], tensors: list[Any]) -> Plan:
+        return self.plan(tensors[0].spec, self.attributes(values))
+
+    def plan(self, src: Spec, attrs: dict[str, Any]) -> Plan:
+        """The prepared call for a tensor of a spec."""
+        found = self.fn(src, **attrs)
         single = not isinstance(found, list)
         parts = [
             (spec_of(f[3] if len(f) > 3 else src.dtype, f[0], src.device, tuple(f[1])), f[2])
             for f in ([found] if single else found)
         ]
-        attrs = {
-            p.name: v for p, v in zip(self.params, self.specs_for(values), strict=True) if not p.is_tensor
-        }
+        views = [viewer(src, spec, delta) for spec, delta in parts]
 
-        def run_many(ts: list[Any], vs: Any) -> Any:
-            return tuple(view_of(ts[0], spec, delta) for spec, delta in parts)
+        def run_many(t: Any) -> Any:
+            return tuple([view(t) for view in views])
 
-        spec0, delta0 = parts[0] if parts else (src, 0)
-
-        def run_one(ts: list[Any], vs: Any) -> Any:
-            return view_of(ts[0], spec0, delta0)
-
-        return Plan(run_one if single else run_many, single, attrs)
-
-
-def view_of(t: Tensor, spec: Spec, delta: int) -> Tensor:
-    """A tensor over the memory of another, its first element ``delta`` elements (of t's dtype) further on."""
-    offset = t.offset + delta
-    ptr = t.ptr
-    if delta and type(ptr) is int:
-        ptr += delta * t.spec.itemsize
-    if spec.itemsize != t.spec.itemsize:
-        offset = offset * t.spec.itemsize // spec.itemsize
-    r: Any = object.__new__(TENSOR)
-    r.spec = spec
-    r.mem = t.mem
-    r.ptr = ptr
-    r.offset = offset
-    r.rg = False
-    r.node = None
-    r.nr = 0
-    r.held = None
-    r.base = t if t.base is None else t.base
-    r.seen = t.mem.version
-    r.extra = None
-    made: Tensor = r
-    return made
+        outs = tuple([spec for spec, _ in parts])
+        return Plan(
+            self.name,
+            views[0] if single else run_many,
+            self.rules,
+            (src,),
+            outs,
+            attrs,
+            ((0, -1),),
+            single=single,
+        )
 
 
 class Composite(Op):
@@ -789,8 +698,10 @@ class Composite(Op):
             self.check_tensors(self.bind(args, kwargs))  # says it better where an argument is not a tensor
             raise
 
-    def short(self) -> Callable[..., Any]:
-        fn, general, most = self.fn, self.__call__, self.n_positional
+    def short(self, general: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        fn, most = self.fn, self.n_positional
+        if general is None:
+            general = super().short()
         if (
             fn.__code__.co_flags & _VARIADIC
             or self.seen
@@ -816,9 +727,9 @@ class Composite(Op):
 
         return call
 
-    def apply(self, values: list[Any]) -> Any:
+    def apply(self, values: Sequence[Any]) -> Any:
         n = self.n_positional
-        return self.fn(*values[:n], **dict(zip(self.names[n:], values[n:], strict=True)))
+        return self.fn(*values[:n], **dict(zip(self.names[n:], values[n:], strict=False)))
 
 
 def write_out(op: Op, values: list[Any], out: Any) -> Any:
@@ -829,7 +740,7 @@ def write_out(op: Op, values: list[Any], out: Any) -> Any:
     """
     from .inplace import into
 
-    if modes.grad and any(isinstance(v, TENSOR) and v.rg for v in values):
+    if modes.grad and any(isinstance(v, plans.TENSOR) and v.rg for v in values):
         raise RuntimeError(
             f"[{op.name}] functions with out=... arguments don't support automatic differentiation, but one of the "
             "arguments requires grad. Drop out=, or use no_grad()."

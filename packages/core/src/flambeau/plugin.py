@@ -9,9 +9,10 @@ from .fallback import explain_fallbacks
 from .inplace import inplace
 from .layout import Spec, broadcast_shapes, spec_of
 from .multi import multi_apply
-from .op import Call, Op, composite, kernel, new_tensor, tensor_on, view
+from .op import Call, Op, composite, kernel, view
 from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
 from .ops.results import named
+from .plan import new_tensor, tensor_on
 from .pointwise import Pointwise, pointwise
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
 from .registry import OPS, add_samples, backend_of, force_defaults, loaded_backends, register_backend

@@ -15,16 +15,16 @@ from .derive import backward as derive_backward
 from .derive import given as given_backward
 from .errors import message
 from .layout import Spec, broadcast_shapes, expand_strides, spec_of
-from .op import NUMBERS, Op, new_tensor, retag
+from .op import NUMBERS, Op, Param
+from .plan import Plan, Table, prepared
 from .program import Expr, Program, TypedProgram
-from .state import GRAD_OFF, WATCHED, default_dtype, modes
+from .state import WATCHED, default_dtype, is_grad_enabled, modes, past_watchers
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
 
 __all__ = ["Pointwise", "custom", "pointwise", "result_type_of"]
 
-_CAPACITY = 4096
 _NUMBER_RANK = {bool: dt.bool_, int: dt.int64}
 
 
@@ -92,142 +92,21 @@ class Pointwise(Op):
         self.check = check
         self.differentiable = differentiable and result != "bool"
         self.patterns: dict[Any, Pattern] = {}
-        self.fast: dict[Any, Any] = {}
-        opmod.CACHES.append(self.fast)
-        self.simple = all(p.default is not opmod.Param.NONE for p in self.params[2:])
 
-    # Fast calls; they fall back to the general one whenever anything is out of the ordinary.
+    def read_other(self, p: Param, v: Any, key: list[Any], tensors: list[Any], numbers: list[Any]) -> None:
+        """Numbers are given at run time, except those that have their defaults: they are built into the program."""
+        if (v is None and p.default is None) or (p.kind == "number" and v is p.default):
+            key.append(None)
+            return
+        if type(v) not in NUMBERS:
+            v = self.as_number(p, v)
+        if p.kind == "number" and v == p.default:
+            key.append(None)
+            return
+        numbers.append(v)
+        key.append(type(v))
 
-    def unary(self) -> Callable[..., Any]:
-        """The function for calls with one tensor."""
-        fast, general = self.fast, super().__call__
-
-        def call(self: Any = None, *args: Any, **kwargs: Any) -> Any:
-            if args or kwargs or WATCHED:
-                return general(*(() if self is None else (self,)), *args, **kwargs)
-            try:
-                plan = fast[self.spec]
-            except (KeyError, AttributeError):
-                return general(self)
-            out = plan.run1(self)
-            if self.rg and (not GRAD_OFF or modes.grad):
-                plan.record((self,), (), out)
-            return out
-
-        return call
-
-    def binary(self) -> Callable[..., Any]:
-        """The function for calls with two operands, the second perhaps a number."""
-        fast, general = self.fast, super().__call__
-
-        def call(self: Any = None, *args: Any, **kwargs: Any) -> Any:
-            if len(args) != 1 or kwargs or WATCHED:
-                return general(*(() if self is None else (self,)), *args, **kwargs)
-            other = args[0]
-            kind = type(other)
-            try:
-                if kind in NUMBERS:
-                    plan = fast[self.spec, kind]
-                    out = plan.run1s(self, other)
-                    if self.rg and (not GRAD_OFF or modes.grad):
-                        plan.record((self,), (other,), out)
-                    return out
-                plan = fast[self.spec, other.spec]
-            except (KeyError, AttributeError):
-                return general(self, other)
-            out = plan.run2(self, other)
-            if (self.rg or other.rg) and (not GRAD_OFF or modes.grad):
-                plan.record((self, other), (), out)
-            return out
-
-        return call
-
-    def operator(self, general: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-        """The function behind a Python operator."""
-        fast = self.fast
-
-        def call(self: Any, other: Any) -> Any:
-            if WATCHED:
-                return general(self, other)
-            kind = type(other)
-            try:
-                if kind in NUMBERS:
-                    plan = fast[self.spec, kind]
-                    out = plan.run1s(self, other)
-                    if self.rg and (not GRAD_OFF or modes.grad):
-                        plan.record((self,), (other,), out)
-                    return out
-                plan = fast[self.spec, other.spec]
-            except (KeyError, AttributeError):
-                return general(self, other)
-            out = plan.run2(self, other)
-            if (self.rg or other.rg) and (not GRAD_OFF or modes.grad):
-                plan.record((self, other), (), out)
-            return out
-
-        return call
-
-    # The general call
-
-    def apply(self, values: list[Any]) -> Any:
-        plan, tensors, scalars = self.find(values)
-        out = plan.run(tensors, scalars)
-        if not GRAD_OFF or modes.grad:
-            for t in tensors:
-                if t.rg:
-                    plan.record(tensors, scalars, out)
-                    break
-        return out
-
-    def find(self, values: list[Any], into: Spec | None = None) -> tuple[PointPlan, list[Any], list[Any]]:
-        """The plan for these arguments, the tensors and the run-time scalars among them."""
-        key: list[Any] = [into]
-        tensors: list[Any] = []
-        scalars: list[Any] = []
-        try:
-            for p, v in zip(self.params, values, strict=True):
-                if p.is_tensor:
-                    spec = getattr(v, "spec", None)
-                    if spec is not None:
-                        tensors.append(v)
-                        key.append(spec)
-                        continue
-                    if v is None and p.default is None:
-                        key.append(None)
-                        continue
-                    if type(v) not in NUMBERS:
-                        v = self.as_number(p, v)
-                    scalars.append(v)
-                    key.append(type(v))
-                elif p.kind == "number" and v != p.default:
-                    if type(v) not in NUMBERS:
-                        v = self.as_number(p, v)
-                    scalars.append(v)
-                    key.append(type(v))
-                else:
-                    key.append(None if p.kind == "number" else v)
-            whole = tuple(key)
-            plan = self.plans.get(whole)
-        except TypeError:
-            self.check_tensors(values)
-            raise
-        if plan is None:
-            self.check_tensors(values)
-            moved = self.one_device(tensors)
-            plan = self.make(values, moved, into)
-            plan.moves = moved is not tensors
-            tensors = moved
-            if len(self.plans) >= _CAPACITY:
-                self.plans.clear()
-                self.fast.clear()
-            self.plans[whole] = plan
-            if into is None:
-                self.make_fast(values, plan)
-        elif plan.moves:
-            tensors = self.one_device(tensors)
-        return plan, tensors, scalars
-
-    def as_number(self, p: opmod.Param, v: Any) -> Any:
+    def as_number(self, p: Param, v: Any) -> Any:
         """A number of another library as a Python number."""
         item = getattr(v, "item", None)
         if item is not None and getattr(v, "shape", None) == () and (p.kind != "tensor"):
@@ -243,33 +122,22 @@ class Pointwise(Op):
         )
         raise TypeError(message(self.name, f"argument '{p.name}' must be {need}", **{p.name: v}))
 
-    def make_fast(self, values: list[Any], plan: PointPlan) -> None:
-        """Let the short calls find this plan, where the call had only what they pass."""
-        if plan.moves or any(v is not p.default for p, v in zip(self.params[2:], values[2:], strict=True)):
-            return
-        first, rest = values[0], values[1:2]
-        if not hasattr(first, "spec") or not self.simple:
-            return
-        if not rest:
-            self.fast[first.spec] = plan
-        elif self.params[1].is_tensor:
-            self.fast[first.spec, type(rest[0]) if type(rest[0]) in NUMBERS else rest[0].spec] = plan
-        elif rest[0] is self.params[1].default:
-            self.fast[first.spec] = plan
-
-    def one_device(self, tensors: list[Any]) -> list[Any]:
-        """Bring 0-d CPU tensors to the device of the others; anything else must agree."""
+    def on_one_device(self, values: list[Any], tensors: list[Any]) -> tuple[list[Any], bool]:
+        """0-d CPU tensors go to the device of the others; anything else must agree."""
         devices = {t.spec.device for t in tensors}
-        if len(devices) > 1:
-            target = next(
-                (t.spec.device for t in tensors if t.spec.ndim or t.spec.device.type != "cpu"), None
-            )
-            tensors = [
-                t.to(target) if t.spec.ndim == 0 and t.spec.device.type == "cpu" and target is not None else t
-                for t in tensors
-            ]
-        self.common_device(tensors)
-        return tensors
+        if len(devices) < 2:
+            return values, False
+        target = next((t.spec.device for t in tensors if t.spec.ndim or t.spec.device.type != "cpu"), None)
+        moved = [
+            v.to(target)
+            if p.is_tensor and hasattr(v, "spec") and not v.spec.ndim and v.spec.device.type == "cpu"
+            else v
+            for p, v in zip(self.params, values, strict=True)
+        ]
+        self.common_device(
+            [v for p, v in zip(self.params, moved, strict=True) if p.is_tensor and hasattr(v, "spec")]
+        )
+        return moved, True
 
     def pattern(self, values: list[Any]) -> Pattern:
         """Which arguments are tensors, which are run-time scalars, which are built into the program."""
@@ -287,8 +155,8 @@ class Pointwise(Op):
             found = self.patterns[key] = Pattern(self, key)
         return found
 
-    def make(self, values: list[Any], tensors: list[Any], into: Spec | None) -> PointPlan:
-        """Promotion, broadcasting, checks and the program for these specs."""
+    def prepare(self, values: list[Any], tensors: list[Any], into: Spec | None = None) -> Plan:
+        """Promotion, broadcasting, checks and the program for these specs; ``into``: to be written over the first."""
         pattern = self.pattern(values)
         specs = [t.spec for t in tensors]
         if not specs:
@@ -332,7 +200,9 @@ class Pointwise(Op):
         typed = pattern.program.typed(
             [s.dtype for s in specs], (out.dtype,), common, raw, (), default_dtype()
         )
-        return PointPlan(self, pattern, typed, out, specs, common, raw)
+        recorded = self.differentiable and out.dtype.rank > 1
+        run = run_program(typed, out, specs, pattern.shape.count("s"), into is not None)
+        return Plan(self.name, run, pattern if recorded else None, specs, (out,))
 
     def check_into(self, into: Spec, shape: Sequence[int], dtype: dt.DType) -> None:
         """Whether a result can be written into a tensor."""
@@ -379,7 +249,6 @@ class Pattern:
             k: written[n](g, self.program.outs[0], *args) for k, n in enumerate(takes) if n in written
         }
         self.derived: dict[int, tuple[Derived, tuple[int, ...]] | None] = {}
-        self.saves: dict[int, tuple[tuple[int, ...], bool]] = {}
 
     def gradient(self, k: int) -> tuple[Derived, tuple[int, ...]] | None:
         """The op that computes the gradient of tensor ``k``, and what it reads."""
@@ -394,180 +263,86 @@ class Pattern:
             self.derived[k] = found
         return self.derived[k]
 
-    def what_to_save(self, needs: int) -> tuple[tuple[int, ...], bool]:
-        """Numbers of the inputs that some gradients (a bit for each) read, and whether they read the output."""
-        wanted = [k for k in range(needs.bit_length()) if needs >> k & 1]
-        reads = {r for k in wanted if (d := self.gradient(k)) is not None for r in d[1]}
-        found = self.saves[needs] = (tuple(sorted(r for r in reads if r >= 0)), -1 in reads)
-        return found
+    def kind_of(self, plan: Plan, needs: int) -> tape.Kind | bool:
+        """What nodes of a prepared call have in common when the inputs of these bits want a gradient."""
+        found = [(k, d) for k in range(needs.bit_length()) if needs >> k & 1 and (d := self.gradient(k))]
+        reads = {r for _, (_, reads) in found for r in reads}
+        ins = sorted(r for r in reads if r >= 0)
+        slots = {r: at for at, r in enumerate([*ins, -1])}
+        steps: list[Any] = []
+        for k, (derived, read) in found:
+            dtype = plan.specs[k].dtype  # type: ignore[union-attr]
+            steps.append((k, derived, [slots[r] for r in read], dtype, {}))
+        return tape.Kind(self, plan.specs, plan.outs, (steps, slots[-1]), ins, (0,) if -1 in reads else ())
 
     def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
         """Run the derived programs that are needed."""
-        scalars, slots = node.attrs
+        steps, last = node.kind.attrs
         g = gs[0]
-        out: list[Any] = []
-        for k, e in enumerate(node.edges):
-            d = None if e is None else self.gradient(k)
-            if d is None:
-                out.append(None)
+        create = is_grad_enabled()
+        out: list[Any] = [None] * len(node.edges)
+        for k, derived, slots, dtype, known in steps:
+            args: list[Any] = [
+                g,
+                *[tape.unpack(node, at) if at < last else tape.unpack_output(node, at, 0) for at in slots],
+            ]
+            if create or WATCHED:
+                out[k] = derived.call(args, node.values, dtype)
                 continue
-            args = [g]
-            for r in d[1]:
-                saved = (
-                    tape.unpack_output(node, len(slots), 0) if r < 0 else tape.unpack(node, slots.index(r))
-                )
-                args.append(saved)
-            out.append(d[0].call(args, scalars, node.specs[k].dtype))
+            # The saved tensors' specs and the numbers' types are those of the plan: only the gradient's vary.
+            plan = known.get(g.spec)
+            if plan is None:
+                plan = known[g.spec] = derived.plan(args, node.values, dtype)
+            out[k] = plan.run(*args, *node.values)
         return out
 
 
-class PointPlan:
-    """A prepared pointwise call."""
+def run_program(
+    typed: TypedProgram, out: Spec, specs: Sequence[Spec], numbers: int = 0, into: bool = False
+) -> Callable[..., Any]:
+    """A function that runs a program with one result for tensors of these specs and then numbers."""
+    backend = registry.backend_of(out.device)
+    ins = [
+        s
+        if s.shape == out.shape
+        else spec_of(s.dtype, out.shape, s.device, expand_strides(s.shape, s.strides, out.shape))
+        for s in specs
+    ]
 
-    __slots__ = ("moves", "out", "outs", "pattern", "rules_off", "run1", "run1s", "run2", "runner", "specs")
+    def body(outs: Any, ins: Any, numbers: Any) -> None:
+        backend.run_program(typed, outs, ins, numbers)
 
-    def __init__(
-        self,
-        op: Pointwise,
-        pattern: Pattern,
-        typed: TypedProgram,
-        out: Spec,
-        specs: list[Spec],
-        common: dt.DType,
-        raw: frozenset[int],
-    ) -> None:
-        self.pattern = pattern
-        self.out = out
-        self.outs = (out,)
-        self.specs = specs
-        self.moves = False
-        self.rules_off = not op.differentiable or not (out.dtype.is_floating_point or out.dtype.is_complex)
-        self.runner = Runner(typed, out, specs)
-        self.run1, self.run1s, self.run2 = self.runner.fast()
-
-    def run(self, tensors: Sequence[Any], scalars: Sequence[Any]) -> Any:
-        """Allocate the result and compute it."""
-        return self.runner.run(tensors, scalars)
-
-    def record(self, tensors: Sequence[Any], scalars: Sequence[Any], out: Any) -> None:
-        """Put the call on the tape."""
-        if not self.rules_off:
-            record(self.pattern, self.specs, self.outs, tensors, scalars, out)
+    run = prepared(backend, "run_program", body, (out,), ins, {"program": typed}, into=into, scalars=numbers)
+    assert run is not None
+    return run
 
 
-def record(
-    rules: Any,
-    specs: Sequence[Spec],
-    outs: tuple[Spec, ...],
-    tensors: Sequence[Any],
-    scalars: Sequence[Any],
-    out: Any,
-) -> None:
-    """Make the node of a pointwise call and give it to the output."""
-    edges: list[Any] = []
-    needs = 0
-    bit = 1
-    for t in tensors:
-        if t.rg:
-            needs |= bit
-            edges.append((t.node or t, t.nr) if t.base is None else tape.edge_of(t))
-        else:
-            edges.append(None)
-        bit += bit
-    keep = rules.saves.get(needs)
-    if keep is None:
-        keep = rules.what_to_save(needs)
-    saved: list[Any] = []
-    for k in keep[0]:
-        t = tensors[k]
-        mem = t.mem
-        if mem.watch is None:
-            mem.watch = []
-        saved.append((t, mem.version))
-    if keep[1]:
-        mem = out.mem
-        if mem.watch is None:
-            mem.watch = []
-        saved.append(((out.spec, mem, out.ptr, out.offset), mem.version))
-    out.node = tape.make_node(rules, edges, specs, saved, (scalars, keep[0]), outs)
-    out.rg = True
+_writers = Table()
 
 
-class Runner:
-    """A typed program bound to specs: how to allocate and launch."""
-
-    __slots__ = ("backend", "expanded", "launch", "out", "typed")
-
-    def __init__(self, typed: TypedProgram, out: Spec, specs: Sequence[Spec]) -> None:
-        self.typed = typed
-        self.out = out
-        self.backend = registry.backend_of(out.device)
-        self.expanded = [
-            s
-            if s.shape == out.shape
-            else spec_of(s.dtype, out.shape, s.device, expand_strides(s.shape, s.strides, out.shape))
-            for s in specs
-        ]
-        self.launch: Callable[..., Any] | None = None
-        if self.backend.addressed:
-            self.launch = self.backend.plan("run_program", (out,), self.expanded, {"program": typed})
-
-    def run(self, tensors: Sequence[Any], scalars: Sequence[Any]) -> Any:
-        """Into a new tensor."""
-        out = new_tensor(self.out, self.backend)
-        self.write(out, tensors, scalars)
-        return out
-
-    def write(self, out: Tensor, tensors: Sequence[Any], scalars: Sequence[Any]) -> None:
-        """Into a tensor of the plan's output spec."""
-        if self.launch is not None:
-            self.launch(out.ptr, *[t.ptr for t in tensors], *scalars)
-        else:
-            ins = [retag(t, s) for t, s in zip(tensors, self.expanded, strict=True)]
-            self.backend.run_program(self.typed, (out,), ins, scalars)
-
-    def fast(self) -> tuple[Callable[..., Any], ...]:
-        """Calls for one tensor, one tensor and a number, two tensors."""
-        run = self.run
-        launch = self.launch
-        if launch is None:
-            return (lambda a: run((a,), ())), (lambda a, s: run((a,), (s,))), (lambda a, b: run((a, b), ()))
-        nbytes, slot, allocate = self.out.nbytes, self.out.device.slot, self.backend.allocate
-        make = opmod.maker(self.out, self.backend)
-
-        def run1(a: Any) -> Any:
-            h = allocate(nbytes, slot)
-            launch(h, a.ptr)
-            return make(h)
-
-        def run1s(a: Any, s: Any) -> Any:
-            h = allocate(nbytes, slot)
-            launch(h, a.ptr, s)
-            return make(h)
-
-        def run2(a: Any, b: Any) -> Any:
-            h = allocate(nbytes, slot)
-            launch(h, a.ptr, b.ptr)
-            return make(h)
-
-        return run1, run1s, run2
-
-
-_writers: dict[Any, Runner] = {}
-opmod.CACHES.append(_writers)
-
-
-def write_program(typed: TypedProgram, out: Tensor, scalars: Sequence[Any]) -> Tensor:
+def write_program(typed: TypedProgram, out: Tensor, numbers: Sequence[Any]) -> Tensor:
     """Fill a tensor by a program without inputs, outside the tape."""
     key = (typed, out.spec)
-    runner = _writers.get(key)
-    if runner is None:
-        if len(_writers) >= _CAPACITY:
-            _writers.clear()
-        runner = _writers[key] = Runner(typed, out.spec, ())
+    launch = _writers.get(key)
+    if launch is None:
+        launch = _writers.keep(key, writer(typed, out.spec))
     if out.spec.numel:
-        runner.write(out, (), scalars)
+        launch(out, *numbers)
     return out
+
+
+def writer(typed: TypedProgram, spec: Spec) -> Callable[..., None]:
+    """A function that runs a program without inputs over a tensor of a spec."""
+    backend = registry.backend_of(spec.device)
+    launch = backend.plan("run_program", (spec,), (), {"program": typed}) if backend.addressed else None
+
+    def write(out: Any, *numbers: Any) -> None:
+        if launch is not None:
+            launch(out.ptr, *numbers)
+        else:
+            backend.run_program(typed, (out,), (), numbers)
+
+    return write
 
 
 class Derived:
@@ -579,51 +354,44 @@ class Derived:
         self.name = name
         self.program = program
         self.raw = raw
-        self.runners: dict[Any, Runner] = {}
+        self.plans = Table()
         self.given: dict[int, Expr] = {}
         self.derived: dict[int, tuple[Derived, tuple[int, ...]] | None] = {}
-        self.saves: dict[int, tuple[tuple[int, ...], bool]] = {}
-        opmod.CACHES.append(self.runners)
 
     gradient = Pattern.gradient
-    what_to_save = Pattern.what_to_save
+    kind_of = Pattern.kind_of
     gradients = Pattern.gradients
 
-    def call(self, tensors: list[Any], scalars: Sequence[Any], dtype: dt.DType) -> Any:
-        """Run it, and record it where recording is on."""
+    def call(self, tensors: list[Any], numbers: Sequence[Any], dtype: dt.DType) -> Any:
+        """Run it, seen by interceptors, and record it where recording is on."""
         if WATCHED and modes.watchers:
-            stack = modes.watchers
-            modes.watchers = stack[:-1]
-            try:
-                return stack[-1](self, self.call, (tensors, scalars, dtype), {})
-            finally:
-                modes.watchers = stack
-        key = (dtype, *[t.spec for t in tensors], *[type(s) for s in scalars])
-        runner = self.runners.get(key)
-        if runner is None:
-            specs = [t.spec for t in tensors]
-            shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
-            # Conditions keep their dtype; everything else meets in the common floating-point type.
-            raw = self.raw | frozenset(k for k, s in enumerate(specs) if s.dtype is dt.bool_)
-            common = result_type_of([s for k, s in enumerate(specs) if k not in raw])
-            if specs[0].dtype.is_complex and not common.is_complex:
-                common = common.to_complex()
-            typed = self.program.typed(
-                [s.dtype for s in specs],
-                (dtype if dtype.is_complex or not common.is_complex else common,),
-                common,
-                raw,
-                (),
-                default_dtype(),
-            )
-            runner = Runner(typed, spec_of(typed.outs[0], shape, specs[0].device), specs)
-            if len(self.runners) >= _CAPACITY:
-                self.runners.clear()
-            self.runners[key] = runner
-        out = runner.run(tensors, scalars)
+            return past_watchers(self, self.call, (tensors, numbers, dtype), {})
+        key = (dtype, *[t.spec for t in tensors], *map(type, numbers))
+        plan = self.plans.get(key) or self.plans.keep(key, self.plan(tensors, numbers, dtype))
+        out = plan.run(*tensors, *numbers)
         if tape.will_record(tensors):
-            record(self, [t.spec for t in tensors], (out.spec,), tensors, scalars, out)
+            tape.record(plan, tensors, numbers, out)
         return out
+
+    def plan(self, tensors: list[Any], numbers: Sequence[Any], dtype: dt.DType) -> Plan:
+        """Prepare it for tensors like these; ``dtype`` is that of the input whose gradient it is."""
+        specs = [t.spec for t in tensors]
+        shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
+        # Conditions keep their dtype; everything else meets in the common floating-point type.
+        raw = self.raw | frozenset(k for k, s in enumerate(specs) if s.dtype is dt.bool_)
+        common = result_type_of([s for k, s in enumerate(specs) if k not in raw])
+        if specs[0].dtype.is_complex and not common.is_complex:
+            common = common.to_complex()
+        typed = self.program.typed(
+            [s.dtype for s in specs],
+            (dtype if dtype.is_complex or not common.is_complex else common,),
+            common,
+            raw,
+            (),
+            default_dtype(),
+        )
+        out = spec_of(typed.outs[0], shape, specs[0].device)
+        return Plan(self.name, run_program(typed, out, specs, len(numbers)), self, specs, (out,))
 
 
 def custom(fn: Callable[..., Any]) -> Pointwise:
@@ -645,11 +413,11 @@ def custom(fn: Callable[..., Any]) -> Pointwise:
     """
     op = Pointwise(fn, result="natural", method=False, function=False)
     for p in op.params:
-        if p.kind == "attr" and p.default is opmod.Param.NONE:
-            p.kind, p.is_tensor = "operand", True
+        if p.kind == "attr" and p.default is Param.NONE:
+            p.kind = "operand"
         elif p.kind == "attr" and type(p.default) in NUMBERS:
             p.kind = "number"
-    op.tensor_at = tuple(k for k, p in enumerate(op.params) if p.is_tensor)
+    op.settle()
     return op
 
 

@@ -43,7 +43,7 @@ settings: dict[str, bool] = {"force_defaults": os.environ.get("FLAMBEAU_FORCE_DE
 
 def forget_plans() -> None:
     """Drop every prepared call, after a setting that they depend on has changed."""
-    from .op import CACHES
+    from .plan import CACHES
 
     for cache in CACHES:
         cache.clear()
@@ -80,6 +80,7 @@ def register_backend(backend: Backend) -> None:
     _check_contract(backend.name, backend.contract)
     fallback.guard(backend)
     _backends[backend.name] = backend
+    forget_plans()
 
 
 def _check_contract(name: str, spoken: Any) -> None:

@@ -9,6 +9,8 @@ from . import tape
 
 if TYPE_CHECKING:
     from .op import Op
+    from .plan import Plan
+    from .tape import Node
 
 __all__ = ["Rules"]
 
@@ -80,13 +82,13 @@ class Recipe:
             for p, (at, n) in zip(rules.tensors, self.spans, strict=True):
                 if p.name == name[:-5]:
                     if n < 0:
-                        return lambda node, gs, at=at: node.specs[at]
-                    return lambda node, gs, at=at, n=n: tuple(node.specs[at : at + n])
+                        return lambda node, gs, at=at: node.kind.specs[at]
+                    return lambda node, gs, at=at, n=n: tuple(node.kind.specs[at : at + n])
         if name == "gs":
             return lambda node, gs: tuple(gs)
         if name == "needs":
             return lambda node, gs: tuple(e is not None for e in node.edges)
-        return lambda node, gs: node.attrs[0][name]
+        return lambda node, gs: node.kind.attrs[0][name]
 
 
 class Rules:
@@ -101,7 +103,6 @@ class Rules:
         self.op = op
         self.name = op.name
         self.tensors = [op.params[k] for k in op.tensor_at]
-        self.lists = any(p.kind == "tensors" for p in self.tensors)
         self.readers: list[tuple[Callable[..., Any] | None, tuple[str, ...]]] = []
         vjp: Any = op.vjp
         self.joint: Callable[..., Any] | None = vjp if callable(vjp) else None
@@ -110,74 +111,56 @@ class Rules:
             self.readers.append((fn, () if fn is None else names_of(fn)))
         self.n_out_names = 8
         self.recipes: dict[Any, Recipe] = {}
-        self.plain = tuple((k, -1) for k in range(len(self.tensors)))
 
-    def spans(self, values: list[Any]) -> tuple[tuple[int, int], ...]:
-        """Where each tensor parameter's edges begin, and how many there are (-1: not a list)."""
-        out, at = [], 0
-        for p, k in zip(self.tensors, self.op.tensor_at, strict=True):
-            n = len(values[k]) if p.kind == "tensors" else -1
-            out.append((at, n))
-            at += 1 if n < 0 else n
-        return tuple(out)
+    def recipe(self, needs: tuple[bool | None, ...], spans: tuple[tuple[int, int], ...]) -> Recipe:
+        """What calls save whose tensors want gradients so (None: there is no tensor)."""
+        found = self.recipes.get((needs, spans))
+        if found is None:
+            if len(self.recipes) >= 256:  # lists of many lengths
+                self.recipes.clear()
+            found = self.recipes[needs, spans] = Recipe(self, needs, spans)
+        return found
 
-    def record(self, tensors: Any, attrs: dict[str, Any], values: Any, outs: tuple[Any, ...]) -> None:
-        """Make the node and give it to the outputs."""
+    def kind_of(self, plan: Plan, needs: int) -> tape.Kind | bool:
+        """What nodes of a prepared call have in common.
+
+        Raises:
+            RuntimeError: the op has no gradient.
+        """
         op = self.op
         if op.vjp is None:
             raise RuntimeError(
                 f"[{op.name}] has no gradient rule. Detach its input, or compute it under no_grad()."
             )
-        needs = tuple([None if t is None else t.rg for t in tensors])
-        spans = self.spans(values) if self.lists else self.plain
-        key = (needs, spans) if self.lists else needs
-        recipe = self.recipes.get(key)
-        if recipe is None:
-            recipe = self.recipes[key] = Recipe(self, needs, spans)
+        wanted = [None if s is None else bool(needs >> k & 1) for k, s in enumerate(plan.specs)]
+        recipe = self.recipe(tuple(wanted), plan.spans)
         if not recipe.calls:
-            return
-        edges: list[Any] = []
-        specs: list[Any] = []
-        for t in tensors:
-            if t is None:
-                edges.append(None)
-                specs.append(None)
-                continue
-            specs.append(t.spec)
-            if not t.rg:
-                edges.append(None)
-            elif t.base is not None:
-                edges.append(tape.edge_of(t))
-            else:
-                edges.append((t.node or t, t.nr))
-        saved = []
-        for k in recipe.ins:
-            t = tensors[k]
-            mem = t.mem
-            if mem.watch is None:
-                mem.watch = []
-            saved.append((t, mem.version))
-        for k in recipe.outs:
-            saved.append(tape.save_output(outs[k]))
-        node = tape.make_node(
-            self, edges, specs, saved, (attrs, recipe), tuple([None if t is None else t.spec for t in outs])
+            return False
+        tracked = [
+            k for k, s in enumerate(plan.outs) if s is not None and s.dtype.rank > 1 and k not in op.nondiff
+        ]
+        if plan.single and not tracked:
+            return False
+        return tape.Kind(
+            self,
+            plan.specs,
+            plan.outs,
+            (plan.attrs, recipe),
+            recipe.ins,
+            recipe.outs,
+            None if plan.single else tuple(tracked),
         )
-        nondiff = op.nondiff
-        for k, t in enumerate(outs):
-            if t is not None and t.spec.dtype.rank > 1 and k not in nondiff:
-                t.node, t.nr, t.rg = node, k, True
 
-    def node(
-        self, edges: list[Any], specs: list[Any], attrs: dict[str, Any], outs: tuple[Any, ...]
-    ) -> tape.Node:
+    def node(self, edges: list[Any], specs: list[Any], attrs: dict[str, Any], outs: tuple[Any, ...]) -> Node:
         """A node for a call that did not happen as such; its rules must read specs and attributes only."""
-        recipe = Recipe(self, tuple([e is not None for e in edges]), self.plain)
-        return tape.make_node(self, edges, specs, [], (attrs, recipe), outs)
+        spans = tuple((k, -1) for k in range(len(edges)))
+        recipe = self.recipe(tuple([e is not None for e in edges]), spans)
+        return tape.make_node(tape.Kind(self, specs, outs, (attrs, recipe)), edges)
 
-    def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
+    def gradients(self, node: Node, gs: list[Any]) -> list[Any]:
         """Run the rules that are needed."""
         result: list[Any] = [None] * len(node.edges)
-        for at, n, fn, readers in node.attrs[1].calls:
+        for at, n, fn, readers in node.kind.attrs[1].calls:
             found = fn(*[r(node, gs) for r in readers])
             if n < 0:
                 result[at] = found

@@ -7,7 +7,7 @@ any thread has left the ordinary mode: `GRAD_OFF` and `WATCHED` are empty in the
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -130,6 +130,16 @@ class intercept:
     ) -> None:
         modes.watchers = modes.watchers[:-1]
         WATCHED.pop()
+
+
+def past_watchers(op: Any, go_on: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+    """Hand a call to this thread's innermost interceptor; what that goes on with is seen by the outer ones."""
+    stack = modes.watchers
+    modes.watchers = stack[:-1]
+    try:
+        return stack[-1](op, go_on, args, kwargs)
+    finally:
+        modes.watchers = stack
 
 
 def watchers() -> tuple[Interceptor, ...]:

@@ -21,7 +21,7 @@ class Storage:
         version: how often it was written in place since it was made.
         free: the backend's ``free``, or None for foreign memory.
         owner: what keeps foreign memory alive.
-        watch: None; the list of in-place writers once the tape has saved a tensor that lies here.
+        watch: None; the latest in-place writers once the tape has saved a tensor that lies here.
     """
 
     __slots__ = ("__weakref__", "device", "free", "handle", "nbytes", "owner", "version", "watch")
@@ -33,7 +33,7 @@ class Storage:
         self.free = free
         self.owner = owner
         self.version = 0
-        self.watch: list[str] | None = None
+        self.watch: tuple[str, ...] | None = None
 
     def __del__(self) -> None:
         free = self.free

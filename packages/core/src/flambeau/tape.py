@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from ._tensor import Tensor
     from .layout import Spec
 
-__all__ = ["Node", "anomaly", "backward", "make_node", "save", "save_output", "unpack", "unpack_output"]
+__all__ = [
+    "Kind",
+    "Node",
+    "anomaly",
+    "backward",
+    "make_node",
+    "record",
+    "save",
+    "save_output",
+    "unpack",
+    "unpack_output",
+]
 
 _numbers = count()
 next_number = _numbers.__next__
@@ -37,47 +48,64 @@ class Freed:
 FREED: Any = Freed()
 
 
+class Kind:
+    """What the nodes of one prepared call have in common.
+
+    Attributes:
+        rules: has ``name`` and ``gradients(node, gs) -> sequence`` with a gradient (or None) per edge.
+        specs: the inputs' specs, one per edge.
+        outs: the outputs' specs.
+        attrs: whatever else the rules need.
+        ins, keep: numbers of the inputs and of the outputs that are saved.
+        tracked: numbers of the outputs that carry gradients; None: the one result does.
+    """
+
+    __slots__ = ("attrs", "ins", "keep", "outs", "rules", "specs", "tracked")
+
+    def __init__(
+        self,
+        rules: Any,
+        specs: Sequence[Any],
+        outs: tuple[Any, ...],
+        attrs: Any = None,
+        ins: Sequence[int] = (),
+        keep: Sequence[int] = (),
+        tracked: tuple[int, ...] | None = None,
+    ) -> None:
+        self.rules = rules
+        self.specs = specs
+        self.outs = outs
+        self.attrs = attrs
+        self.ins = ins
+        self.keep = keep
+        self.tracked = tracked
+
+
 class Node:
     """One op on the tape.
 
     Attributes:
-        rules: has ``name``, ``n_out`` and ``gradients(node, gs) -> sequence`` with a gradient (or None) per edge.
+        kind: what it has in common with other nodes of its op.
         edges: where the gradients go.
-        specs: the inputs' specs, one per edge.
-        saved: ``(tensor, version)`` pairs; tensors of outputs are aliases without a node (see `save`).
-        attrs: whatever else the rules need.
-        outs: the outputs' specs.
+        saved: ``(tensor, version)`` pairs, inputs first; outputs as their parts (see `save_output`).
+        values: the call's run-time numbers.
         number: its place in the order of creation.
-        hooks: None, or lists of functions by output number, called with the gradient of that output.
-        extra: None, or a dict: where it was created (anomaly mode), pre- and post-hooks of users, metadata.
+        extra: None, or a dict: ``hooks`` (lists of functions by output number, called with the gradient of that
+            output), ``pre`` and ``post`` hooks of users, ``trace`` (anomaly mode), ``metadata``.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "attrs",
-        "edges",
-        "extra",
-        "hooks",
-        "number",
-        "outs",
-        "rules",
-        "saved",
-        "specs",
-    )
+    __slots__ = ("__weakref__", "edges", "extra", "kind", "number", "saved", "values")
 
-    rules: Any
+    kind: Kind
     edges: Any
-    specs: Any
     saved: Any
-    attrs: Any
-    outs: tuple[Any, ...]
+    values: Any
     number: int
-    hooks: dict[int, list[Any]] | None
     extra: dict[str, Any] | None
 
     def name(self) -> str:
         """PyTorch's name of the node, e.g. ``AddBackward0``."""
-        name: str = self.rules.name
+        name: str = self.kind.rules.name
         return (
             name
             if name.endswith("Backward")
@@ -138,17 +166,14 @@ class Removable:
         self.remove()
 
 
-def make_node(rules: Any, edges: Any, specs: Any, saved: Any, attrs: Any, outs: tuple[Any, ...]) -> Node:
+def make_node(kind: Kind, edges: Any, saved: Any = (), values: Any = ()) -> Node:
     """A node, filled in field by field, because calling the class takes twice the time."""
     node: Any = object.__new__(Node)
-    node.rules = rules
+    node.kind = kind
     node.edges = edges
-    node.specs = specs
     node.saved = [pack(*s) for s in saved] if SAVERS and modes.savers else saved
-    node.attrs = attrs
-    node.outs = outs
+    node.values = values
     node.number = next_number()
-    node.hooks = None
     node.extra = None
     if anomaly["on"]:
         import traceback
@@ -180,7 +205,7 @@ class Packed:
             raise TypeError(message("saved_tensors_hooks", "unpack_hook must return a Tensor", unpacked=t))
         t = t.detach()
         if self.edge is not None:
-            t.node, t.rg = make_node(self, [self.edge], [t.spec], [], None, (t.spec,)), True
+            t.node, t.rg = make_node(Kind(self, [t.spec], (t.spec,)), [self.edge]), True
         return t
 
     def gradients(self, node: Node, gs: list[Any]) -> list[Any]:
@@ -190,7 +215,7 @@ class Packed:
 
 def pack(t: Any, version: int) -> tuple[Any, int]:
     """Let the innermost hook have a saved tensor, or the parts of a saved output."""
-    from .op import TENSOR
+    from .plan import TENSOR
 
     edge = None
     if type(t) is tuple:
@@ -200,13 +225,54 @@ def pack(t: Any, version: int) -> tuple[Any, int]:
     return Packed(t, edge, modes.savers[-1]), version
 
 
+def record(plan: Any, tensors: Sequence[Any], values: Any, out: Any) -> None:
+    """Put a prepared call on the tape: make its node and give it to the result or results."""
+    edges: list[Any] = []
+    needs = 0
+    bit = 1
+    for t in tensors:
+        if t is None or not t.rg:
+            edges.append(None)
+        elif t.base is None or t.seen == t.mem.version:
+            needs |= bit
+            edges.append((t.node or t, t.nr))
+        else:
+            edges.append(edge_of(t))
+            if t.rg:
+                needs |= bit
+        bit += bit
+    kind = plan.kinds.get(needs)
+    if kind is None:
+        kind = plan.kind(needs)
+    if not kind:
+        return
+    saved: list[Any] = []
+    for k in kind.ins:
+        t = tensors[k]
+        mem = t.mem
+        if mem.watch is None:
+            mem.watch = ()
+        saved.append((t, mem.version))
+    tracked = kind.tracked
+    for k in kind.keep:
+        saved.append(save_output(out if tracked is None else out[k]))
+    node = make_node(kind, edges, saved, values)
+    if tracked is None:
+        out.node = node
+        out.rg = True
+    else:
+        for k in tracked:
+            t = out[k]
+            t.node, t.nr, t.rg = node, k, True
+
+
 def save(tensors: Sequence[Any]) -> list[Any]:
     """Keep tensors for the backward pass, with the versions that they have now."""
     kept = []
     for t in tensors:
         mem = t.mem
         if mem.watch is None:
-            mem.watch = []
+            mem.watch = ()
         kept.append((t, mem.version))
     return kept
 
@@ -215,13 +281,13 @@ def save_output(t: Any) -> tuple[Any, int]:
     """Keep an output: its parts, because the tensor itself would keep its node alive in a circle."""
     mem = t.mem
     if mem.watch is None:
-        mem.watch = []
+        mem.watch = ()
     return (t.spec, mem, t.ptr, t.offset), mem.version
 
 
 def unpack_output(node: Node, k: int, nr: int, tracked: bool = True) -> Any:
     """A saved output as a tensor with its place on the tape."""
-    from .op import TENSOR
+    from .plan import TENSOR
 
     parts = () if node.saved is FREED else node.saved[k][0]
     if type(parts) is not tuple or not parts or parts[1].version != node.saved[k][1]:
@@ -243,8 +309,8 @@ def unpack(node: Node, k: int) -> Tensor:
     saved = node.saved
     if saved is FREED:
         raise RuntimeError(
-            f"[{node.rules.name}] Trying to backward through the graph a second time: the values saved for it were "
-            "freed by the first backward. Use backward(retain_graph=True) the first time."
+            f"[{node.kind.rules.name}] Trying to backward through the graph a second time: the values saved for it "
+            "were freed by the first backward. Use backward(retain_graph=True) the first time."
         )
     t: Any = saved[k][0]
     if type(t) is Packed:
@@ -252,12 +318,12 @@ def unpack(node: Node, k: int) -> Tensor:
     spec, mem = (t[0], t[1]) if type(t) is tuple else (t.spec, t.mem)
     since = mem.version - saved[k][1]
     if since:
-        writers = mem.watch or []
+        writers = mem.watch or ()
         by = writers[-since:] if len(writers) >= since else writers
         raise RuntimeError(
-            f"[{node.rules.name}] one of the variables needed for gradient computation has been modified by an inplace "
-            f"operation: {list(spec.shape)} {spec.dtype.name}, saved by {node.name()}, is at version {mem.version}, "
-            f"expected version {saved[k][1]}"
+            f"[{node.kind.rules.name}] one of the variables needed for gradient computation has been modified by an "
+            f"inplace operation: {list(spec.shape)} {spec.dtype.name}, saved by {node.name()}, is at version "
+            f"{mem.version}, expected version {saved[k][1]}"
             + (f"; changed by {by[0]}" if by else "")
             + ". Use the out-of-place form of that operation, or clone() the tensor first."
         )
@@ -270,7 +336,7 @@ def edge_of(t: Tensor) -> tuple[Any, int] | None:
         return None
     if t.base is not None and t.seen != t.mem.version:
         refresh_view(t)  # noqa: F821 (set by inplace)
-    return (t.node or t, t.nr)
+    return (t.node or t, t.nr) if t.rg else None
 
 
 #: Set by ops.views: gives a view whose base was written in place the node that fits its base's new history.
@@ -330,25 +396,25 @@ def backward(
         targets = set(keys)
         only = _reach([s[0] for s in starts if s is not None and type(s[0]) is Node], targets)
     pending: dict[Any, list[Any]] = {}
+    leaves: dict[int, list[Any]] = {}
     heap: list[tuple[int, Any]] = []
 
     def arrive(target: Any, nr: int, g: Tensor) -> None:
         if type(target) is not Node:
-            if targets is None:
-                accumulate_leaf(target, g, create)
-            elif id(target) in targets:
-                g = run_hooks(target.extra, g) if target.extra else g
-                held = found.get(id(target))
-                found[id(target)] = g if held is None else held + g
+            held = leaves.get(id(target))
+            if held is not None:
+                held[1] = held[1] + g
+            elif targets is None or id(target) in targets:
+                leaves[id(target)] = [target, g]
             return
         buffer = pending.get(target)
         if buffer is None:
             if only is not None and target not in only and (target, nr) not in targets:  # type: ignore[operator]
                 return
-            buffer = pending[target] = [None] * len(target.outs)
+            buffer = pending[target] = [None] * len(target.kind.outs)
             heappush(heap, (-target.number, target))
-        held = buffer[nr]
-        buffer[nr] = g if held is None else held + g
+        other = buffer[nr]
+        buffer[nr] = g if other is None else other + g
 
     before = modes.grad
     set_grad(create)
@@ -359,24 +425,22 @@ def backward(
         while heap:
             node = heappop(heap)[1]
             gs = pending.pop(node)
-            if node.hooks is not None:
-                for nr, fns in node.hooks.items():
+            extra = node.extra
+            if extra is not None and "hooks" in extra:
+                for nr, fns in extra["hooks"].items():
                     if gs[nr] is not None:
-                        for fn in list(fns):
-                            new = fn(gs[nr])
-                            if new is not None:
-                                gs[nr] = new
+                        gs[nr] = run_hooks(fns, gs[nr])
             if targets is not None:
                 for nr, g in enumerate(gs):
                     if g is not None and (node, nr) in targets:
                         found[node, nr] = g
                 if node not in only:  # type: ignore[operator]
                     continue
-            extra = node.extra
             if extra is not None and "pre" in extra:
                 for fn in list(extra["pre"]):
                     gs = list(fn(tuple(gs)) or gs)
-            ins = node.rules.gradients(node, gs)
+            kind = node.kind
+            ins = kind.rules.gradients(node, gs)
             if extra is not None and "post" in extra:
                 for fn in list(extra["post"]):
                     ins = fn(tuple(ins), tuple(gs)) or ins
@@ -384,13 +448,19 @@ def backward(
                 _look_for_nan(node, ins)
             if not keep:
                 node.saved = FREED
-            for e, spec, g in zip(node.edges, node.specs, ins, strict=True):
+            for e, spec, g in zip(node.edges, kind.specs, ins, strict=True):
                 if e is None or g is None:
                     continue
                 have = g.spec
                 if have is not spec and (have.shape != spec.shape or have.dtype is not spec.dtype):
                     g = fit(g, spec, node)
                 arrive(e[0], e[1], g)
+        # Leaves come last, each once, so that its hooks see its whole gradient.
+        for leaf, g in leaves.values():
+            if targets is None:
+                accumulate_leaf(leaf, g, create)
+            else:
+                found[id(leaf)] = run_hooks(leaf.extra.get("hooks", ()), g) if leaf.extra else g
     finally:
         set_grad(before)
     if inputs is None:
@@ -416,7 +486,10 @@ def fit(g: Tensor, spec: Spec, node: Node) -> Tensor:
         ):
             raise RuntimeError(
                 message(
-                    node.rules.name, "the gradient rule gave a wrong shape", f"{list(spec.shape)}", gradient=g
+                    node.kind.rules.name,
+                    "the gradient rule gave a wrong shape",
+                    f"{list(spec.shape)}",
+                    gradient=g,
                 )
             )
         g = g.sum(dims, keepdim=True).reshape(spec.shape) if dims else g.reshape(spec.shape)
@@ -427,9 +500,9 @@ def fit(g: Tensor, spec: Spec, node: Node) -> Tensor:
     return g
 
 
-def run_hooks(extra: dict[str, Any], g: Tensor) -> Tensor:
-    """Run a leaf's hooks on its gradient."""
-    for fn in list(extra.get("hooks", ())):
+def run_hooks(hooks: Sequence[Callable[[Any], Any]], g: Any) -> Any:
+    """Run hooks on a gradient, each on what the one before returned."""
+    for fn in list(hooks):
         new = fn(g)
         if new is not None:
             g = new
@@ -440,7 +513,7 @@ def accumulate_leaf(leaf: Tensor, g: Tensor, create: bool) -> None:
     """A gradient has arrived at a leaf: run its hooks and add it to ``.grad``."""
     extra = leaf.extra
     if extra is not None:
-        g = run_hooks(extra, g)
+        g = run_hooks(extra.get("hooks", ()), g)
     _add_to_grad(leaf, g, create)
     if extra is not None:
         for fn in list(extra.get("post_hooks", ())):
@@ -471,11 +544,11 @@ def _look_for_nan(node: Node, grads: Sequence[Tensor | None]) -> None:
         ):
             trace = (node.extra or {}).get("trace", "(recorded before anomaly detection was switched on)\n")
             raise RuntimeError(
-                f"[{node.rules.name}] Function '{node.name()}' returned nan values in its {k}th output. The forward "
-                f"call was made here:\n{trace}"
+                f"[{node.kind.rules.name}] Function '{node.name()}' returned nan values in its {k}th output. The "
+                f"forward call was made here:\n{trace}"
             )
 
 
 def will_record(tensors: Sequence[Any]) -> bool:
     """Whether an op on these tensors goes on the tape."""
-    return any(t is not None and t.rg for t in tensors) and is_grad_enabled()
+    return is_grad_enabled() and any(t is not None and t.rg for t in tensors)

@@ -12,7 +12,7 @@ from .devices import Device
 from .dtypes import DTYPES, DType, bfloat16
 from .layout import spec_of
 from .literals import nest, unpack
-from .op import tensor_on
+from .plan import tensor_on
 from .registry import backend_of
 from .storage import Storage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import op as opmod
+from .. import plan as plans
 from .. import tape
 from ..state import WATCHED, modes, set_grad
 
@@ -51,7 +51,7 @@ class Context:
     def saved_tensors(self) -> tuple[Any, ...]:
         """What was saved; an error if it was changed in place since."""
         out: list[Any] = []
-        for kind, k in self.node.attrs[1]:
+        for kind, k in self.node.values[1]:
             if kind == "none":
                 out.append(None)
                 continue
@@ -71,7 +71,7 @@ class _Rules:
 
     def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
         """Call the user's backward and put its results on the edges."""
-        ctx, _, where = node.attrs
+        ctx, _, where = node.values
         if node.saved is tape.FREED and ctx.to_save:
             _ = ctx.saved_tensors  # raises
         if ctx.materialize:
@@ -79,7 +79,7 @@ class _Rules:
 
             gs = [
                 zeros(s.shape, dtype=s.dtype, device=s.device) if g is None else g
-                for g, s in zip(gs, node.outs, strict=True)
+                for g, s in zip(gs, node.kind.outs, strict=True)
             ]
         result = self.cls.backward(ctx, *gs)
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
@@ -139,7 +139,7 @@ class Function:
             if some:
                 return batching.apply_function(some[-1], cls, args, kwargs)
         ctx = Context()
-        is_tensor = [isinstance(a, opmod.TENSOR) for a in args]
+        is_tensor = [isinstance(a, plans.TENSOR) for a in args]
         ctx.needs_input_grad = tuple(t and a.rg for t, a in zip(is_tensor, args, strict=True))
         recording = modes.grad and any(ctx.needs_input_grad)
         before = modes.grad
@@ -172,15 +172,9 @@ class Function:
             at = next((k for k, o in enumerate(outs) if o is s), None)
             kinds.append(("tensor" if at is None else str(at), len(kept)))
             kept += tape.save([s]) if at is None else [tape.save_output(s)]
-        floats = [o for o in outs if isinstance(o, opmod.TENSOR)]
-        node = tape.make_node(
-            cls._rules,
-            edges,
-            [a.spec for a in inputs],
-            kept,
-            (ctx, tuple(kinds), where),
-            tuple(o.spec for o in floats),
-        )
+        floats = [o for o in outs if isinstance(o, plans.TENSOR)]
+        kind = tape.Kind(cls._rules, [a.spec for a in inputs], tuple(o.spec for o in floats))
+        node = tape.make_node(kind, edges, kept, (ctx, tuple(kinds), where))
         ctx.node = node
         for k, o in enumerate(floats):
             d = o.spec.dtype

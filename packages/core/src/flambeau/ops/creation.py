@@ -12,10 +12,12 @@ from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
 from ..layout import Size, spec_of
-from ..op import Call, composite, kernel, new_tensor, tensor_on
+from ..op import Call, composite, kernel
+from ..plan import new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program
 from ..program import Expr, Program, call
 from ..state import default_device, default_dtype
+from ..tape import Kind, edge_of, make_node, will_record
 from .views import ints
 
 if TYPE_CHECKING:
@@ -428,7 +430,7 @@ class _Transfer:
 
     def gradients(self, node: Any, gs: list[Any]) -> list[Any]:
         """Back to the device that the data came from."""
-        return [to(gs[0], node.specs[0].device)]
+        return [to(gs[0], node.kind.specs[0].device)]
 
 
 _TRANSFER = _Transfer()
@@ -440,17 +442,15 @@ def transfer(t: Tensor, device: Device) -> Tensor:
     target = registry.backend_of(device)
     dense = t if t.spec.dense else clone(t)
     spec = spec_of(t.spec.dtype, t.spec.shape, device)
-    out = new_tensor(spec, target)
+    out = new_tensor(spec)
     if spec.nbytes and device.type != "meta":
         at = dense.offset * spec.itemsize
         if source is target and not at:
             source.copy_across(out.mem.handle, dense.mem.handle, spec.nbytes)
         else:
             target.copy_in(out.mem.handle, 0, source.copy_out(dense.mem.handle, at, spec.nbytes))
-    from ..tape import edge_of, make_node, will_record
-
     if will_record((t,)):
-        out.node = make_node(_TRANSFER, [edge_of(t)], [t.spec], [], None, (spec,))
+        out.node = make_node(Kind(_TRANSFER, [t.spec], (spec,)), [edge_of(t)])
         out.rg = True
     return out
 

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
-from .. import op as opmod
+from .. import plan as plans
 from ..layout import Spec
 from .slicing import Key
 
@@ -45,7 +45,7 @@ def _as_tuple(index: Any) -> tuple[Any, ...]:
     if isinstance(index, tuple):
         return index
     if type(index) is list and len(index) < 32:
-        nested = (slice, list, tuple, type(None), type(Ellipsis), opmod.TENSOR)
+        nested = (slice, list, tuple, type(None), type(Ellipsis), plans.TENSOR)
         if any(isinstance(i, nested) for i in index):
             warnings.warn(
                 "[getitem] Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)], "
@@ -63,7 +63,7 @@ def _entry(i: Any, t: Tensor) -> Any:
         return i
     if isinstance(i, bool):
         return Flag(i)
-    if not isinstance(i, opmod.TENSOR):
+    if not isinstance(i, plans.TENSOR):
         if hasattr(i, "__index__") and not hasattr(i, "dtype"):
             return i.__index__()
         if isinstance(i, slice):
@@ -118,7 +118,7 @@ def read_index(t: Tensor, index: Any) -> tuple[Key, list[Advanced]]:
     for e in entries:
         if type(e) is int or isinstance(e, slice):
             used += 1
-        elif isinstance(e, opmod.TENSOR):
+        elif isinstance(e, plans.TENSOR):
             used += e.spec.ndim if e.spec.dtype is dt.bool_ else 1
     if used > spec.ndim:
         raise too_many(spec.ndim)

@@ -6,39 +6,42 @@ The geometry of an index of ints and slices is read once per spec; after that ``
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
-from .. import op as opmod
+from .. import plan as plans
 from .. import registry
 from ..inplace import assign, check_writable, overlaps, refresh_view, touched
-from ..op import CACHES, NUMBERS, composite, view_of
+from ..op import NUMBERS, composite
+from ..plan import Plan, Table
 from ..state import GRAD_OFF, WATCHED, modes
+from ..tape import record
 from .creation import check_number, fill_with, full
 from .gathering import recording
 from .index_keys import Advanced, read_index, too_many
 from .index_tensors import arranged, fitted, places, put_at, put_copy, take_at
 from .masks import count_true, masked_take
-from .slicing import Plan, cut_plan, take_cut
+from .slicing import cut_plan, take_cut
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
 
 __all__ = ["getitem", "setitem"]
 
-_CAPACITY = 1 << 14
-#: Plans of views by (spec, int, None or ...), (spec, start, stop, step) and (spec, entries).
-_by_int: dict[Any, Plan] = {}
-_by_slice: dict[Any, Plan] = {}
-_by_tuple: dict[Any, Plan] = {}
-#: Plans and indexed dimensions by (spec, entries), a tensor's spec standing for the tensor.
-_forms: dict[Any, tuple[Plan, list[tuple[int, int, int]]]] = {}
-CACHES.extend((_by_int, _by_slice, _by_tuple, _forms))
+#: Prepared views by (spec, int, None or ...), (spec, start, stop, step) and (spec, entries).
+_views = Table()
+#: Prepared views and indexed dimensions by (spec, entries), a tensor's spec standing for the tensor.
+_forms = Table()
 _PLAIN = frozenset({int, type(None)})
 
 
-def _entries(index: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """A hashable form of a tuple of ints, slices, None and Ellipsis; None for any other."""
+def _entries(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A hashable form of a tuple of ints, slices, None and Ellipsis.
+
+    Raises:
+        KeyError: it holds something else.
+    """
     out: list[Any] = []
     for i in index:
         kind = type(i)
@@ -47,7 +50,7 @@ def _entries(index: tuple[Any, ...]) -> tuple[Any, ...] | None:
         elif kind is int or i is None or i is Ellipsis:
             out.append(i)
         else:
-            return None
+            raise KeyError
     return tuple(out)
 
 
@@ -62,7 +65,7 @@ def _form(t: Tensor, index: tuple[Any, ...]) -> tuple[Any, ...] | None:
     out: list[Any] = []
     for i in index:
         kind = type(i)
-        if kind is opmod.TENSOR:
+        if kind is plans.TENSOR:
             s = i.spec
             if (
                 not s.ndim
@@ -92,32 +95,23 @@ def _find(t: Tensor, index: Any) -> tuple[Plan, list[Advanced]]:
     key, tensors = read_index(t, index)
     plan = cut_plan(t.spec, key)
     if form is not None and _plain(index):
-        at = [n for n, i in enumerate(entries) if type(i) is opmod.TENSOR]
-        if len(_forms) >= _CAPACITY:
-            _forms.clear()
-        _forms[t.spec, form] = plan, [(v, k, n) for (v, k, _), n in zip(tensors, at, strict=True)]
+        at = [n for n, i in enumerate(entries) if type(i) is plans.TENSOR]
+        _forms.keep((t.spec, form), (plan, [(v, k, n) for (v, k, _), n in zip(tensors, at, strict=True)]))
     return plan, tensors
 
 
 def _remember(t: Tensor, index: Any, plan: Plan) -> None:
     """Let `getitem` find the plan of a view at once."""
+    kind = type(index)
     if not _plain(index):
         return
-    kind = type(index)
-    cache: dict[Any, Plan]
-    key: Any
     if kind is int or index is None or index is Ellipsis:
-        cache, key = _by_int, (t.spec, index)
+        _views.keep((t.spec, index), plan)
     elif kind is slice:
-        cache, key = _by_slice, (t.spec, index.start, index.stop, index.step)
-    else:
-        entries = _entries(index) if kind is tuple else None
-        if entries is None:
-            return
-        cache, key = _by_tuple, (t.spec, entries)
-    if len(cache) >= _CAPACITY:
-        cache.clear()
-    cache[key] = plan
+        _views.keep((t.spec, index.start, index.stop, index.step), plan)
+    elif kind is tuple:
+        with suppress(KeyError):
+            _views.keep((t.spec, _entries(index)), plan)
 
 
 def getitem(t: Tensor, index: Any) -> Tensor:
@@ -129,18 +123,21 @@ def getitem(t: Tensor, index: Any) -> Tensor:
     kind = type(index)
     try:
         if kind is slice:
-            plan = _by_slice[t.spec, index.start, index.stop, index.step]
+            plan = _views[t.spec, index.start, index.stop, index.step]
         elif kind is int or index is None or index is Ellipsis:
-            plan = _by_int[t.spec, index]
+            plan = _views[t.spec, index]
         elif kind is tuple:
-            plan = _by_tuple[t.spec, _entries(index)]
+            plan = _views[t.spec, _entries(index)]
         else:
             return _general(t, index)
     except (KeyError, TypeError):
         return _general(t, index)
-    if (t.rg and (not GRAD_OFF or modes.grad)) or WATCHED:
+    if WATCHED:
         return take_cut(t, plan)
-    return view_of(t, plan[0], plan[1])
+    out: Tensor = plan.run(t)
+    if t.rg and (not GRAD_OFF or modes.grad):
+        record(plan, (t,), (), out)
+    return out
 
 
 def _general(t: Tensor, index: Any) -> Tensor:
@@ -148,7 +145,7 @@ def _general(t: Tensor, index: Any) -> Tensor:
     if not tensors:
         _remember(t, index, plan)
         return take_cut(t, plan)
-    part = take_cut(t, plan) if plan[0] is not t.spec else t
+    part = take_cut(t, plan) if plan.outs[0] is not t.spec else t
     if len(tensors) == 1:
         mask = tensors[0][2]
         if mask.spec.dtype is dt.bool_ and mask.spec.shape == part.spec.shape:
@@ -168,19 +165,19 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     """
     plan, tensors = _find(t, index)
     if tensors:
-        part = take_cut(t, plan) if plan[0] is not t.spec else t
+        part = take_cut(t, plan) if plan.outs[0] is not t.spec else t
         _put_value(t, part, tensors, value)
         return
     if type(value) in NUMBERS and not recording(t):
         number = check_number("setitem", value, t.spec.dtype)
-        part = view_of(t, plan[0], plan[1])
+        part = plan.run(t)
         check_writable(part, "setitem")
         fill_with(part, number)
         touched(t, "setitem")
         return
     source = as_value(t, value)
     if not recording(t, source):
-        part = view_of(t, plan[0], plan[1])
+        part = plan.run(t)
         source = fitted(source, part.spec.shape)
         if source.spec.device is t.spec.device and not overlaps(part, source):
             check_writable(part, "setitem")
@@ -205,7 +202,7 @@ def as_value(t: Tensor, value: Any) -> Tensor:
     Raises:
         TypeError: it can't be one.
     """
-    if isinstance(value, opmod.TENSOR):
+    if isinstance(value, plans.TENSOR):
         return value  # type: ignore[no-any-return]
     if type(value) in NUMBERS:
         return full((), check_number("setitem", value, t.spec.dtype), dtype=t.spec.dtype, device=t.device)  # type: ignore[no-any-return]
@@ -223,7 +220,7 @@ def _put_value(t: Tensor, part: Any, tensors: list[Advanced], value: Any) -> Non
     """Assign to what tensors name in a view."""
     first = tensors[0]
     single = len(tensors) == 1 and first[2].spec.dtype is dt.bool_
-    if single and (type(value) in NUMBERS or (isinstance(value, opmod.TENSOR) and not value.spec.ndim)):
+    if single and (type(value) in NUMBERS or (isinstance(value, plans.TENSOR) and not value.spec.ndim)):
         v, k, mask = first
         trailing = part.spec.ndim - v - k
         mask = mask.reshape((*mask.spec.shape, *(1,) * trailing)) if trailing else mask
@@ -248,7 +245,7 @@ def _listed_indices(op: str, self: Tensor, indices: Sequence[Any], values: Any) 
     if not entries or len(entries) > max(self.spec.ndim, 1):
         raise too_many(self.spec.ndim)
     return read_index(
-        self, tuple(i.reshape(1) if isinstance(i, opmod.TENSOR) and not i.spec.ndim else i for i in entries)
+        self, tuple(i.reshape(1) if isinstance(i, plans.TENSOR) and not i.spec.ndim else i for i in entries)
     )[1]
 
 

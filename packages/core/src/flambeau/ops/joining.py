@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim
-from ..op import ENTRIES, Call, composite, kernel, view_of
+from ..op import ENTRIES, Call, composite, kernel
+from ..plan import viewer
 from ..pointwise import result_type_of
 from .shapes import _listed as listed
 from .shapes import atleast_1d, atleast_2d, atleast_3d
@@ -43,7 +44,7 @@ def _copy_parts(b: Backend, o: Any, i: Any, a: dict[str, Any]) -> None:
             if launch is not None:
                 launch(out.ptr + at * step, t.ptr)
             else:
-                b.copy(view_of(out, spec, at), t)
+                b.copy(viewer(out.spec, spec, at)(out), t)
 
 
 ENTRIES["parts"] = _copy_parts

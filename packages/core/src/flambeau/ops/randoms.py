@@ -16,7 +16,8 @@ from .. import dtypes as dt
 from ..errors import message
 from ..inplace import assign
 from ..layout import spec_of
-from ..op import composite, new_tensor
+from ..op import composite
+from ..plan import new_tensor
 from ..pointwise import pointwise, write_program
 from ..program import Expr, Program, call, select
 from ..random import Generator, default_generator

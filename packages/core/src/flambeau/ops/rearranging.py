@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from ..errors import message
 from ..layout import wrap_dim, wrap_dims
-from ..op import Call, composite, kernel, new_tensor
+from ..op import Call, composite, kernel
+from ..plan import new_tensor
 from ..pointwise import pointwise
 from ..program import call, select
 from .creation import arange, check_number, fill_with

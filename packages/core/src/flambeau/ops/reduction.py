@@ -10,6 +10,7 @@ from .. import dtypes as dt
 from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
+from ..op import view as view_op
 from ..registry import OPS
 from ._check import no_complex
 from .results import named
@@ -46,7 +47,22 @@ def count(s: Spec, dims: Sequence[int]) -> int:
 
 def spread(g: Any, spec: Spec, dims: Sequence[int]) -> Any:
     """A reduced gradient with its dimensions back, repeated over them."""
-    return g.reshape([1 if d in dims else n for d, n in enumerate(spec.shape)]).expand(spec.shape)
+    return _spread(g, spec.shape, dims)
+
+
+@view_op(
+    method=False,
+    function=False,
+    name="spread",
+    vjp={"self": lambda g, self_spec, dims: g.sum(dims).reshape(self_spec.shape)},
+)
+def _spread_view(self: Tensor, shape: Sequence[int], dims: Sequence[int]) -> Any:
+    s: Any = self
+    left = iter(s.strides if s.ndim != len(shape) else [k for d, k in enumerate(s.strides) if d not in dims])
+    return shape, [0 if d in dims else next(left) for d in range(len(shape))], 0
+
+
+_spread = _spread_view.short()
 
 
 def _sum_dtype(d: dt.DType, dtype: dt.DType | None) -> dt.DType:

@@ -234,7 +234,8 @@ def _become(self: Any, seen: Any, op: str) -> Any:
     if recording and self.rg:
         self.node, self.nr = seen.node, seen.nr
     touched(self, op)
-    self.seen = self.mem.version
+    if self.base is not None:
+        self.seen = self.mem.version
     return self
 
 

@@ -10,11 +10,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
-from ..layout import Spec, spec_of, wrap_dim
-from ..op import CACHES, Call, composite, kernel, new_tensor, view_of
+from ..layout import Spec, wrap_dim
+from ..op import Call, composite, kernel
 from ..op import view as view_op
-from ..rules import Rules
+from ..plan import Plan, Table, new_tensor
 from ..state import GRAD_OFF, WATCHED, modes
+from ..tape import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,6 @@ __all__ = ["Key", "Range", "cut", "cut_plan", "key_along", "take_cut", "zeros_of
 
 Range = tuple[int, int, int]
 Key = tuple[int | Range | None, ...]
-_CAPACITY = 1 << 14
 
 
 def zeros_of(spec: Spec) -> Tensor:
@@ -91,34 +91,22 @@ def slice_backward(grad: Tensor, shape: Sequence[int], key: Key) -> Any:
 
 # The short way to a slice
 
-Plan = tuple[Spec, int, dict[str, Any]]
-_cuts: dict[tuple[Spec, Key], Plan] = {}
-CACHES.append(_cuts)
-_rules: list[Rules] = []
+_cuts = Table()
 
 
 def cut_plan(spec: Spec, key: Key) -> Plan:
-    """The result's spec, its offset and the attributes for the tape."""
-    found = _cuts.get((spec, key))
-    if found is None:
-        shape, strides, offset = slice_view.fn(spec, key)
-        found = (spec_of(spec.dtype, shape, spec.device, strides), offset, {"key": key})
-        if len(_cuts) >= _CAPACITY:
-            _cuts.clear()
-        _cuts[spec, key] = found
-    return found
+    """The prepared view of a part of tensors of a spec."""
+    return _cuts.get((spec, key)) or _cuts.keep((spec, key), slice_view.plan(spec, {"key": key}))  # type: ignore[attr-defined,no-any-return]
 
 
 def take_cut(t: Tensor, plan: Plan) -> Tensor:
     """The view that a plan describes, recorded if need be."""
     if WATCHED:
-        watched: Tensor = slice_view(t, plan[2]["key"])
+        watched: Tensor = slice_view(t, plan.attrs["key"])
         return watched
-    out = view_of(t, plan[0], plan[1])
+    out: Tensor = plan.run(t)
     if t.rg and (not GRAD_OFF or modes.grad):
-        if not _rules:
-            _rules.append(Rules(slice_view))
-        _rules[0].record((t,), plan[2], None, (out,))
+        record(plan, (t,), (), out)
     return out
 
 

@@ -57,7 +57,7 @@ def _fresh(a: Any) -> Any:
     if not hasattr(a, "spec"):
         return a
     t = a.detach()
-    t.rg = a.rg
+    t.rg = a.requires_grad
     return t
 
 

@@ -48,7 +48,7 @@ prelu = activations.prelu
 
 def _short(op: Pointwise) -> Callable[..., Any]:
     """The op for calls that give all arguments; where they are the defaults, the plan is found at once."""
-    unary, defaults = op.unary(), tuple(op.defaults[1:])
+    unary, defaults = op.short(), tuple(op.defaults[1:])
 
     def call(input: Any, *args: Any, **kwargs: Any) -> Any:
         return unary(input) if args == defaults and not kwargs else op(input, *args, **kwargs)
