@@ -15,7 +15,7 @@ class Tagger(nn.Module):
 
     def forward(self, words, lengths):
         x = pack_padded_sequence(self.embedding(words), lengths, batch_first=True, enforce_sorted=False)
-        packed, (h, c) = self.lstm(x)
+        packed, _ = self.lstm(x)
         out, _ = pad_packed_sequence(packed, batch_first=True, total_length=words.size(1))
         return self.tag(out)
 

@@ -43,7 +43,7 @@ class UNet(nn.Module):
             skips.append(x)
             x = self.pool(x)
         x = self.bottleneck(x)
-        for up, conv, skip in zip(self.ups[::2], self.ups[1::2], reversed(skips)):
+        for up, conv, skip in zip(self.ups[::2], self.ups[1::2], reversed(skips), strict=True):
             x = up(x)
             if x.shape != skip.shape:  # sizes that don't halve evenly
                 x = F.interpolate(x, size=skip.shape[2:], mode="bilinear", align_corners=False)
