@@ -25,6 +25,10 @@ def test_namespace_of_a_tensor() -> None:
     with pytest.raises(ValueError, match="api_version"):
         x.__array_namespace__(api_version="1999.12")
     assert x.to_device("cpu").device == x.device
+    y = fb.ones(2, 3)
+    assert y.size == 6  # the standard's attribute
+    assert y.size() == (2, 3)  # PyTorch's method
+    assert y.size(-1) == fb.Tensor.size(y, 1) == 3
     for name in xp.__all__:
         assert getattr(xp, name) is not None or name == "newaxis"
     info = xp.__array_namespace_info__()

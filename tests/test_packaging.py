@@ -29,7 +29,17 @@ def project(path: Path) -> dict[str, Any]:
 
 
 def test_all_members_are_there() -> None:
-    assert {path.name for path in MEMBERS} == {"core", "cpu", "cuda", "data", "io", "math", "nn", "optim", "vision"}
+    assert {path.name for path in MEMBERS} == {
+        "core",
+        "cpu",
+        "cuda",
+        "data",
+        "io",
+        "math",
+        "nn",
+        "optim",
+        "vision",
+    }
 
 
 @member

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
 from . import registry, tape
@@ -17,6 +18,13 @@ from .state import default_dtype
 from .storage import Storage
 
 __all__ = ["Tensor", "install"]
+
+
+class _Size(property):
+    """``x.size`` and ``x.size(dim)``, and ``Tensor.size(x, dim)``."""
+
+    def __call__(self, t: Tensor, dim: int | None = None) -> Any:
+        return t.spec.count(dim)
 
 
 class Tensor(TensorMethods):
@@ -132,9 +140,13 @@ class Tensor(TensorMethods):
 
     is_sparse = is_quantized = is_nested = False
 
-    def size(self, dim: int | None = None) -> Any:
-        """All sizes, or the size of one dimension."""
-        return self.spec.shape if dim is None else self.spec.shape[wrap_dim(dim, self.spec.ndim, "size")]
+    if TYPE_CHECKING:
+
+        def size(self, dim: int | None = None) -> Any:
+            """All sizes, or the size of one dimension; without a call, the number of elements."""
+
+    else:
+        size = _Size(attrgetter("spec.count"))
 
     def stride(self, dim: int | None = None) -> Any:
         """All strides in elements, or one."""

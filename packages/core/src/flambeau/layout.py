@@ -66,6 +66,16 @@ def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+class Count(int):
+    """What ``x.size`` is: the number of elements (the Array API's attribute), and PyTorch's method of that name."""
+
+    shape: Size
+
+    def __call__(self, dim: int | None = None) -> Any:
+        """All sizes, or the size of one dimension."""
+        return self.shape if dim is None else self.shape[wrap_dim(dim, len(self.shape), "size")]
+
+
 class Spec:
     """What is known of a tensor without looking at its memory.
 
@@ -75,11 +85,13 @@ class Spec:
         strides: steps in elements, signed; 0 repeats.
         device: where it lies.
         numel, ndim, itemsize, nbytes: derived sizes.
+        count: numel as a function of a dimension, see `Count`.
         dense: whether elements lie in row-major order without gaps.
     """
 
     __slots__ = (
         "__weakref__",
+        "count",
         "dense",
         "device",
         "dtype",
@@ -98,6 +110,8 @@ class Spec:
         self.device = device
         self.ndim = len(shape)
         self.numel = shape.numel()
+        self.count = Count(self.numel)
+        self.count.shape = shape
         self.itemsize = dtype.itemsize
         self.nbytes = self.numel * dtype.itemsize
         self.dense = self.numel == 0 or all(
