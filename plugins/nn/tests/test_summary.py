@@ -144,6 +144,12 @@ def test_frozen_shared_and_unused_modules() -> None:
     assert "(26 trainable, 4 frozen)" in text
 
 
+def test_recurrent_layers_count_their_products() -> None:
+    found = nn.summary(nn.LSTM(8, 16, batch_first=True), fb.zeros(3, 5, 8))
+    assert found.flops == 2 * 3 * 5 * 64 * (8 + 16)
+    assert found.modules[0].output_shapes == [[3, 5, 16], [1, 3, 16], [1, 3, 16]]
+
+
 def test_the_model_and_the_random_stream_stay_as_they_are() -> None:
     model = convolutions().eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}

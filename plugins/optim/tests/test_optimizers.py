@@ -247,6 +247,51 @@ def test_a_gradient_flows_through_a_differentiable_step() -> None:
     assert start.grad.tolist() == [1.0, 1.0]
 
 
+def test_a_gradient_flows_through_the_learning_rate() -> None:
+    lr = fb.tensor(0.1, dtype=fb.float64, requires_grad=True)
+    for name in ("SGD", "Adam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam"):
+        start = fb.tensor([1.0, 2.0], dtype=fb.float64, requires_grad=True)
+        w = start.clone()
+        w.grad = fb.tensor([0.5, -1.0], dtype=fb.float64)
+        lr.grad = None
+        getattr(optim, name)([w], lr=lr, differentiable=True).step()
+        weights = fb.tensor([1.0, 2.0], dtype=fb.float64)
+        (w * weights).sum().backward()
+        step = ((w - start) / lr * weights).sum().item()  # a step is proportional to the rate
+        np.testing.assert_allclose(lr.grad.item(), step, rtol=1e-9)
+
+
+def test_parameters_on_several_devices() -> None:
+    ps = [fb.ones(2, device=device, requires_grad=True) for device in ("cpu", "reference", "cpu")]
+    for name in NAMES:
+        optimizer = getattr(optim, name)(ps, lr=0.1)
+        for p in ps:
+            p.grad = fb.ones(2, device=p.device)
+        optimizer.step()
+        got = [p.detach().to("cpu").tolist() for p in ps]
+        np.testing.assert_allclose(got, [got[0]] * 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_do_not_change_a_step(threads: int) -> None:
+    before = fb.get_num_threads()
+    found = []
+    try:
+        for n in (1, threads):
+            fb.set_num_threads(n)
+            ps = [fb.ones(300, 301, requires_grad=True), *[fb.ones(k, requires_grad=True) for k in range(20)]]
+            optimizer = optim.AdamW(ps)
+            for step in range(3):
+                for k, p in enumerate(ps):
+                    p.grad = fb.arange(float(p.numel())).reshape(p.shape).sin() * (k + step)
+                optimizer.step()
+            found.append([p.detach().numpy().copy() for p in ps])
+    finally:
+        fb.set_num_threads(before)
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_group_can_be_added_later() -> None:
     ps = params()
     optimizer = optim.AdamW(ps[:2], lr=0.1)

@@ -15,7 +15,7 @@ import flambeau as fb
 from flambeau import Tensor
 from flambeau.plugin import message, multi_apply
 
-from .lr_scheduler.base import LRScheduler, per_group
+from .lr_scheduler.base import LRScheduler, check_optimizer, per_group
 from .optimizer import Optimizer
 
 __all__ = [
@@ -230,6 +230,7 @@ class SWALR(LRScheduler):
         anneal_strategy: Literal["cos", "linear"] = "cos",
         last_epoch: int = -1,
     ) -> None:
+        check_optimizer("SWALR", optimizer)
         if anneal_strategy not in ("cos", "linear"):
             wrong = "anneal_strategy must be one of 'cos' or 'linear'"
             raise ValueError(message("SWALR", wrong, anneal_strategy=anneal_strategy))
