@@ -154,6 +154,8 @@ def rebuilt(fn: Any) -> Any:
         made: Any = lambda op, *args, **kwargs: op(*args, **kwargs)  # noqa: E731
     elif module == "_operator":
         made = fn
+    elif isinstance(fn, torch.nn.Module):
+        made = getattr(fb.nn, type(fn).__name__)()
     elif isinstance(fn, types.FunctionType) and ("testing" in module or name == "<lambda>"):
         made = _with_our_globals(fn)
     elif module in _ROOTS:

@@ -271,11 +271,25 @@ def constant_pad(self: Tensor, widths: Sequence[int], value: Any) -> Any:
 
 def _pad_places(mode: str, n: int, low: int, high: int, device: Any) -> Any:
     at = arange(-low, n + high, device=device)
-    if mode == "circular":
-        return at % n
     if mode == "replicate":
         return at.clamp(0, n - 1)
     return (n - 1) - ((n - 1) - at.abs()).abs()
+
+
+def _edges(x: Any, widths: Sequence[int], mode: str) -> Any:
+    """Borders that come from the edges; negative widths move what is read, edges stay where they are."""
+    for j in range(len(widths) // 2):
+        low, high = widths[2 * j], widths[2 * j + 1]
+        d = x.spec.ndim - 1 - j
+        n = x.spec.shape[d]
+        if not n or n + low + high < 1 or (mode == "reflect" and max(low, high) >= n):
+            raise RuntimeError(
+                f"[pad] Padding size should be less than the corresponding input dimension, but got: padding "
+                f"({low}, {high}) at dimension {d} of input {list(x.shape)} (mode {mode!r})."
+            )
+        if low or high:
+            x = x.index_select(d, _pad_places(mode, n, low, high, x.device))
+    return x
 
 
 @composite(name="pad", module="nn", function=False, method=False)
@@ -312,6 +326,8 @@ def pad(self: Tensor, pad: Sequence[int], mode: str = "constant", value: float |
             f"[pad] Only 2D, 3D, 4D, 5D padding with non-constant padding are supported for now: got padding "
             f"{list(widths)} for {list(shape)}, needed: all dimensions but one or two."
         )
+    if mode != "circular":
+        return _edges(self, widths, mode)  # type: ignore[no-any-return]
     cuts = [(min(widths[2 * j], 0), min(widths[2 * j + 1], 0)) for j in range(k)][::-1]
     x = self
     if any(a or b for a, b in cuts):
@@ -320,12 +336,11 @@ def pad(self: Tensor, pad: Sequence[int], mode: str = "constant", value: float |
         low, high = max(widths[2 * j], 0), max(widths[2 * j + 1], 0)
         d = ndim - 1 - j
         n = x.spec.shape[d]
-        limit = {"reflect": n - 1, "circular": n}.get(mode)
-        if (limit is not None and max(low, high) > limit) or not n:
+        if max(low, high) > n or not n:
             raise RuntimeError(
                 f"[pad] Padding size should be less than the corresponding input dimension, but got: padding "
                 f"({low}, {high}) at dimension {d} of input {list(shape)} (mode {mode!r})."
             )
         if low or high:
-            x = x.index_select(d, _pad_places(mode, n, low, high, self.device))
+            x = x.index_select(d, arange(-low, n + high, device=self.device) % n)
     return x

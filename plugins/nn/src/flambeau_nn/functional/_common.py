@@ -9,6 +9,7 @@ from typing import Any
 
 import flambeau as fb
 from flambeau.errors import describe, message
+from flambeau.plugin import into
 
 __all__: list[str] = []
 
@@ -84,7 +85,7 @@ def same_shape(op: str, input: fb.Tensor, target: fb.Tensor, do: str = "") -> No
     if not do:
         do = "Use target.view_as(input)" if input.numel() == target.numel() else "Use target.expand_as(input)"
         do += " if that is what you mean."
-    raise ValueError(
+    raise (ValueError if _broadcast(input, target) or "binary" in op else RuntimeError)(
         message(
             op,
             "the size of target is different to the size of input, and a loss doesn't broadcast silently",
@@ -94,6 +95,27 @@ def same_shape(op: str, input: fb.Tensor, target: fb.Tensor, do: str = "") -> No
             target=target,
         )
     )
+
+
+def _broadcast(a: fb.Tensor, b: fb.Tensor) -> bool:
+    try:
+        fb.broadcast_shapes(tuple(a.shape), tuple(b.shape))
+    except RuntimeError:
+        return False
+    return True
+
+
+def written(op: str, result: fb.Tensor, out: fb.Tensor | None, *inputs: fb.Tensor | None) -> fb.Tensor:
+    """The result, put into ``out`` where one is given."""
+    if out is None:
+        return result
+    if fb.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
+        raise RuntimeError(
+            f"[{op}] functions with out=... arguments don't support automatic differentiation, but one of them "
+            "requires grad. Drop out=, or use no_grad()."
+        )
+    into(op, out, result)
+    return out
 
 
 def in_place(fn: Callable[[fb.Tensor], fb.Tensor], input: fb.Tensor) -> fb.Tensor:

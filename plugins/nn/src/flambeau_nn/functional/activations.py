@@ -11,12 +11,12 @@ import flambeau as fb
 from flambeau.errors import message
 
 from .. import ops as kernels
-from ._common import in_place, need_tensors
+from ._common import in_place, need_tensors, written
 
 __all__ = [
     "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
     "hardswish", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "log_softmax", "logsigmoid", "mish",
-    "prelu", "relu", "relu6", "relu_", "rrelu", "selu", "selu_", "sigmoid", "silu", "softmax", "softmin",
+    "prelu", "relu", "relu6", "relu_", "rrelu", "rrelu_", "selu", "selu_", "sigmoid", "silu", "softmax", "softmin",
     "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold", "threshold_",
 ]  # fmt: skip
 
@@ -37,6 +37,8 @@ def relu6(input: fb.Tensor, inplace: bool = False) -> fb.Tensor:
 
 def silu(input: fb.Tensor, inplace: bool = False) -> fb.Tensor:
     """``x * sigmoid(x)``, also called swish."""
+    if isinstance(input, fb.Tensor) and input.is_complex():
+        return in_place(lambda x: x * fb.sigmoid(x), input) if inplace else input * fb.sigmoid(input)
     return kernels.silu_(input) if inplace else kernels.silu(input)
 
 
@@ -77,6 +79,9 @@ def hardtanh(
         raise ValueError(
             f"[hardtanh] min_val cannot be greater than max_val: got min_val {min_val}, max_val {max_val}."
         )
+    need_tensors("hardtanh", input=input)
+    if not input.is_floating_point():
+        min_val, max_val = int(min_val), int(max_val)
     return (
         kernels.hardtanh_(input, min_val, max_val) if inplace else kernels.hardtanh(input, min_val, max_val)
     )
@@ -128,6 +133,13 @@ def leaky_relu_(input: fb.Tensor, negative_slope: float = 0.01) -> fb.Tensor:
     return leaky_relu(input, negative_slope, inplace=True)
 
 
+def rrelu_(
+    input: fb.Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
+) -> fb.Tensor:
+    """In-place `rrelu`."""
+    return rrelu(input, lower, upper, training, inplace=True)
+
+
 def hardtanh_(input: fb.Tensor, min_val: float = -1.0, max_val: float = 1.0) -> fb.Tensor:
     """In-place `hardtanh`."""
     return hardtanh(input, min_val, max_val, inplace=True)
@@ -147,6 +159,10 @@ def rrelu(
     inplace: bool = False,
 ) -> fb.Tensor:
     """Leaky relu with slopes drawn from ``[lower, upper)`` in training, their mean otherwise."""
+    if lower > upper:
+        raise RuntimeError(
+            f"[rrelu] Lower bound should be less than or equal to the upper bound: got {lower} and {upper}."
+        )
     if not training:
         return leaky_relu(input, (lower + upper) / 2, inplace)
 
@@ -157,43 +173,47 @@ def rrelu(
     return in_place(drawn, input) if inplace else drawn(input)
 
 
-def gelu(input: fb.Tensor, approximate: str = "none") -> fb.Tensor:
+def gelu(input: fb.Tensor, approximate: str = "none", *, out: fb.Tensor | None = None) -> fb.Tensor:
     """``x * Phi(x)``, the Gaussian error linear unit; ``approximate="tanh"`` uses the tanh formula."""
     if approximate not in ("none", "tanh"):
         raise RuntimeError(f"[gelu] approximate argument must be either none or tanh: got {approximate!r}.")
-    return kernels.gelu(input, approximate)
+    return written("gelu", kernels.gelu(input, approximate), out, input)
 
 
-def softplus(input: fb.Tensor, beta: float = 1.0, threshold: float = 20.0) -> fb.Tensor:
+def softplus(
+    input: fb.Tensor, beta: float = 1.0, threshold: float = 20.0, *, out: fb.Tensor | None = None
+) -> fb.Tensor:
     """``log(1 + exp(beta * x)) / beta``; linear where ``beta * x`` is above `threshold`."""
-    return kernels.softplus(input, beta, threshold)
+    return written("softplus", kernels.softplus(input, beta, threshold), out, input)
 
 
-def logsigmoid(input: fb.Tensor) -> fb.Tensor:
+def logsigmoid(input: fb.Tensor, *, out: fb.Tensor | None = None) -> fb.Tensor:
     """``log(sigmoid(x))``, without overflow."""
-    return kernels.logsigmoid(input)
+    return written("logsigmoid", kernels.logsigmoid(input), out, input)
 
 
 def softsign(input: fb.Tensor) -> fb.Tensor:
     """``x / (1 + |x|)``."""
-    return kernels.softsign(input)
+    need_tensors("softsign", input=input)
+    return kernels.softsign(input) if input.is_floating_point() else input / (input.abs() + 1)
 
 
 def tanhshrink(input: fb.Tensor) -> fb.Tensor:
     """``x - tanh(x)``."""
-    return kernels.tanhshrink(input)
+    need_tensors("tanhshrink", input=input)
+    return kernels.tanhshrink(input) if input.is_floating_point() else input - fb.tanh(input)
 
 
-def hardshrink(input: fb.Tensor, lambd: float = 0.5) -> fb.Tensor:
+def hardshrink(input: fb.Tensor, lambd: float = 0.5, *, out: fb.Tensor | None = None) -> fb.Tensor:
     """``x`` where ``|x| > lambd``, else 0."""
-    return kernels.hardshrink(input, lambd)
+    return written("hardshrink", kernels.hardshrink(input, lambd), out, input)
 
 
-def softshrink(input: fb.Tensor, lambd: float = 0.5) -> fb.Tensor:
+def softshrink(input: fb.Tensor, lambd: float = 0.5, *, out: fb.Tensor | None = None) -> fb.Tensor:
     """``x`` moved towards 0 by `lambd`, 0 in between."""
     if lambd < 0:
         raise RuntimeError(f"[softshrink] lambda must be greater or equal to 0: got lambd {lambd}.")
-    return kernels.softshrink(input, lambd)
+    return written("softshrink", kernels.softshrink(input, lambd), out, input)
 
 
 def sigmoid(input: fb.Tensor) -> fb.Tensor:

@@ -61,6 +61,8 @@ def embedding_bag(
     bag, count = _bags(op, input, offsets, include_last_offset)
     flat = input.reshape(-1)[: bag.shape[0]]
     rows = embedding(flat, weight, skip, max_norm, norm_type, scale_grad_by_freq)
+    if rows.dtype in (fb.float16, fb.bfloat16):
+        rows = rows.to(fb.float32)
     width = weight.shape[1]
     kept = None if skip is None else flat != skip
     if per_sample_weights is not None:
@@ -69,16 +71,16 @@ def embedding_bag(
         if kept is not None:
             rows, bag = rows[kept], bag[kept]
         empty = rows.new_zeros((count, width))
-        return empty.index_reduce(0, bag, rows, "amax", include_self=False)
+        return empty.index_reduce(0, bag, rows, "amax", include_self=False).to(weight.dtype)
     if kept is not None:
         rows = rows.masked_fill(~kept.unsqueeze(1), 0)
     sums = rows.new_zeros((count, width)).index_add(0, bag, rows)
     if mode == "sum":
-        return sums
+        return sums.to(weight.dtype)
     ones = fb.ones(tuple(flat.shape), dtype=rows.dtype, device=rows.device)
     ones = ones if kept is None else kept.to(rows.dtype)
     sizes = rows.new_zeros((count,)).index_add(0, bag, ones)
-    return sums / sizes.clamp(min=1).unsqueeze(1)
+    return (sums / sizes.clamp(min=1).unsqueeze(1)).to(weight.dtype)
 
 
 def _bags(

@@ -96,8 +96,22 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"[multi_margin_loss] only p == 1 and p == 2 supported: got {p}.")
     need_tensors("multi_margin_loss", input=input, target=target)
-    _check_classes("multi_margin_loss", input, target)
-    x, y = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    x = input if input.ndim == 2 else input.reshape(1, -1)
+    y = target if input.ndim == 2 else target.reshape(-1)
+    if input.ndim > 2 or target.ndim > 1 or y.shape[0] != x.shape[0] or not x.shape[1]:
+        raise RuntimeError(
+            message("multi_margin_loss", "inconsistent target size", "(N, C) and (N), or (C) and ()", input=input,
+                    target=target)
+        )  # fmt: skip
+    if weight is not None and tuple(weight.shape) != (x.shape[1],):
+        needed = f"one-dimensional, of {x.shape[1]} elements"
+        raise ValueError(
+            message("multi_margin_loss", "weight must be one-dimensional", needed, weight=weight)
+        )
+    if target.is_floating_point():
+        raise RuntimeError(
+            message("multi_margin_loss", "class indices must be integers", "int64", target=target)
+        )
     place = y.unsqueeze(1)
     gaps = (margin - x.gather(1, place) + x).clamp_min(0)
     gaps = gaps if p == 1 else gaps.square()
@@ -105,7 +119,7 @@ def multi_margin_loss(
         gaps = gaps * weight[y].unsqueeze(1)
     others = fb.ones_like(x.detach()).scatter(1, place, 0.0)
     loss = (gaps * others).sum(1) / x.shape[1]
-    return reduced(loss if input.ndim == 2 else loss.squeeze(0), reduction)
+    return reduced(loss if input.ndim == 2 or target.ndim else loss.squeeze(0), reduction)
 
 
 def margin_ranking_loss(

@@ -21,6 +21,7 @@ def cosine_similarity(x1: fb.Tensor, x2: fb.Tensor, dim: int = 1, eps: float = 1
         raise RuntimeError(
             message("cosine_similarity", "expected common dtype to be floating point", x1=x1, x2=x2)
         )
+    x1, x2 = fb.broadcast_tensors(x1, x2)
     length1 = x1.norm(2, dim, keepdim=True).clamp_min(eps)
     length2 = x2.norm(2, dim, keepdim=True).clamp_min(eps)
     return (x1 / length1 * (x2 / length2)).sum(dim)

@@ -51,6 +51,8 @@ def pixel_shuffle(input: fb.Tensor, upscale_factor: int) -> fb.Tensor:
     """
     need_tensors("pixel_shuffle", input=input)
     r = upscale_factor
+    if r == 1 and input.ndim >= 3:
+        return input.clone()
     if input.ndim < 3:
         raise RuntimeError(
             message("pixel_shuffle", "expects input to have at least 3 dimensions", input=input)
@@ -76,6 +78,8 @@ def pixel_unshuffle(input: fb.Tensor, downscale_factor: int) -> fb.Tensor:
     """Turn pixels into channels: ``(*, C, H * r, W * r)`` to ``(*, C * r * r, H, W)``."""
     need_tensors("pixel_unshuffle", input=input)
     r = downscale_factor
+    if r == 1 and input.ndim >= 3:
+        return input.clone()
     if input.ndim < 3:
         raise RuntimeError(
             message("pixel_unshuffle", "expects input to have at least 3 dimensions", input=input)

@@ -18,6 +18,10 @@ _RANKS = {"linear": 3, "bilinear": 4, "bicubic": 4, "trilinear": 5}
 _MODES = ("nearest", "nearest-exact", "area", *_RANKS)
 
 
+#: What is interpolated as float32.
+_NARROW = (fb.uint8, fb.float16, fb.bfloat16)
+
+
 def interpolate(
     input: fb.Tensor,
     size: int | Sequence[int] | None = None,
@@ -52,7 +56,8 @@ def interpolate(
         factors = [None] * n
     if mode == "area":
         return _area(input, sizes)
-    result = input
+    dtype = input.dtype
+    result = input if mode.startswith("nearest") or dtype not in _NARROW else input.to(fb.float32)
     for place, (out, factor) in enumerate(zip(sizes, factors, strict=True)):
         dim = place + 2
         if antialias:
@@ -61,6 +66,8 @@ def interpolate(
             result = _nearest(result, dim, out, factor, mode == "nearest-exact")
         else:
             result = _weighted(result, dim, out, factor, mode == "bicubic", bool(align_corners))
+    if result.dtype != dtype:
+        result = (result.round().clamp(0, 255) if dtype == fb.uint8 else result).to(dtype)
     return result
 
 

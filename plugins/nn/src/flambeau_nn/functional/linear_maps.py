@@ -64,6 +64,8 @@ def embedding(
     [[3.0, 4.0], [1.0, 2.0]]
     """
     need_tensors("embedding", input=input, weight=weight)
+    if weight.ndim != 2:
+        raise RuntimeError(message("embedding", "'weight' must be 2-D", "(V, D)", weight=weight))
     rows = weight.shape[0]
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:

@@ -60,6 +60,8 @@ def l1_loss(
     """The absolute difference; the arguments are `mse_loss`'s."""
     reduction = reduction_of("l1_loss", reduction, size_average, reduce)
     same_shape("l1_loss", input, target)
+    if input.is_complex() or target.is_complex():
+        return reduced((input - target).abs(), reduction)
     if weight is not None:
         return _weighted_mean("l1_loss", kernels.l1_loss(input, target, "none"), weight, reduction)
     return kernels.l1_loss(input, target, reduction)

@@ -8,7 +8,8 @@ import flambeau as fb
 from flambeau.errors import message
 
 from .. import ops as kernels
-from ._common import need_tensors
+from ._common import need_tensors, written
+from .pooling import avg_pool2d
 
 __all__ = [
     "batch_norm",
@@ -143,7 +144,7 @@ def local_response_norm(
     n, c = input.shape[:2]
     squares = input.square().reshape(n, 1, c, -1)
     squares = kernels.pad(squares, (0, 0, size // 2, (size - 1) // 2), "constant", 0.0)
-    means = kernels.avg_pool2d(squares, (size, 1), (1, 1), (0, 0), False, True, None).view(input.shape)
+    means = avg_pool2d(squares, (size, 1), (1, 1)).view(input.shape)
     return input / (means * alpha + k).pow(beta)
 
 
@@ -161,4 +162,4 @@ def normalize(
     """
     need_tensors("normalize", input=input)
     result = input / input.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(input)
-    return result if out is None else out.copy_(result)
+    return written("normalize", result, out, input)

@@ -12,7 +12,7 @@ import flambeau as fb
 from flambeau.errors import message
 
 from .. import ops as kernels
-from ._common import check_window, need_tensors, tuple_of
+from ._common import check_window, need_tensors, tuple_of, written
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool1d_with_indices",
@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 Sizes = int | Sequence[int]
+INTEGERS = (fb.int64, fb.int32, fb.int16, fb.int8, fb.uint8)
 
 
 def _batched(op: str, n: int, input: fb.Tensor) -> fb.Tensor:
@@ -45,6 +46,14 @@ def _pair(n: int, op: str, name: str, value: Sizes, fill: int) -> tuple[int, ...
     return sizes if n == 2 else (fill, *sizes)
 
 
+def check_sizes(op: str, n: int, input: fb.Tensor) -> None:
+    """Channels and places must be there; the batch may be empty."""
+    if 0 in input.shape[input.ndim - n - 1 :]:
+        raise RuntimeError(
+            message(op, "Expected the input's non-batch dimensions to have positive length", input=input)
+        )
+
+
 def _max_pool(
     n: int, op: str, input: fb.Tensor, kernel_size: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes,
     ceil_mode: bool, return_indices: bool,
@@ -59,6 +68,7 @@ def _max_pool(
         )
     spread = _pair(n, op, "dilation", dilation, 1)
     check_window(op, n, kernel_size=kernel, stride=steps, padding=pads, dilation=spread)
+    check_sizes(op, n, input)
     found = kernels.max_pool2d(x, kernel, steps, pads, spread, ceil_mode, return_indices)
     if return_indices:
         return _like(n, input, found[0]), _like(n, input, found[1])
@@ -132,9 +142,9 @@ def _avg_pool(
     check_window(op, n, kernel_size=kernel, stride=steps, padding=pads)
     if divisor_override == 0:
         raise RuntimeError(f"[{op}] divisor must be not zero.")
-    return _like(
-        n, input, kernels.avg_pool2d(x, kernel, steps, pads, ceil_mode, count_include_pad, divisor_override)
-    )
+    counted = x.to(fb.float64) if x.dtype in INTEGERS else x
+    y = kernels.avg_pool2d(counted, kernel, steps, pads, ceil_mode, count_include_pad, divisor_override)
+    return _like(n, input, y if counted is x else y.trunc().to(x.dtype))
 
 
 def avg_pool1d(
@@ -147,7 +157,7 @@ def avg_pool1d(
 
 def avg_pool2d(
     input: fb.Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
+    count_include_pad: bool = True, divisor_override: int | None = None, *, out: fb.Tensor | None = None,
 ) -> fb.Tensor:  # fmt: skip
     """The mean of each window.
 
@@ -159,13 +169,15 @@ def avg_pool2d(
         ceil_mode: also windows that reach over the edge.
         count_include_pad: divide by the window's size even where it covers padding.
         divisor_override: divide by this instead.
+        out: where to put the result.
 
     >>> avg_pool2d(fb.arange(4.0).view(1, 1, 2, 2), 2).tolist()
     [[[[1.5]]]]
     """
-    return _avg_pool(
+    means = _avg_pool(
         2, "avg_pool2d", input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
+    return written("avg_pool2d", means, out, input)
 
 
 def adaptive_avg_pool1d(input: fb.Tensor, output_size: Sizes) -> fb.Tensor:
@@ -218,6 +230,10 @@ def adaptive_sizes(
 ) -> tuple[int, ...]:
     """The size of the result, ``None`` replaced by the input's; the input's rank and size are checked."""
     need_tensors(op, input=input)
+    if n > 1 and input.ndim <= n:
+        raise ValueError(
+            message(op, f"Input dimension should be at least {n + 1}", "(N, C, *) or (C, *)", input=input)
+        )
     if input.ndim not in (n + 1, n + 2) or 0 in input.shape[input.ndim - n - 1 :]:
         raise RuntimeError(
             message(op, f"Expected {n + 1}D or {n + 2}D tensor with non-zero sizes of channels and places",

@@ -12,8 +12,8 @@ import flambeau as fb
 from flambeau.errors import message
 
 from .. import ops as kernels
-from ._common import check_window, need_tensors, tuple_of
-from .pooling import Sizes, adaptive_max, adaptive_sizes, root
+from ._common import check_window, need_tensors, tuple_of, written
+from .pooling import INTEGERS, Sizes, adaptive_max, adaptive_sizes, check_sizes, root
 
 __all__ = [
     "adaptive_avg_pool3d", "adaptive_max_pool3d", "adaptive_max_pool3d_with_indices", "avg_pool3d", "lp_pool3d",
@@ -52,6 +52,7 @@ def max_pool3d(
     [[[[7.0]]]]
     """
     x, k, s, p, d = _windows("max_pool3d", input, kernel_size, stride, padding, dilation)
+    check_sizes("max_pool3d", 3, input)
     n, c, depth, height, width = x.shape
     slices = x.reshape(n, c * depth, height, width)
     flat, at = kernels.max_pool2d(slices, k[1:], s[1:], p[1:], d[1:], ceil_mode, True)
@@ -65,7 +66,9 @@ def max_pool3d(
     values = values if input is x else values.squeeze(0)
     if not return_indices:
         return values
-    inside = at.reshape(n, c, -1).gather(2, level.reshape(n, c, -1)).reshape(shape)
+    inside = (
+        at.reshape(n, c, depth * area).gather(2, level.reshape(n, c, deep.shape[2] * area)).reshape(shape)
+    )
     places = level.reshape(shape) // area * (height * width) + inside
     return values, places if input is x else places.squeeze(0)
 
@@ -81,7 +84,7 @@ def max_pool3d_with_indices(
 
 def avg_pool3d(
     input: fb.Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
+    count_include_pad: bool = True, divisor_override: int | None = None, *, out: fb.Tensor | None = None,
 ) -> fb.Tensor:  # fmt: skip
     """The mean of each window; the arguments are `avg_pool2d`'s.
 
@@ -92,14 +95,14 @@ def avg_pool3d(
     if divisor_override == 0:
         raise RuntimeError("[avg_pool3d] divisor must be not zero.")
     n, c, depth, height, width = x.shape
-    slices = x.reshape(n, c * depth, height, width)
+    slices = _wide(x).reshape(n, c * depth, height, width)
     flat = kernels.avg_pool2d(slices, k[1:], s[1:], p[1:], ceil_mode, True, 1)
-    stack = flat.reshape(n, c, depth, -1)
+    stack = flat.reshape(n, c, depth, flat.shape[2] * flat.shape[3])
     deep = kernels.avg_pool2d(stack, (k[0], 1), (s[0], 1), (p[0], 0), ceil_mode, True, 1)
     sums = deep.reshape(n, c, deep.shape[2], *flat.shape[2:])
     counts: Any = divisor_override
     if counts is None:
-        counts = fb.ones((), dtype=x.dtype, device=x.device)
+        counts = fb.ones((), dtype=sums.dtype, device=x.device)
         for place, (size, m) in enumerate(zip(x.shape[2:], sums.shape[2:], strict=True)):
             start = fb.arange(m, device=x.device) * s[place] - p[place]
             end = start + k[place]
@@ -107,7 +110,15 @@ def avg_pool3d(
             covered = end.clamp(max=size + pad) - start.clamp(min=-pad)
             counts = counts * covered.reshape(-1, *(1,) * (2 - place))
     means: fb.Tensor = sums / counts
-    return means if input is x else means.squeeze(0)
+    means = (means.trunc() if x.dtype in INTEGERS else means).to(x.dtype)
+    return written("avg_pool3d", means if input is x else means.squeeze(0), out, input)
+
+
+def _wide(x: fb.Tensor) -> fb.Tensor:
+    """Numbers that lose nothing between the two steps."""
+    if x.dtype in INTEGERS:
+        return x.to(fb.float64)
+    return x.to(fb.float32) if x.dtype in (fb.float16, fb.bfloat16) else x
 
 
 def adaptive_avg_pool3d(input: fb.Tensor, output_size: int | Sequence[int | None] | None) -> fb.Tensor:
@@ -115,11 +126,11 @@ def adaptive_avg_pool3d(input: fb.Tensor, output_size: int | Sequence[int | None
     size = adaptive_sizes("adaptive_avg_pool3d", 3, input, output_size)
     x = input if input.ndim == 5 else input.unsqueeze(0)
     n, c, depth, height, width = x.shape
-    flat = kernels.adaptive_avg_pool2d(x.reshape(n, c * depth, height, width), size[1:])
+    flat = kernels.adaptive_avg_pool2d(_wide(x).reshape(n, c * depth, height, width), size[1:])
     deep = kernels.adaptive_avg_pool2d(
         flat.reshape(n, c, depth, size[1] * size[2]), (size[0], size[1] * size[2])
     )
-    means = deep.reshape(n, c, *size)
+    means = deep.reshape(n, c, *size).to(x.dtype)
     return means if input is x else means.squeeze(0)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flambeau import complex as complex_of
 from flambeau.plugin import Call, kernel, message, only_float
 
 from .windows import Ints, add_windows, padded, widened, windows
@@ -215,7 +216,11 @@ def _input_gradients(
     g: Any, gy: Any, w: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int, needs: tuple[bool, ...]
 ) -> list[Any]:
     how = (stride, padding, dilation, groups)
-    g_gy = convolve(g, w, None, *how) if needs[0] else None
+    g_gy = None
+    if needs[0]:
+        g_gy = convolve(g, w, None, *how)
+        for k, n in enumerate(gy.shape[2:]):  # the size may allow further windows, which gy hadn't
+            g_gy = g_gy.narrow(2 + k, 0, n)
     gw = convolution_backward_weight(gy, g, tuple(w.shape[2:]), *how, False)[0] if needs[1] else None
     return [g_gy, gw, _over_channels(g) if needs[2] else None]
 
@@ -311,6 +316,17 @@ def convolution_backward_weight(
 # The face
 
 
+def _complex(x: Any, w: Any, bias: Any, *how: Any) -> Any:
+    """The convolution of complex numbers by those of their parts."""
+    if not w.is_complex():
+        raise RuntimeError(
+            message("convolution", "expected input and weight to have one dtype", input=x, weight=w)
+        )
+    real = convolution(x.real, w.real, None, *how) - convolution(x.imag, w.imag, None, *how)
+    imag = convolution(x.real, w.imag, None, *how) + convolution(x.imag, w.real, None, *how)
+    return _plus(complex_of(real, imag), bias)
+
+
 def convolution(
     input: Any,
     weight: Any,
@@ -333,6 +349,8 @@ def convolution(
         output_padding: sizes added to the transposed convolution's result, less than stride or dilation.
         groups: into how many independent parts channels are split.
     """
+    if input.is_complex():
+        return _complex(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
     how = (tuple(stride), tuple(padding), tuple(dilation), groups)
     if not transposed:
         return convolve(input, weight, bias, *how)

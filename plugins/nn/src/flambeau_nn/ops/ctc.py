@@ -164,7 +164,28 @@ def _backward_default(
     return (log_probs.exp() - seen) * grad.reshape((1, n, 1)) * inside.unsqueeze(2).to(log_probs.dtype)
 
 
-@kernel(module="nn", method=False, function=False, default=_backward_default)
+def _no_rule() -> Any:
+    raise RuntimeError(
+        "[ctc_loss] has no second derivative by log_probs. Take the first one without create_graph."
+    )
+
+
+def _by_grad(g0: Any, grad: Any, log_probs: Any, targets: Any, loss: Any, alphas: Any, *how: Any) -> Any:
+    one = fb.ones_like(grad)
+    return (g0 * ctc_loss_backward(one, log_probs.detach(), targets, loss, alphas, *how)).sum((0, 2))
+
+
+@kernel(
+    module="nn", method=False, function=False, default=_backward_default,
+    vjp={
+        "grad": lambda g0, grad, log_probs, targets, loss, alphas, input_lengths, target_lengths, blank: _by_grad(
+            g0, grad, log_probs, targets, loss, alphas, input_lengths, target_lengths, blank
+        ),
+        "log_probs": lambda g0: _no_rule(),
+        "loss": None,
+        "alphas": None,
+    },
+)  # fmt: skip
 def ctc_loss_backward(
     grad: Tensor, log_probs: Tensor, targets: Tensor, loss: Tensor, alphas: Tensor, input_lengths: Ints,
     target_lengths: Ints, blank: int,

@@ -29,8 +29,11 @@ def _gradients(g: Any, input: Any, weight: Any, needs: tuple[bool, ...]) -> list
     if weight.ndim == 1:
         g = g.unsqueeze(-1)
     matrix = weight if weight.ndim == 2 else weight.unsqueeze(0)
+    rows = input
+    if g.is_complex():
+        matrix, rows = matrix.conj(), rows.conj()
     gx = g.matmul(matrix) if needs[0] else None
-    gw = _rows(g).mT.matmul(_rows(input)).reshape(weight.shape) if needs[1] else None
+    gw = _rows(g).mT.matmul(_rows(rows)).reshape(weight.shape) if needs[1] else None
     gb = None
     if needs[2]:
         gb = _rows(g).sum(0) if weight.ndim == 2 else g.sum()

@@ -300,4 +300,8 @@ def layer_norm(
 
 def rms_norm(input: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
     """The last dimensions divided by their root mean square, then scaled."""
+    if input.is_complex():
+        over = tuple(range(input.ndim - len(normalized_shape), input.ndim))
+        tiny = _rms_eps(eps, input.real.dtype)
+        return scaled(input, None, ((input * input).mean(over, True) + tiny).rsqrt(), weight, None)
     return rms_norm_op(input, weight, tuple(normalized_shape), eps)[0]
