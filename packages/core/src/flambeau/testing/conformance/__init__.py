@@ -1,0 +1,1 @@
+"""The families of conformance tests, one file each; `flambeau.testing.suite` puts them together."""

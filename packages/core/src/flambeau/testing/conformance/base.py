@@ -1,0 +1,92 @@
+"""What all families share: the device under test, its capabilities, and what is expected to fail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, ClassVar
+
+import pytest
+
+from ...backend import Backend
+from ...devices import Device
+from ...fallback import explain_fallbacks
+from ...registry import backend_of, force_defaults
+
+__all__ = ["SuiteBase"]
+
+
+@pytest.mark.filterwarnings("ignore::flambeau.errors.FallbackWarning")
+class SuiteBase:
+    """A device under test.
+
+    Attributes:
+        device: the device type.
+        defaults: run the ops' defaults instead of the backend's own kernels.
+        capabilities: what the backend must declare, by the names of `Backend.capabilities`; a backend that silently
+            stops declaring something fails.
+        expected_failures: test ids without ``test_``, such as ``"forward[erfinv-float64-0]"``, with the reasons why
+            they fail; ``*`` stands for anything. Ids that match no test, and tests that pass, are failures.
+    """
+
+    device: ClassVar[str] = "cpu"
+    defaults: ClassVar[bool] = False
+    capabilities: ClassVar[dict[str, Any]] = {}
+    expected_failures: ClassVar[dict[str, str]] = {}
+
+    @property
+    def backend(self) -> Backend:
+        """The backend under test."""
+        return backend_of(Device(self.device))
+
+    @pytest.fixture(autouse=True, scope="class")
+    def _defaults_forced(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        with force_defaults(request.cls.defaults):
+            yield
+
+    @pytest.fixture(autouse=True)
+    def _expected(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        node = request.node
+        reason = expected_failure(type(self), node.name)
+        if reason is not None:
+            node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        before = sum(f.calls for f in explain_fallbacks())
+        yield
+        fell = sum(f.calls for f in explain_fallbacks()) > before
+        node.user_properties.append(("way", "fallback" if fell else self._way(node)))
+
+    def _way(self, node: Any) -> str:
+        case = getattr(node, "callspec", None)
+        target = getattr(case.params.get("case"), "target", None) if case else None
+        op = getattr(target, "op", None)
+        if target is None or (op is not None and op.default is None and op.kind != "composite"):
+            return "native"
+        return "native" if op is not None and not self.defaults and op.native in self.backend.natives else "default"
+
+
+def expected_failure(suite: type[SuiteBase], name: str) -> str | None:
+    """The reason why a test of a suite is expected to fail, or None."""
+    for pattern, reason in suite.expected_failures.items():
+        if _pattern(pattern).fullmatch(name.removeprefix("test_")):
+            return reason
+    return None
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, text.split("*"))))
+
+
+def test_ids(suite: type[SuiteBase]) -> list[str]:
+    """The ids of all tests of a suite, without ``test_``, whatever part of them is being run."""
+    found = []
+    for name in dir(suite):
+        if name.startswith("test_"):
+            marks = [m for m in getattr(getattr(suite, name), "pytestmark", ()) if m.name == "parametrize"]
+            ids = [f"[{p.id}]" for p in marks[0].args[1]] if marks else [""]
+            found += [name.removeprefix("test_") + i for i in ids]
+    return found
+
+
+test_ids.__test__ = False  # type: ignore[attr-defined]

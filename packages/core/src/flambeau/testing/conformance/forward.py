@@ -1,0 +1,125 @@
+"""Values: every record over dtypes, sample calls, layouts and extreme operands; inputs stay as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ... import dtypes as dt
+from ..cases import REFUSALS, Case, compare, each, expected, records, run, sampled, snapshot, takes
+from ..oracles import ORACLES
+from ..samples import Target
+from ..values import T, tensors_in
+from .base import SuiteBase
+
+__all__ = ["Forward"]
+
+_FLOATS = (dt.float32, dt.float64, dt.float16, dt.bfloat16)
+#: Dtypes of every sample call, and those of the first two only.
+_MAIN = (dt.float32, dt.int64, dt.bool_, dt.complex64)
+_REST = (dt.float64, dt.float16, dt.bfloat16, dt.int32, dt.uint8, dt.int16, dt.complex128, dt.uint32, dt.int8)
+
+
+def _dtypes(target: Target, k: int) -> tuple[dt.DType, ...]:
+    if target.floats:
+        return _FLOATS if k < 2 else _FLOATS[:2]
+    return (*_MAIN, *_REST) if k < 2 else _MAIN
+
+
+FORWARD = {
+    f"{target.name}-{dtype.name}-{k}": Case(target, dtype, sample)
+    for target, k, sample in records()
+    for dtype in _dtypes(target, k)
+}
+
+LAYOUTS: dict[str, tuple[Case, str]] = {}
+
+
+def _operands(sample: Any) -> list[T]:
+    def walk(value: Any) -> list[T]:
+        if isinstance(value, T):
+            return [value]
+        return [t for v in value for t in walk(v)] if isinstance(value, (list, tuple)) else []
+
+    return walk([*sample.args, *sample.kwargs.values()])
+
+
+for _target, _k, _sample in records(lambda target: bool(target.samples[0].tensors)):
+    _dtype = dt.float32 if takes(_target, dt.float32) else dt.int64
+    for _how in ("step", "transposed", "negative", "expanded"):
+        if _how != "expanded" or not any(t.distinct for t in _operands(_sample)):
+            LAYOUTS[f"{_target.name}-{_how}-{_k}"] = (Case(_target, _dtype, _sample), _how)
+
+#: Values at which functions of one variable are tried.
+_EXTREMES = [
+    np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-30, -1e-30, 1e30, -1e30, 0.5, -0.5, 1.5, 2.5, -2.5, 88.0, -88.0,
+    1e-7, 100.25, 16777216.0, -16777217.0,
+]  # fmt: skip
+_PAIRS = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -2.5, 3.0]
+EXTREMES = {
+    f"{target.name}-{dtype.name}": Case(target, dtype, target.samples[0])
+    for target in sampled()
+    for dtype in (dt.float32, dt.float64)
+    if target.op is not None
+    and target.op.kind == "pointwise"
+    and target.name in ORACLES
+    and target.name not in ("lgamma", "copysign", "nan_to_num", "lerp", "addcmul", "addcdiv")
+    and 1 <= len(target.samples[0].args) <= 2
+    and takes(target, dtype)
+}
+
+
+class Forward(SuiteBase):
+    """Values."""
+
+    @each("case", FORWARD)
+    def test_forward(self, case: Case) -> None:
+        """The oracle's values, the reference's shape and dtype, inputs as they were, the same refusals."""
+        try:
+            like = run(case, "reference")[1]
+        except REFUSALS as error:
+            with pytest.raises((type(error), RuntimeError, TypeError)):
+                run(case, self.device)
+            return
+        before: list[bytes] = []
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            before.extend(snapshot([args, kwargs]))
+            return case.target.call(*args, **kwargs)
+
+        args, got = run(case, self.device, call=watched)
+        assert snapshot(args) == before, f"{case}: an input was modified"
+        for x, y in zip(tensors_in(got), tensors_in(like), strict=True):
+            assert (x.dtype, x.shape) == (y.dtype, y.shape), f"{case}: got {x.dtype} {x.shape}, expected {y.dtype} {y.shape}"
+            assert str(x.device) == self.device, f"{case}: the result is on {x.device}"
+        compare(got, expected(case), str(case), 1 if case.dtype.rank < 2 else 4)
+
+    @each("case", LAYOUTS)
+    def test_layout(self, case: tuple[Case, str]) -> None:
+        """Operands of other strides (steps, transposed, negative, repeated by 0) give what dense ones give."""
+        call, how = case
+        dense = run(call, self.device, "repeated" if how == "expanded" else "dense")[1]
+        try:
+            got = run(call, self.device, how)[1]
+        except RuntimeError:
+            if "view" in call.target.name:
+                return  # memory that isn't laid out for a view
+            raise
+        compare(got, dense, f"{call} with {how} operands", 4)
+
+    @each("case", EXTREMES)
+    def test_extremes(self, case: Case) -> None:
+        """NaN, infinities, zeros, tiny and huge numbers."""
+        from ...interop import from_numpy
+
+        if len(case.sample.args) == 1:
+            operands = [np.array(_EXTREMES)]
+        else:
+            operands = [np.repeat(_PAIRS, len(_PAIRS)), np.tile(_PAIRS, len(_PAIRS))]
+        tensors = [from_numpy(a).to("reference").to(case.dtype) for a in operands]
+        with np.errstate(all="ignore"):
+            want = ORACLES[case.target.name](*[t.numpy().astype(np.float64) for t in tensors])
+        got = case.target.call(*[t.to(self.device) for t in tensors])
+        compare(got, want, f"{case.target.name} of {operands[0].tolist()}", 4)
