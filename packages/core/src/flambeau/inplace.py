@@ -6,6 +6,7 @@ node that reads it back; other views of the base notice at their next use (`refr
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,11 +70,29 @@ def overlaps(a: Tensor, b: Tensor) -> bool:
         return False
     if a.offset == b.offset and a.spec.strides == b.spec.strides and a.spec.shape == b.spec.shape:
         return False
-    (al, ah), (bl, bh) = a.spec.extent(), b.spec.extent()
-    ka, kb = a.spec.itemsize, b.spec.itemsize
-    return (a.offset + al) * ka <= (b.offset + bh) * kb + kb - 1 and (b.offset + bl) * kb <= (
-        a.offset + ah
-    ) * ka + ka - 1
+    if a.spec.itemsize != b.spec.itemsize:  # then whole extents are compared
+        (al, ah), (bl, bh) = a.spec.extent(), b.spec.extent()
+        ka, kb = a.spec.itemsize, b.spec.itemsize
+        return (a.offset + al) * ka < (b.offset + bh + 1) * kb and (b.offset + bl) * kb < (a.offset + ah + 1) * ka
+    steps = [(s, n - 1) for s, n in zip(a.spec.strides, a.spec.shape, strict=True) if n > 1]
+    steps += [(-s, n - 1) for s, n in zip(b.spec.strides, b.spec.shape, strict=True) if n > 1]
+    steps.sort(key=lambda step: -abs(step[0]))
+    return _reaches(steps, b.offset - a.offset, [2000])
+
+
+def _reaches(steps: list[tuple[int, int]], target: int, budget: list[int]) -> bool:
+    """Whether the target is a sum of the steps, each taken 0 to n times; yes, too, where that is hard to say."""
+    budget[0] -= 1
+    if not steps or budget[0] < 0:
+        return target == 0 or budget[0] < 0
+    (step, most), rest = steps[0], steps[1:]
+    low = sum(s * n for s, n in rest if s < 0)
+    high = sum(s * n for s, n in rest if s > 0)
+    if step == 0:
+        return _reaches(rest, target, budget)
+    ends = sorted(((target - low) / step, (target - high) / step))
+    first, last = max(0, math.ceil(ends[0])), min(most, math.floor(ends[1]))
+    return any(_reaches(rest, target - k * step, budget) for k in range(first, last + 1))
 
 
 def is_leaf_view(t: Tensor) -> bool:

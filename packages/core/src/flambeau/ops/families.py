@@ -99,15 +99,22 @@ def signbit(self: Tensor) -> Tensor:
     return self != self if self.spec.dtype is dt.bool_ else OPS["signbit_number"](self)
 
 
+def _refuse_complex(op: str, x: Tensor) -> None:
+    if x.spec.dtype.is_complex:
+        raise RuntimeError(message(op, "complex inputs have no sign", "a real tensor", "Ask for x.real.", self=x))
+
+
 @composite()
 def isposinf(self: Tensor) -> Tensor:
     """Whether each element is positive infinity."""
+    _refuse_complex("isposinf", self)
     return self == math.inf if self.spec.dtype.rank >= 2 else self != self
 
 
 @composite()
 def isneginf(self: Tensor) -> Tensor:
     """Whether each element is negative infinity."""
+    _refuse_complex("isneginf", self)
     return self == -math.inf if self.spec.dtype.rank >= 2 else self != self
 
 

@@ -59,7 +59,7 @@ def sampled() -> tuple[Target, ...]:
 def _oracles() -> dict[str, Callable[..., Any]]:
     found = dict(ORACLES)
     for table in tables():
-        found.update(getattr(table, "oracles", {}))
+        found.update(table.oracles)
     return found
 
 

@@ -164,6 +164,12 @@ def _added(fn: Oracle) -> Oracle:
     return lambda base, *args, beta=1, alpha=1: beta * base + alpha * fn(*args)
 
 
+def _addbmm(base: Array, a: Array, b: Array, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    if a.dtype == bool:
+        return NotImplemented
+    return beta * base + alpha * np.matmul(a, b).sum(0, dtype=a.dtype)
+
+
 def _plus(fn: Oracle) -> Oracle:
     return lambda a, b, *, alpha=1: fn(a, b) if alpha == 1 else fn(a, alpha * b)
 
@@ -178,6 +184,8 @@ def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
 
 
 def _clamp(x: Array, min: Any = None, max: Any = None) -> Any:
+    if x.dtype.kind == "u":  # bounds wrap
+        min, max = (v if v is None else np.asarray(v).astype(x.dtype) for v in (min, max))
     x = x if min is None else np.maximum(x, min)
     return x if max is None else np.minimum(x, max)
 
@@ -295,7 +303,7 @@ def _expand(x: Array, size: Sequence[int]) -> Array:
 def _sum_to_size(x: Array, size: Sequence[int]) -> Array:
     lead = x.ndim - len(size)
     dims = tuple(range(lead)) + tuple(lead + k for k, n in enumerate(size) if n == 1)
-    return np.sum(x, axis=dims, keepdims=True, dtype=x.dtype).reshape(size)
+    return np.sum(x, axis=dims, keepdims=True).reshape(size)
 
 
 def _repeat(x: Array, sizes: Sequence[int]) -> Array:
@@ -330,6 +338,12 @@ def _isclose(a: Array, b: Array) -> Any:
     return np.abs(_float(a) - _float(b)) <= 1e-8 + 1e-5 * np.abs(_float(b))
 
 
+def _complex(re: Array, im: Array) -> Array:
+    out = np.empty(re.shape, np.complex128)
+    out.real, out.imag = re, im
+    return out
+
+
 def _combinations(x: Array, r: int = 2) -> Array:
     import itertools
 
@@ -345,7 +359,7 @@ _UNARY: dict[str, Oracle] = {
     "isfinite": np.isfinite, "isinf": np.isinf, "isnan": np.isnan, "isneginf": np.isneginf, "isposinf": np.isposinf,
     "isreal": np.isreal, "lgamma": _scalar(lambda x: math.lgamma(x) if x > 0 or x != int(x) else math.inf),
     "log": _floats(np.log), "log10": _floats(np.log10), "log1p": _floats(np.log1p), "log2": _floats(np.log2),
-    "logical_not": np.logical_not, "bitwise_not": np.invert, "neg": np.negative, "positive": np.positive,
+    "logical_not": np.logical_not, "bitwise_not": np.invert, "neg": np.negative, "positive": lambda x: x,
     "log_odds": _floats(lambda x: np.log(x / (1 - x))), "reciprocal": _floats(lambda x: 1 / x),
     "relu": lambda x: np.maximum(x, 0), "round": _round, "rsqrt": _floats(lambda x: 1 / np.sqrt(x)),
     "sgn": lambda x: x if x.dtype == bool else np.sign(x), "sign": lambda x: x if x.dtype == bool else np.sign(x),
@@ -364,9 +378,9 @@ _BINARY: dict[str, Oracle] = {
     "logical_or": np.logical_or, "logical_xor": np.logical_xor, "bitwise_and": np.bitwise_and,
     "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor, "bitwise_left_shift": np.left_shift,
     "bitwise_right_shift": np.right_shift,
-    "xlogy": _floats(lambda x, y: np.where(x == 0, 0.0, x * np.log(y))),
+    "xlogy": _floats(lambda x, y: np.where((x == 0) & ~np.isnan(y), 0.0, x * np.log(y))),
     "isclose": _isclose, "allclose": lambda a, b: bool(_isclose(a, b).all()), "equal": np.array_equal,
-    "complex": lambda re, im: re + 1j * im, "dist": lambda a, b, p=2: _norm(a - b, p),
+    "complex": _complex, "dist": lambda a, b, p=2: _norm(a - b, p),
 }  # fmt: skip
 _REDUCED: dict[str, Oracle] = {
     "sum": _total(np.sum), "prod": _total(np.prod), "mean": _reduce(np.mean), "amax": _reduce(np.max),
@@ -387,10 +401,10 @@ _REDUCED: dict[str, Oracle] = {
 _PRODUCTS: dict[str, Oracle] = {
     "matmul": np.matmul, "mm": np.matmul, "bmm": np.matmul, "mv": np.matmul, "dot": np.dot, "vdot": np.vdot,
     "inner": np.inner, "outer": np.multiply.outer, "addmm": _added(np.matmul), "addmv": _added(np.matmul),
-    "baddbmm": _added(np.matmul), "addbmm": _added(lambda a, b: np.matmul(a, b).sum(0, dtype=a.dtype)),
+    "baddbmm": _added(np.matmul), "addbmm": _addbmm,
     "addr": _added(np.multiply.outer), "tensordot": lambda a, b, dims=2: np.tensordot(a, b, dims),
     "addcmul": lambda x, a, b, *, value=1: x + value * a * b, "addcdiv": lambda x, a, b, *, value=1: x + value * (a / b),
-    "lerp": _lerp, "clamp": _clamp, "clamp_min": _clamp, "clamp_max": lambda x, max: _clamp(x, None, max),
+    "lerp": _floats(_lerp), "clamp": _clamp, "clamp_min": _clamp, "clamp_max": lambda x, max: _clamp(x, None, max),
 }  # fmt: skip
 _MOVED: dict[str, Oracle] = {
     "view": lambda x, s: x.reshape(s), "view_shape": lambda x, s: x.reshape(s), "reshape": lambda x, s: x.reshape(s),
@@ -415,7 +429,7 @@ _MOVED: dict[str, Oracle] = {
     "take_along_dim": lambda x, index, dim: np.take_along_axis(x, index, dim),
     "index_select": lambda x, dim, index: np.take(x, index, dim), "index_add": _rows(np.add.at),
     "index_fill": _rows(_assign_rows), "index_copy": _rows(_assign_rows), "masked_select": lambda x, mask: x[np.broadcast_to(mask, x.shape)],
-    "masked_fill": _masked_fill, "masked_fill_values": _masked_fill, "where": np.where, "where_values": np.where,
+    "masked_fill": _masked_fill, "masked_fill_values": lambda x, mask, value: np.where(mask, value, x), "where": np.where, "where_values": np.where,
     "nonzero": np.argwhere, "argwhere": np.argwhere, "masked_scatter": _masked_scatter, "unique": np.unique,
     "searchsorted": lambda line, x: np.searchsorted(line, x), "combinations": _combinations, "pad": _pad,
     "clone": np.copy, "contiguous": np.copy, "fill": lambda x, v: np.full_like(x, v),

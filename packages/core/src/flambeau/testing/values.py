@@ -11,7 +11,7 @@ from ..interop import from_numpy
 if TYPE_CHECKING:
     from .._tensor import Tensor
 
-__all__ = ["Call", "Samples", "T", "build", "call", "mapped", "tensors_in"]
+__all__ = ["LAYOUTS", "Call", "Samples", "T", "build", "call", "mapped", "tensors_in"]
 
 
 class T:
@@ -94,6 +94,7 @@ class Samples:
         functions: what to call, where that is not the record of the name.
         skipped: names of records that have no sample calls, and why.
         floats: the records take floating-point numbers only.
+        oracles: what calls compute, said a second time in NumPy (see `flambeau.testing.oracles`).
     """
 
     def __init__(
@@ -102,31 +103,39 @@ class Samples:
         functions: dict[str, Any] | None = None,
         skipped: dict[str, str] | None = None,
         floats: bool = False,
+        oracles: dict[str, Any] | None = None,
     ) -> None:
         self.calls, self.functions, self.skipped, self.floats = calls, functions or {}, skipped or {}, floats
+        self.oracles = oracles or {}
+
+
+#: Layouts, as views of an array: the last argument of `build`.
+LAYOUTS = ("dense", "step", "transposed", "negative", "expanded", "repeated")
 
 
 def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Tensor:
-    """An array as a tensor, laid out densely or in some other way."""
+    """An array as a tensor, laid out densely or in some other way; it is converted before it goes to the device."""
     import numpy as np
 
-    if array.ndim == 0:
-        how = "dense"
+    def put(values: Any) -> Any:
+        return from_numpy(np.array(values)).to("reference").to(dtype).to(device)
+
+    if array.ndim == 0 or how == "dense":
+        return put(array)
     if how == "step":  # every second element of a larger one, the last dimension reversed
         wide = np.zeros([2 * n for n in array.shape], array.dtype)
-        view = wide[tuple(slice(None, None, 2) for _ in array.shape)][..., ::-1]
-        view[...] = array
-        whole = from_numpy(wide).to(device).to(dtype)
-        index = tuple(slice(None, None, 2) for _ in array.shape)
-        return whole[index][..., slice(None, None, -1)]
+        every = tuple(slice(None, None, 2) for _ in array.shape)
+        wide[every][..., ::-1] = array
+        return put(wide)[every][..., slice(None, None, -1)]
     if how == "transposed":
-        return (
-            from_numpy(np.ascontiguousarray(array.T))
-            .to(device)
-            .to(dtype)
-            .permute(tuple(range(array.ndim))[::-1])
-        )
-    return from_numpy(np.ascontiguousarray(array).reshape(array.shape)).to(device).to(dtype)
+        return put(array.T).permute(tuple(range(array.ndim))[::-1])
+    if how == "negative":
+        backward = tuple(slice(None, None, -1) for _ in array.shape)
+        return put(array[backward])[backward]
+    first = array[..., :1]  # the first column again and again, by stride 0 or as copies
+    if how == "expanded" and array.shape[-1]:
+        return put(first).expand(array.shape)
+    return put(np.broadcast_to(first, array.shape) if array.shape[-1] else array)
 
 
 def build(value: Any, dtype: dt.DType, device: str, seed: str, how: str = "dense", grad: bool = False) -> Any:

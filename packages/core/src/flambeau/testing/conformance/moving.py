@@ -38,11 +38,11 @@ class Moving(SuiteBase):
         """There and back, over dtypes and strides; there in one piece."""
         dtype, layout = case
         x = OPS["arange"](24, device="reference").reshape((2, 3, 4)).to(dtype)
-        there = x.to(self.device)
+        there = x.to(self.device, copy=True)
         assert str(there.device) == self.device
         assert there.dtype is dtype
         compare(layout(there).to("reference"), layout(x).clone(), "from the device")
-        back = layout(x).to(self.device)
+        back = layout(x).to(self.device, copy=True)
         assert back.spec.dense
         compare(back, layout(x).clone(), "to the device")
 
@@ -50,7 +50,7 @@ class Moving(SuiteBase):
     def test_copy_leaves_the_source_alone(self, case: dt.DType) -> None:
         """A copy has memory of its own."""
         x = OPS["ones"]((3,), dtype=case, device="reference")
-        there = x.to(self.device)
+        there = x.to(self.device, copy=True)
         there.zero_()
         again = there.clone()
         again.fill_(1)
