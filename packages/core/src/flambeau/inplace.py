@@ -73,7 +73,9 @@ def overlaps(a: Tensor, b: Tensor) -> bool:
     if a.spec.itemsize != b.spec.itemsize:  # then whole extents are compared
         (al, ah), (bl, bh) = a.spec.extent(), b.spec.extent()
         ka, kb = a.spec.itemsize, b.spec.itemsize
-        return (a.offset + al) * ka < (b.offset + bh + 1) * kb and (b.offset + bl) * kb < (a.offset + ah + 1) * ka
+        return (a.offset + al) * ka < (b.offset + bh + 1) * kb and (b.offset + bl) * kb < (
+            a.offset + ah + 1
+        ) * ka
     steps = [(s, n - 1) for s, n in zip(a.spec.strides, a.spec.shape, strict=True) if n > 1]
     steps += [(-s, n - 1) for s, n in zip(b.spec.strides, b.spec.shape, strict=True) if n > 1]
     steps.sort(key=lambda step: -abs(step[0]))

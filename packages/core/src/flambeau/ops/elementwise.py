@@ -164,7 +164,7 @@ def addcdiv(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1
     return call("add", self, call("div", call("mul", tensor1, value) if value != 1 else tensor1, tensor2))
 
 
-@pointwise(inplace=True)
+@pointwise(inplace=True, check=no_integers)
 def lerp(self: Tensor, end: Tensor, weight: Tensor | Number) -> Any_:
     """``self + weight * (end - self)``, computed from the nearer end."""
     span = call("sub", end, self)

@@ -101,7 +101,9 @@ def signbit(self: Tensor) -> Tensor:
 
 def _refuse_complex(op: str, x: Tensor) -> None:
     if x.spec.dtype.is_complex:
-        raise RuntimeError(message(op, "complex inputs have no sign", "a real tensor", "Ask for x.real.", self=x))
+        raise RuntimeError(
+            message(op, "complex inputs have no sign", "a real tensor", "Ask for x.real.", self=x)
+        )
 
 
 @composite()

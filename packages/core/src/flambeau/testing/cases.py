@@ -80,7 +80,11 @@ def floats(device: str) -> dt.DType:
 
 
 def run(
-    case: Case, device: str, how: str = "dense", gradient: bool = False, call: Callable[..., Any] | None = None
+    case: Case,
+    device: str,
+    how: str = "dense",
+    gradient: bool = False,
+    call: Callable[..., Any] | None = None,
 ) -> tuple[list[Any], Any]:
     """Run a case; returns all its arguments and the result."""
     args, kwargs = arguments(case, device, how, gradient)

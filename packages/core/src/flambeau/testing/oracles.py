@@ -15,7 +15,8 @@ import numpy as np
 
 __all__ = ["ORACLES"]
 
-Array = np.ndarray[Any, Any]
+#: Arrays are not looked into by type checkers here: NumPy's functions are generous.
+Array = Any
 Oracle = Callable[..., Any]
 
 
@@ -136,7 +137,7 @@ def _order(x: Array, dim: int, descending: bool) -> Array:
     return np.argsort(x, axis=dim, kind="stable")
 
 
-def _sort(x: Array, dim: int = -1, descending: bool = False, stable: bool = True) -> tuple[Array, Array]:
+def _sort(x: Array, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:
     return _along(
         lambda a, d: (np.take_along_axis(a, _order(a, d, descending), d), _order(a, d, descending))
     )(x, dim)
@@ -185,7 +186,7 @@ def _div(a: Any, b: Any, *, rounding_mode: str | None = None) -> Any:
 
 def _clamp(x: Array, min: Any = None, max: Any = None) -> Any:
     if x.dtype.kind == "u":  # bounds wrap
-        min, max = (v if v is None else np.asarray(v).astype(x.dtype) for v in (min, max))
+        min, max = (np.asarray(v).astype(x.dtype) if isinstance(v, int) else v for v in (min, max))
     x = x if min is None else np.maximum(x, min)
     return x if max is None else np.minimum(x, max)
 
@@ -209,7 +210,9 @@ def _gather(x: Array, dim: int, index: Array) -> Array:
     return np.take_along_axis(x[cut], index, dim) if index.size else np.zeros(index.shape, x.dtype)
 
 
-def _put_along(base: Array, dim: int, index: Array, src: Any, combine: Callable[[Any, Any], Any] | None) -> Array:
+def _put_along(
+    base: Array, dim: int, index: Array, src: Any, combine: Callable[[Any, Any], Any] | None
+) -> Array:
     """One element after the other."""
     out = base.copy()
     for at in np.ndindex(*index.shape):
@@ -219,13 +222,15 @@ def _put_along(base: Array, dim: int, index: Array, src: Any, combine: Callable[
     return out
 
 
-def _scatter_reduce(x: Array, dim: int, index: Array, src: Array, reduce: str, *, include_self: bool = True) -> Array:
+def _scatter_reduce(
+    x: Array, dim: int, index: Array, src: Array, reduce: str, *, include_self: bool = True
+) -> Array:
     start = {"sum": 0, "prod": 1, "amax": -np.inf, "amin": np.inf}[reduce]
     fn: Oracle = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
     base = x.astype(np.float64) if x.dtype.kind == "f" else x
     if not include_self:
         if x.dtype.kind != "f":
-            return NotImplemented  # type: ignore[no-any-return]
+            return NotImplemented
         base = _put_along(base, dim, index, start, None)
     return _put_along(base, dim, index, src, fn)
 
@@ -235,7 +240,11 @@ def _rows(fn: Callable[[Array, Array, Any], None]) -> Oracle:
 
     def run(x: Array, dim: int, index: Array, source: Any) -> Array:
         out = x.copy()
-        fn(np.moveaxis(out, dim, 0), index, np.moveaxis(source, dim, 0) if isinstance(source, np.ndarray) else source)
+        fn(
+            np.moveaxis(out, dim, 0),
+            index,
+            np.moveaxis(source, dim, 0) if isinstance(source, np.ndarray) else source,
+        )
         return out
 
     return run
@@ -403,7 +412,8 @@ _PRODUCTS: dict[str, Oracle] = {
     "inner": np.inner, "outer": np.multiply.outer, "addmm": _added(np.matmul), "addmv": _added(np.matmul),
     "baddbmm": _added(np.matmul), "addbmm": _addbmm,
     "addr": _added(np.multiply.outer), "tensordot": lambda a, b, dims=2: np.tensordot(a, b, dims),
-    "addcmul": lambda x, a, b, *, value=1: x + value * a * b, "addcdiv": lambda x, a, b, *, value=1: x + value * (a / b),
+    "addcmul": lambda x, a, b, *, value=1: x + value * a * b,
+    "addcdiv": lambda x, a, b, *, value=1: x + value * (a / b),
     "lerp": _floats(_lerp), "clamp": _clamp, "clamp_min": _clamp, "clamp_max": lambda x, max: _clamp(x, None, max),
 }  # fmt: skip
 _MOVED: dict[str, Oracle] = {
@@ -428,8 +438,11 @@ _MOVED: dict[str, Oracle] = {
     "scatter_reduce": _scatter_reduce, "take": np.take,
     "take_along_dim": lambda x, index, dim: np.take_along_axis(x, index, dim),
     "index_select": lambda x, dim, index: np.take(x, index, dim), "index_add": _rows(np.add.at),
-    "index_fill": _rows(_assign_rows), "index_copy": _rows(_assign_rows), "masked_select": lambda x, mask: x[np.broadcast_to(mask, x.shape)],
-    "masked_fill": _masked_fill, "masked_fill_values": lambda x, mask, value: np.where(mask, value, x), "where": np.where, "where_values": np.where,
+    "index_fill": _rows(_assign_rows), "index_copy": _rows(_assign_rows),
+    "masked_select": lambda x, mask: x[np.broadcast_to(mask, x.shape)],
+    "masked_fill": _masked_fill,
+    "masked_fill_values": lambda x, mask, value: np.where(mask, value, x),
+    "where": np.where, "where_values": np.where,
     "nonzero": np.argwhere, "argwhere": np.argwhere, "masked_scatter": _masked_scatter, "unique": np.unique,
     "searchsorted": lambda line, x: np.searchsorted(line, x), "combinations": _combinations, "pad": _pad,
     "clone": np.copy, "contiguous": np.copy, "fill": lambda x, v: np.full_like(x, v),

@@ -113,7 +113,7 @@ class Samples:
 LAYOUTS = ("dense", "step", "transposed", "negative", "expanded", "repeated")
 
 
-def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Tensor:
+def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Any:
     """An array as a tensor, laid out densely or in some other way; it is converted before it goes to the device."""
     import numpy as np
 

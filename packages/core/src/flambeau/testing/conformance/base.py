@@ -34,16 +34,23 @@ class SuiteBase:
     defaults: ClassVar[bool] = False
     capabilities: ClassVar[dict[str, Any]] = {}
     expected_failures: ClassVar[dict[str, str]] = {}
+    _forced: ClassVar[Any]
 
     @property
     def backend(self) -> Backend:
         """The backend under test."""
         return backend_of(Device(self.device))
 
-    @pytest.fixture(autouse=True, scope="class")
-    def _defaults_forced(self, request: pytest.FixtureRequest) -> Iterator[None]:
-        with force_defaults(request.cls.defaults):
-            yield
+    @classmethod
+    def setup_class(cls) -> None:
+        """For all tests of the class: the defaults, where they are wanted."""
+        cls._forced = force_defaults(cls.defaults)
+        cls._forced.__enter__()
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Back to the ordinary."""
+        cls._forced.__exit__(None, None, None)
 
     @pytest.fixture(autouse=True)
     def _expected(self, request: pytest.FixtureRequest) -> Iterator[None]:
@@ -62,7 +69,11 @@ class SuiteBase:
         op = getattr(target, "op", None)
         if target is None or (op is not None and op.default is None and op.kind != "composite"):
             return "native"
-        return "native" if op is not None and not self.defaults and op.native in self.backend.natives else "default"
+        return (
+            "native"
+            if op is not None and not self.defaults and op.native in self.backend.natives
+            else "default"
+        )
 
 
 def expected_failure(suite: type[SuiteBase], name: str) -> str | None:

@@ -92,7 +92,9 @@ class Forward(SuiteBase):
         args, got = run(case, self.device, call=watched)
         assert snapshot(args) == before, f"{case}: an input was modified"
         for x, y in zip(tensors_in(got), tensors_in(like), strict=True):
-            assert (x.dtype, x.shape) == (y.dtype, y.shape), f"{case}: got {x.dtype} {x.shape}, expected {y.dtype} {y.shape}"
+            assert (x.dtype, x.shape) == (y.dtype, y.shape), (
+                f"{case}: got {x.dtype} {x.shape}, expected {y.dtype} {y.shape}"
+            )
             assert str(x.device) == self.device, f"{case}: the result is on {x.device}"
         compare(got, expected(case), str(case), 1 if case.dtype.rank < 2 else 4)
 

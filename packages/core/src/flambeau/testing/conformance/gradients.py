@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from ... import dtypes as dt
 from ...autograd import grad, gradcheck, gradgradcheck
 from ..cases import Case, compare, each, floats, records, run, takes
@@ -110,5 +109,3 @@ def _total(terms: list[Any]) -> Any:
     for t in terms[1:]:
         total = total + t
     return total
-
-

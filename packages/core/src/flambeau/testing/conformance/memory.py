@@ -123,7 +123,13 @@ class Memory(SuiteBase):
         values = np.random.default_rng(1).uniform(0, 1, (16, 16))
         from ...interop import from_numpy
 
-        x = from_numpy(values).to("reference").to(dt.float32).to(self.device).requires_grad_(work is _training)
+        x = (
+            from_numpy(values)
+            .to("reference")
+            .to(dt.float32)
+            .to(self.device)
+            .requires_grad_(work is _training)
+        )
         work(x)
         gc.collect()
         before = self._allocated()

@@ -68,11 +68,20 @@ _MODELS: dict[str, Model] = {
     "mlp": ({"w1": (64, 16), "b1": (16,), "w2": (16, 8), "b2": (8,), "w3": (8, 5)}, _mlp),
     "cnn": ({"c1": (4, 1, 3, 3), "c2": (6, 4, 3, 3), "w": (6, 5)}, _cnn),
     "transformer": (
-        {"embed": (8, 8), "q": (8, 8), "k": (8, 8), "v": (8, 8), "o": (8, 8), "up": (8, 16), "down": (16, 8), "w": (8, 5)},
+        {
+            "embed": (8, 8),
+            "q": (8, 8),
+            "k": (8, 8),
+            "v": (8, 8),
+            "o": (8, 8),
+            "up": (8, 16),
+            "down": (16, 8),
+            "w": (8, 5),
+        },
         _transformer,
     ),
     "lstm": ({"in": (8, 32), "rec": (8, 32), "b": (32,), "w": (8, 5)}, _lstm),
-}  # fmt: skip
+}
 
 
 def train(model: Model, device: str, dtype: dt.DType, steps: int = 20) -> list[float]:

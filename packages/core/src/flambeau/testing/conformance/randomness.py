@@ -96,14 +96,26 @@ class Randomness(SuiteBase):
         assert bool(((g == 0) == (y == 0)).all())
         assert 0.3 < float((y == 0).float().mean()) < 0.5
 
-    @each("case", {name: Case(_TARGETS[name], dt.float32, s) for name in _REPEATED if name in _TARGETS for s in _TARGETS[name].samples[:1] if takes(_TARGETS[name], dt.float32)})  # fmt: skip
+    @each(
+        "case",
+        {
+            name: Case(_TARGETS[name], dt.float32, s)
+            for name in _REPEATED
+            if name in _TARGETS
+            for s in _TARGETS[name].samples[:1]
+            if takes(_TARGETS[name], dt.float32)
+        },
+    )
     def test_deterministic(self, case: Case) -> None:
         """The same call gives the same bits every time."""
         first = snapshot(run(case, self.device)[1])
         for _ in range(4):
             assert snapshot(run(case, self.device)[1]) == first, f"{case} differs from run to run"
 
-    @each("case", {name: name for name in "sum matmul softmax cumsum std scatter_add index_add sort exp".split()})
+    @each(
+        "case",
+        {name: name for name in "sum matmul softmax cumsum std scatter_add index_add sort exp".split()},
+    )
     def test_deterministic_when_large(self, case: str) -> None:
         """So do calls on tensors that devices cut into parts, and their gradients."""
         x = OPS["rand"]((257, 129), device=self.device, generator=Generator().manual_seed(3)).requires_grad_()
