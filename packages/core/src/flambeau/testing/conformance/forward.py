@@ -102,7 +102,12 @@ class Forward(SuiteBase):
     def test_layout(self, case: tuple[Case, str]) -> None:
         """Operands of other strides (steps, transposed, negative, repeated by 0) give what dense ones give."""
         call, how = case
-        dense = run(call, self.device, "repeated" if how == "expanded" else "dense")[1]
+        try:
+            dense = run(call, self.device, "repeated" if how == "expanded" else "dense")[1]
+        except REFUSALS as error:  # such as a singular matrix
+            with pytest.raises(type(error)):
+                run(call, self.device, how)
+            return
         try:
             got = run(call, self.device, how)[1]
         except RuntimeError:
