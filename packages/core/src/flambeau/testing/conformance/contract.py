@@ -12,7 +12,7 @@ import pytest
 from ... import dtypes as dt
 from ...backend import CONTRACT, Backend
 from ...interop import from_numpy
-from ...op import new_tensor
+from ...plan import new_tensor
 from ...program import Expr, Program
 from ...registry import OPS
 from ..cases import compare, each
@@ -127,7 +127,7 @@ class Contract(SuiteBase):
             for layout in (_as_is, _transposed):
                 src = layout(_on(values, dtype, self.device))
                 shape = tuple(n for d, n in enumerate(values.shape) if d not in dims)
-                out = new_tensor(src.spec.like(out_dtype, shape), self.backend)
+                out = new_tensor(src.spec.like(out_dtype, shape))
                 self.backend.reduce(kind, out, src, dims)
                 compare(out, want, f"{kind} of {dtype.name} over {dims}", 4)
 
@@ -144,9 +144,7 @@ class Contract(SuiteBase):
         kind, n = case
         values = _values(dt.float64, (3, n), n, special=False)
         src = _on(values, dt.float32, self.device)
-        out = new_tensor(
-            src.spec.like({"argmin": dt.int64, "any": dt.bool_}.get(kind, dt.float32), (3,)), self.backend
-        )
+        out = new_tensor(src.spec.like({"argmin": dt.int64, "any": dt.bool_}.get(kind, dt.float32), (3,)))
         self.backend.reduce(kind, out, src, (1,))
         compare(out, getattr(np, kind)(values, axis=1), f"{kind} of {n}", 4)
 
@@ -168,7 +166,7 @@ class Contract(SuiteBase):
         wide = np.int64 if dtype.is_integer else np.complex128 if dtype.is_complex else np.float64
         for dim in range(3):
             src = _on(values, dtype, self.device)
-            out = new_tensor(src.spec.like(dt.int64 if dtype.is_integer else dtype), self.backend)
+            out = new_tensor(src.spec.like(dt.int64 if dtype.is_integer else dtype))
             self.backend.scan(kind, out, src, dim)
             x = values.astype(wide)
             want = (
@@ -184,7 +182,7 @@ class Contract(SuiteBase):
         kind, dtype = case
         values = _values(dtype, (3, 9), 7)
         src = _on(values, dtype, self.device)
-        out, places = (new_tensor(src.spec.like(d), self.backend) for d in (dtype, dt.int64))
+        out, places = (new_tensor(src.spec.like(d)) for d in (dtype, dt.int64))
         self.backend.scan2(kind, out, places, src, 1)
         want, at = values.copy(), np.zeros(values.shape, np.int64)
         for row in range(3):
@@ -207,7 +205,7 @@ class Contract(SuiteBase):
         keys = values.astype(np.float64)
         for dim in (0, 1):
             src = _on(values, dtype, self.device)
-            out, places = (new_tensor(src.spec.like(d), self.backend) for d in (dtype, dt.int64))
+            out, places = (new_tensor(src.spec.like(d)) for d in (dtype, dt.int64))
             self.backend.sort(out, places, src, dim, down, True)
             rows = np.moveaxis(keys, dim, -1)
             order = np.array([sorted(range(len(row)), key=partial(_rank, row, down)) for row in rows])
@@ -220,7 +218,7 @@ class Contract(SuiteBase):
         values = _values(case, (5, 4), 13)
         places = np.array([[0, 4, 2, 1], [4, 0, 3, 3]])
         src, index = _on(values, case, self.device), _on(places, dt.int64, self.device)
-        out = new_tensor(src.spec.like(shape=(2, 4)), self.backend)
+        out = new_tensor(src.spec.like(shape=(2, 4)))
         self.backend.gather(out, src, 0, index)
         compare(out, np.take_along_axis(values, places, 0), f"gather of {case.name}")
         flipped = src.flip((1,)) if case is dt.bool_ else src[:, slice(None, None, -1)]
@@ -233,7 +231,7 @@ class Contract(SuiteBase):
         entry, bad = case
         src = _on(np.ones((5, 4)), dt.float32, self.device)
         index = _on(np.array([[0, bad, 2, 1]]), dt.int64, self.device)
-        out = new_tensor(src.spec.like(shape=(1, 4)), self.backend)
+        out = new_tensor(src.spec.like(shape=(1, 4)))
 
         def use() -> None:
             if entry == "gather":
@@ -289,7 +287,7 @@ class Contract(SuiteBase):
             x, y = x.transpose(1, 2).clone().transpose(1, 2), y.transpose(1, 2).clone().transpose(1, 2)
         elif how == "strided":
             x, y = (OPS["cat"]([t, t], -1)[..., slice(0, t.shape[-1])] for t in (x, y))
-        out = new_tensor(x.spec.like(shape=(batch, m, n)), self.backend)
+        out = new_tensor(x.spec.like(shape=(batch, m, n)))
         self.backend.matmul(out, x, y)
         wide: Any = np.complex128 if dtype.is_complex else np.float64
         want = np.matmul(a, b) if dtype.rank < 2 else np.matmul(a.astype(wide), b.astype(wide))
@@ -328,14 +326,14 @@ class Contract(SuiteBase):
             if source.is_complex:
                 values = values + 2j
         src = _on(values, source, self.device)
-        out = new_tensor(src.spec.like(to), self.backend)
+        out = new_tensor(src.spec.like(to))
         self.backend.copy(out, src)
         there = out.to("reference")
         want = src.to("reference").to(to)
         assert bool(((there == want) | (want != want)).all()), (
             f"{source.name} to {to.name}: {there}, expected {want}"
         )
-        strided = new_tensor(src.spec.like(to, (*src.shape, 2)), self.backend)[..., 0]
+        strided = new_tensor(src.spec.like(to, (*src.shape, 2)))[..., 0]
         self.backend.copy(strided, src)
         assert bool(((strided.to("reference") == want) | (want != want)).all()), (
             f"{source.name} to strided {to.name}"
@@ -390,7 +388,7 @@ class Contract(SuiteBase):
         from ...registry import backend_of
 
         backend = backend_of(Device(device))
-        out = new_tensor(ins[0].spec.like(typed.outs[0]), backend)
+        out = new_tensor(ins[0].spec.like(typed.outs[0]))
         backend.run_program(typed, (out,), ins, ())
         return out
 
