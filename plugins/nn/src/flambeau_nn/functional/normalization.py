@@ -102,6 +102,7 @@ def rms_norm(
     eps: float | None = None,
 ) -> fb.Tensor:
     """Divide by the root mean square over the last dimensions; `eps` is the dtype's own when left out."""
+    need_tensors("rms_norm", input=input)
     return kernels.rms_norm(input, tuple(normalized_shape), weight, eps)
 
 
