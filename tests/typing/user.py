@@ -38,3 +38,23 @@ loss = nn.MSELoss()(model(x), fb.zeros(1, 1))
 loss.backward()
 optimizer.step()
 print(loss.item())
+
+
+class Tagger(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(100, 8)
+        self.lstm = nn.LSTM(8, 16, batch_first=True)
+        self.head = nn.Linear(16, 4)
+
+    def forward(self, tokens: fb.Tensor) -> tuple[fb.Tensor, int]:
+        states, (h, _) = self.lstm(self.embedding(tokens))
+        assert_type(h, fb.Tensor)
+        return self.head(states), 1
+
+
+tagger = Tagger()
+assert_type(tagger.lstm, nn.LSTM)
+assert_type(tagger.head.weight, nn.Parameter)
+assert_type(tagger(fb.tensor([[1, 2]])), tuple[fb.Tensor, int])
+assert_type(nn.Transformer(8, 2)(x, x), fb.Tensor)

@@ -6,7 +6,6 @@ operations, and hooks on saved tensors see exactly what the tape would keep for 
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -162,6 +161,8 @@ class ModelSummary:
 
     def _repr_html_(self) -> str:
         """The table for notebooks."""
+        import html  # slow, and rarely wanted
+
 
         def row(cells: list[str], tag: str) -> str:
             return "<tr>" + "".join(

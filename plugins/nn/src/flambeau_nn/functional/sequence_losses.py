@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import flambeau as fb
 from flambeau.errors import message
@@ -106,8 +105,7 @@ def _padded(op: str, targets: fb.Tensor, n: int, lengths: tuple[int, ...]) -> fb
     return padded
 
 
-@dataclass(frozen=True, slots=True)
-class LinearCrossEntropyOptions:
+class LinearCrossEntropyOptions(NamedTuple):
     """How `linear_cross_entropy` splits the batch; taken for compatibility.
 
     Attributes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import flambeau as fb
@@ -43,6 +42,8 @@ def skip_init(module_cls: type[Module], *args: Any, **kwargs: Any) -> Module:
     """
     if not (isinstance(module_cls, type) and issubclass(module_cls, Module)):
         raise RuntimeError(f"[skip_init] expected a Module: got {module_cls}.")
+    import inspect
+
     if "device" not in inspect.signature(module_cls).parameters:
         raise RuntimeError("[skip_init] module must support a 'device' arg to skip initialization.")
     final = kwargs.pop("device", "cpu")
