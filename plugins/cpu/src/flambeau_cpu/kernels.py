@@ -12,6 +12,7 @@ from . import (
     kernels_matmul,
     kernels_norm,
     kernels_pool,
+    kernels_recurrent,
     kernels_reduce,
     kernels_softmax,
     kernels_sort,
@@ -31,6 +32,7 @@ KERNELS: dict[str, Kernel] = {
     **kernels_attention.KERNELS,
     **kernels_conv.KERNELS,
     **kernels_pool.KERNELS,
+    **kernels_recurrent.KERNELS,
     **kernels_norm.KERNELS,
     **kernels_sort.KERNELS,
 }
@@ -43,6 +45,7 @@ SUPPORTS: dict[str, Callable[[Sequence[Any], dict[str, Any]], bool]] = {
     **kernels_attention.SUPPORTS,
     **kernels_conv.SUPPORTS,
     **kernels_pool.SUPPORTS,
+    **kernels_recurrent.SUPPORTS,
     **kernels_norm.SUPPORTS,
 }
 """name -> whether the kernel takes inputs with these specs (absent: real floating-point ones)"""

@@ -38,6 +38,8 @@ _FLOPS: dict[str, Callable[..., int]] = {
     "convolution": lambda out, x, weight, *_: 2 * out.numel() * _product(weight.shape[1:]),
     "convolution_backward_input": lambda out, x, weight, *_: 2 * x.numel() * _product(weight.shape[1:]),
     "attention": lambda out, *args: _attention(*args),
+    "lstm_sequence": lambda out, x, h0, c0, weight: 2 * x.numel() * weight.shape[1],
+    "gru_sequence": lambda out, x, h0, weight, bias: 2 * x.numel() * weight.shape[1],
 }
 
 

@@ -14,6 +14,7 @@ import flambeau as fb
 from .. import functional as F
 from .. import ops as kernels
 from ..ops.recurrent import gru_state, lstm_memory, lstm_state
+from ..ops.sequences import gru_sequence, lstm_sequence
 
 __all__ = ["CELLS", "GATES", "State", "Weights", "scan", "step"]
 
@@ -55,6 +56,28 @@ def step(mode: str, x: fb.Tensor, state: State, weights: Weights) -> State:
     return CELLS[mode](projected, kernels.linear(state[0], weights[1], weights[3]), state, weights)
 
 
+def _whole(
+    mode: str, data: fb.Tensor, steps: int, state: State, weights: Weights, reverse: bool
+) -> tuple[fb.Tensor, State] | None:
+    """`scan` by one record, for batches of one size; None where operands differ in dtype."""
+    _, weight, bias, bias_h, _ = weights
+    if mode == "LSTM" and bias is not None:
+        bias = bias + bias_h
+    x: Any = kernels.linear(data, weights[0], bias)
+    if any(t.dtype is not x.dtype for t in (weight, *state)):  # under autocast
+        return None
+    x = x.reshape(steps, -1, x.shape[-1])
+    first = [s.contiguous() for s in state]
+    x, weight = x.flip(0) if reverse else x.contiguous(), weight.contiguous()
+    if mode == "LSTM":
+        out, memory = lstm_sequence(x, *first, weight)[:2]
+        last: State = (out[-1], memory)
+    else:
+        out = gru_sequence(x, *first, weight, x.new_zeros(x.shape[-1]) if bias_h is None else bias_h)[0]
+        last = (out[-1],)
+    return (out.flip(0) if reverse else out).reshape(-1, out.shape[-1]), last
+
+
 def scan(
     mode: str, data: fb.Tensor, sizes: Sequence[int], state: State, weights: Weights, reverse: bool
 ) -> tuple[fb.Tensor, State]:
@@ -71,6 +94,10 @@ def scan(
     Returns:
         The outputs in the form of `data`, and the last state of every sequence.
     """
+    if len(set(sizes)) == 1 and mode in ("LSTM", "GRU") and weights[4] is None:
+        found = _whole(mode, data, len(sizes), state, weights, reverse)
+        if found is not None:
+            return found
     cell = CELLS[mode]
     parts = list(kernels.linear(data, weights[0], weights[2]).split(list(sizes)))
     outs: list[Any] = [None] * len(parts)

@@ -14,6 +14,7 @@ from flambeau.plugin import OPS, Pointwise, add_samples, inplace
 
 from . import activations
 from . import functions as functions
+from . import sequences as sequences
 from .attention import dropout, scaled_dot_product_attention
 from .batch_statistics import batch_norm, group_norm
 from .class_losses import cross_entropy, nll_loss

@@ -62,6 +62,8 @@ SAMPLES = Samples(
         **TABLE,
         "prelu": [call(T(3, 4), T(4)), call(T(3, 4), T(1))],
         "hardshrink": [call(T(3, 4)), call(T(), 0.7)],
+        "lstm_sequence": [call(T(3, 2, 12), T(2, 3), T(2, 3), T(12, 3))],
+        "gru_sequence": [call(T(3, 2, 9), T(2, 3), T(9, 3), T(9))],
     },
     functions={name: getattr(ops, name) for name in TABLE},
     skipped={"dropout": "random: compared by their bits", "prelu_values": "part of another op"},
