@@ -165,7 +165,6 @@ class ModelSummary:
         """The table for notebooks."""
         import html  # slow, and rarely wanted
 
-
         def row(cells: list[str], tag: str) -> str:
             return "<tr>" + "".join(
                 f'<{tag} style="text-align:{"left" if k < 2 else "right"};white-space:pre">{html.escape(c)}</{tag}>'

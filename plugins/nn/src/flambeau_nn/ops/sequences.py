@@ -212,8 +212,9 @@ def gru_sequence(x: Tensor, h0: Tensor, weight: Tensor, bias: Tensor) -> Any:
     s: Any = x
     w: Any = weight
     _check("gru_sequence", s, h0, w, 3)
-    t, n, h = *s.shape[:2], w.shape[1]
-    return Call((s.like(s.dtype, (t, n, h)), s.like(s.dtype, (t, n, 4 * h))))
+    units = w.shape[1]
+    steps = tuple(s.shape[:2])
+    return Call((s.like(s.dtype, (*steps, units)), s.like(s.dtype, (*steps, 4 * units))))
 
 
 @kernel(
