@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,25 @@ def test_mistakes() -> None:
         layer(fb.ones(8), fb.ones(8), fb.ones(8))
     with pytest.raises(AssertionError, match="embedding dimension of 8"):
         layer(fb.ones(4, 6), fb.ones(4, 6), fb.ones(4, 6))
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+def test_evaluation_leaves_padding_out_as_pytorch_does(at_end) -> None:
+    theirs = torch.nn.TransformerEncoder(
+        torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, dtype=torch.float64), 2,
+        torch.nn.LayerNorm(8, dtype=torch.float64),
+    ).eval()  # fmt: skip
+    mine = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True, dtype=fb.float64), 2,
+        nn.LayerNorm(8, dtype=fb.float64),
+    ).eval()  # fmt: skip
+    mine.load_state_dict({key: ours(value) for key, value in theirs.state_dict().items()})
+    x = torch.randn(2, 5, 8, dtype=torch.float64)
+    padding = torch.tensor(
+        [[0, 0, 1, 1, 1], [0, 0, 0, 1, 1]] if at_end else [[0, 1, 0, 1, 1], [0] * 5]
+    ).bool()
+    with torch.no_grad(), fb.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's nested tensors are a prototype
+        want = theirs(x, src_key_padding_mask=padding)
+        assert_same(mine(ours(x), src_key_padding_mask=ours(padding)), want, 1e-6, 1e-7)
+    assert_same(mine(ours(x), src_key_padding_mask=ours(padding)), theirs(x, src_key_padding_mask=padding))

@@ -197,3 +197,28 @@ def test_notes_do_not_mask_the_error() -> None:
 
     with pytest.raises(Odd):
         nn.Sequential(Broken())(1)
+
+
+def test_hooks_of_all_modules() -> None:
+    from flambeau.nn.modules import module as everywhere
+
+    seen = []
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    model[0].register_forward_hook(lambda m, args, out: seen.append("own"))
+    handles = [
+        everywhere.register_module_forward_pre_hook(lambda m, args: seen.append(f"pre {type(m).__name__}")),
+        everywhere.register_module_forward_hook(lambda m, args, out: seen.append(f"post {type(m).__name__}")),
+        everywhere.register_module_full_backward_hook(
+            lambda m, gi, go: seen.append(f"back {type(m).__name__}")
+        ),
+    ]
+    model(fb.ones(1, 2, requires_grad=True)).sum().backward()
+    first = ["pre Sequential", "pre Linear", "post Linear", "own", "pre ReLU", "post ReLU", "post Sequential"]
+    assert seen[:7] == first
+    assert seen[7:] == ["back ReLU", "back Linear", "back Sequential"]
+    for handle in handles:
+        handle.remove()
+    seen.clear()
+    model(fb.ones(1, 2))
+    assert seen == ["own"]
+    assert nn.modules.Linear is nn.Linear

@@ -5,7 +5,7 @@ Imports the core's public API and nothing else.
 
 from __future__ import annotations
 
-from . import functional, init, utils
+from . import functional, init, modules, utils
 from .containers import *
 from .layers.activations import *
 from .layers.attention import *
@@ -61,5 +61,5 @@ __all__ = [
     "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer", "TripletMarginLoss",
     "TripletMarginWithDistanceLoss", "Unflatten", "Unfold", "UninitializedBuffer", "UninitializedParameter",
     "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
-    "functional", "init", "summary", "utils",
+    "functional", "init", "modules", "summary", "utils",
 ]  # fmt: skip

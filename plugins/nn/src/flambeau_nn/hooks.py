@@ -12,7 +12,7 @@ import flambeau as fb
 if TYPE_CHECKING:
     from .module import Module
 
-__all__ = ["CallHooks", "HookTable", "RemovableHandle"]
+__all__ = ["EVERYWHERE", "CallHooks", "HookTable", "RemovableHandle"]
 
 HookTable = dict[int, Any]
 _ids = count()
@@ -52,23 +52,30 @@ class CallHooks:
         self.backward_pre: HookTable = {}
         self.backward: HookTable = {}
 
+    def all_of(self, name: str) -> HookTable:
+        """A table with the hooks of all modules in front."""
+        own: HookTable = getattr(self, name)
+        general: HookTable = getattr(EVERYWHERE, name)
+        return own if self is EVERYWHERE or not general else {**general, **own}
+
     def run(self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call `module`'s forward between its hooks."""
         done: set[int] = set()
         result = None
         try:
             args, kwargs = self._before(module, args, kwargs)
-            watch = BackwardWatch(module, self) if self.backward or self.backward_pre else None
+            watched = self.all_of("backward") or self.all_of("backward_pre")
+            watch = BackwardWatch(module, self) if watched else None
             if watch is not None:
                 args = watch.inputs(args)
             result = module.forward(*args, **kwargs)
-            for key, (hook, with_kwargs, _) in list(self.forward.items()):
+            for key, (hook, with_kwargs, _) in list(self.all_of("forward").items()):
                 done.add(key)
                 changed = hook(module, args, kwargs, result) if with_kwargs else hook(module, args, result)
                 result = result if changed is None else changed
             return result if watch is None else watch.outputs(result)
         except Exception:
-            for key, (hook, with_kwargs, always) in list(self.forward.items()):
+            for key, (hook, with_kwargs, always) in list(self.all_of("forward").items()):
                 if always and key not in done:
                     _run_always(
                         hook, (module, args, kwargs, result) if with_kwargs else (module, args, result)
@@ -78,7 +85,7 @@ class CallHooks:
     def _before(
         self, module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        for hook, with_kwargs, _ in list(self.forward_pre.values()):
+        for hook, with_kwargs, _ in list(self.all_of("forward_pre").values()):
             if with_kwargs:
                 changed = hook(module, args, kwargs)
                 if changed is None:
@@ -94,6 +101,10 @@ class CallHooks:
                 if changed is not None:
                     args = changed if isinstance(changed, tuple) else (changed,)
         return args, kwargs
+
+
+#: The hooks that every module runs; registered by `modules.module`.
+EVERYWHERE = CallHooks()
 
 
 def _run_always(hook: Any, arguments: tuple[Any, ...]) -> None:
@@ -172,11 +183,11 @@ class BackwardWatch:
         return tuple(gated), places
 
     def _grad_output(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in list(self.hooks.backward_pre.values()):
+        for hook in list(self.hooks.all_of("backward_pre").values()):
             grads = _replaced("backward_pre_hook", "grad_output", grads, hook(self.module, grads))
         self.grad_output = grads
         if not self.gated_inputs:
-            for hook in list(self.hooks.backward.values()):
+            for hook in list(self.hooks.all_of("backward").values()):
                 changed = hook(self.module, (None,) * self.input_count, grads)
                 if changed is not None and not (
                     isinstance(changed, tuple) and all(g is None for g in changed)
@@ -188,7 +199,7 @@ class BackwardWatch:
         return grads
 
     def _grad_input(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        for hook in list(self.hooks.backward.values()):
+        for hook in list(self.hooks.all_of("backward").values()):
             grads = _replaced(
                 "full_backward_hook", "grad_input", grads, hook(self.module, grads, self.grad_output)
             )

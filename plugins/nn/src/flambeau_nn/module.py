@@ -80,20 +80,21 @@ class Module(Stateful):
                 raise
 
     def _hooks_of_call(self) -> CallHooks:
-        if self._call_hooks is None:
-            self._call_hooks = CallHooks()
-        return self._call_hooks
+        own: CallHooks | None = self.__dict__.get("_call_hooks")
+        if own is None:
+            own = self._call_hooks = CallHooks()
+        return own
 
     @property
     def _forward_pre_hooks(self) -> dict[int, Callable[..., Any]]:
         """The hooks before forward, by number."""
-        table = {} if self._call_hooks is None else self._call_hooks.forward_pre
+        table = self._hooks_of_call().forward_pre if "_call_hooks" in self.__dict__ else {}
         return {key: hook for key, (hook, *_) in table.items()}
 
     @property
     def _forward_hooks(self) -> dict[int, Callable[..., Any]]:
         """The hooks after forward, by number."""
-        table = {} if self._call_hooks is None else self._call_hooks.forward
+        table = self._hooks_of_call().forward if "_call_hooks" in self.__dict__ else {}
         return {key: hook for key, (hook, *_) in table.items()}
 
     def register_forward_pre_hook(

@@ -223,7 +223,9 @@ class TransformerEncoder(Module):
         encoder_layer: the layer, of which copies are made.
         num_layers: how many.
         norm: applied to the result.
-        enable_nested_tensor, mask_check: taken for compatibility.
+        enable_nested_tensor: in evaluation without gradients, leave out what is padding in the whole batch, and
+            give zeros at the padded places, as PyTorch does; only for layers with `batch_first`.
+        mask_check: do so only if padding is at the end of each sequence.
 
     Shape: the layer's.
 
@@ -242,6 +244,9 @@ class TransformerEncoder(Module):
         self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
         self.num_layers = num_layers
         self.norm = norm
+        self.enable_nested_tensor = enable_nested_tensor
+        self.mask_check = mask_check
+        self.use_nested_tensor = enable_nested_tensor and _can_shorten(encoder_layer)
 
     def forward(
         self,
@@ -252,6 +257,43 @@ class TransformerEncoder(Module):
     ) -> fb.Tensor:
         """Encode; the masks are `MultiheadAttention`'s ``attn_mask`` and ``key_padding_mask``."""
         causal = bool(is_causal)
+        padding = src_key_padding_mask
+        whole = src
+        kept = None if padding is None or mask is not None else self._kept(src, padding)
+        if kept is not None:
+            length = int(kept.sum(1).amax())
+            src, padding = src[:, :length], None if padding is None else padding[:, :length]
         for layer in self.layers:
-            src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=causal)
+            src = layer(src, src_mask=mask, src_key_padding_mask=padding, is_causal=causal)
+        if kept is not None:
+            src = F.pad(src, (0, 0, 0, whole.shape[1] - src.shape[1])).masked_fill(~kept.unsqueeze(2), 0)
         return src if self.norm is None else self.norm(src)
+
+    def _kept(self, src: fb.Tensor, padding: fb.Tensor) -> fb.Tensor | None:
+        """Which places aren't padding, where the padded ones may be left out; else None."""
+        recorded = fb.is_grad_enabled() and (
+            src.requires_grad or any(p.requires_grad for p in self.parameters())
+        )
+        if not self.use_nested_tensor or self.training or recorded or src.ndim != 3:
+            return None
+        kept = ~padding if padding.dtype == fb.bool else padding == 0
+        if tuple(kept.shape) != tuple(src.shape[:2]) or not bool(kept.any(1).all()):
+            return None
+        between = kept[:, 1:] & ~kept[:, :-1]  # a token after padding
+        return None if self.mask_check and bool(between.any()) else kept
+
+
+def _can_shorten(layer: Module) -> bool:
+    """Whether a layer is one that PyTorch runs without the padding."""
+    if not isinstance(layer, TransformerEncoderLayer):
+        return False
+    attention = layer.self_attn
+    return (
+        attention.batch_first
+        and not layer.norm_first
+        and attention.in_proj_weight is not None
+        and attention.in_proj_bias is not None
+        and layer.activation in (F.relu, F.gelu)
+        and layer.norm1.eps == layer.norm2.eps
+        and attention.num_heads % 2 == 0
+    )

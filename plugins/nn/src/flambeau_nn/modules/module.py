@@ -1,0 +1,59 @@
+"""Hooks that every module runs, before its own: for profiling and debugging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..hooks import EVERYWHERE, RemovableHandle
+from ..module import Module
+
+__all__ = [
+    "Module", "register_module_forward_hook", "register_module_forward_pre_hook",
+    "register_module_full_backward_hook", "register_module_full_backward_pre_hook",
+]  # fmt: skip
+
+
+def _add(table: dict[int, Any], hook: Any) -> RemovableHandle:
+    Module._call_hooks = (
+        EVERYWHERE  # what modules without hooks of their own find; until then calls cost nothing
+    )
+    return RemovableHandle(table, hook)
+
+
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, args)`` before every module's forward; what it returns replaces the arguments.
+
+    >>> from flambeau import nn
+    >>> import flambeau as fb
+    >>> with register_module_forward_pre_hook(lambda module, args: print(module)):
+    ...     y = nn.Sequential(nn.ReLU())(fb.ones(1))
+    Sequential(
+      (0): ReLU()
+    )
+    ReLU()
+    """
+    return _add(EVERYWHERE.forward_pre, (hook, False, False))
+
+
+def register_module_forward_hook(
+    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
+) -> RemovableHandle:
+    """Run ``hook(module, args, output)`` after every module's forward; what it returns replaces the output.
+
+    Args:
+        hook: the function; with `with_kwargs` ``hook(module, args, kwargs, output)``.
+        with_kwargs: hand over keyword arguments too.
+        always_call: run it even if forward raises.
+    """
+    return _add(EVERYWHERE.forward, (hook, with_kwargs, always_call))
+
+
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, grad_output)`` in each module's backward; what it returns replaces ``grad_output``."""
+    return _add(EVERYWHERE.backward_pre, hook)
+
+
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, grad_input, grad_output)`` in each module's backward; a result replaces ``grad_input``."""
+    return _add(EVERYWHERE.backward, hook)
