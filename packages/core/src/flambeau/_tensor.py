@@ -243,10 +243,11 @@ class Tensor(TensorMethods):
                 f"[requires_grad_] only Tensors of floating point and complex dtype can require gradients: got "
                 f"{self.spec.dtype.name}. Convert it first, e.g. x.float()."
             )
-        if self.node is not None and not requires_grad:
+        node = self.grad_fn
+        if node is not None and not requires_grad:
             raise RuntimeError(
                 "[requires_grad_] you can only change requires_grad flags of leaf variables: this one was computed by "
-                f"{self.node.name()}. Use x.detach() to compute without history."
+                f"{node.name()}. Use x.detach() to compute without history."
             )
         self.rg = bool(requires_grad)
         return self
@@ -279,7 +280,7 @@ class Tensor(TensorMethods):
     @property
     def grad_fn(self) -> tape.Node | None:
         """The tape's node that made it; None for leaves."""
-        if self.base is not None and self.rg and self.node is not None:
+        if self.base is not None and self.rg:
             tape.edge_of(self)
         return self.node
 
@@ -296,7 +297,7 @@ class Tensor(TensorMethods):
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was called on it while it had a history."""
-        return self.node is not None and bool(self.extra and self.extra.get("retains"))
+        return self.grad_fn is not None and bool(self.extra and self.extra.get("retains"))
 
     def is_inference(self) -> bool:
         """Whether it can never be recorded; flambeau has no such tensors."""
@@ -341,15 +342,15 @@ class Tensor(TensorMethods):
                 "[register_hook] cannot register a hook on a tensor that doesn't require gradient. Call "
                 "requires_grad_() first."
             )
-        if self.node is not None:
-            tape.edge_of(self)
-            hooks = self.node._extra().setdefault("hooks", {})
+        node = self.grad_fn
+        if node is not None:
+            hooks = node._extra().setdefault("hooks", {})
             return tape.Removable.append(hooks.setdefault(self.nr, []), hook)
         return tape.Removable.append(self._extra().setdefault("hooks", []), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Removable:
         """Call ``hook(leaf)`` after a gradient was added to this leaf's ``.grad``."""
-        if self.node is not None or not self.rg:
+        if self.grad_fn is not None or not self.rg:
             raise RuntimeError(
                 "[register_post_accumulate_grad_hook] only leaves that require grad accumulate gradients. Use "
                 "register_hook."
@@ -360,7 +361,7 @@ class Tensor(TensorMethods):
         """Keep the gradient in ``.grad`` although this is no leaf."""
         if not self.rg:
             raise RuntimeError("[retain_grad] can't retain_grad on Tensor that has requires_grad=False.")
-        if self.node is None or self.retains_grad:
+        if self.grad_fn is None or self.retains_grad:
             return
         from weakref import ref
 

@@ -209,7 +209,8 @@ class Backend(ABC):
         """A prepared launch of a required entry for given specs, ``launch(*out_ptrs, *in_ptrs, *scalars)``.
 
         Only asked of backends with ``addressed``. Entries: ``"run_program"`` (args: program), ``"reduce"`` (kind,
-        dims), ``"matmul"``, ``"copy"``. None: the entry itself is called.
+        dims), ``"matmul"``, ``"copy"``, ``"scatter"`` into a tensor that is there (index, src; dim, reduce), and native
+        kernels by name (args: the op's other arguments). None: the entry itself is called.
         """
         return None
 

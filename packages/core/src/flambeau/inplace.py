@@ -108,7 +108,7 @@ def check_leaf(t: Tensor, op: str) -> None:
     Raises:
         RuntimeError: it is one, or a view of one.
     """
-    if t.rg and t.node is None:
+    if t.rg and t.grad_fn is None:
         raise RuntimeError(
             f"[{op}] a leaf Variable that requires grad is being used in an in-place operation: got self: "
             f"{list(t.shape)} {t.dtype.name}. Change it under no_grad(), or work on x.clone()."
@@ -215,11 +215,11 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
 
 
 def old_value(t: Tensor) -> Tensor:
-    """What a tensor is now, as a tensor of its own on the tape."""
+    """What a tensor is now, as a tensor of its own on the tape: rules may save it, and it is written next."""
     tape.edge_of(t)  # brings the node of a view up to date
     r: Tensor = plans.TENSOR(t.spec, t.mem, t.ptr, t.offset)
     r.node, r.nr, r.rg = t.node, t.nr, t.rg
-    return r.clone() if t.rg else r
+    return r.clone()
 
 
 def assign(t: Tensor, value: Tensor, op: str) -> Tensor:

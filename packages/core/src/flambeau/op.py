@@ -11,6 +11,7 @@ input's memory), `composite` (written in other public ops), and `pointwise` (a p
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
@@ -94,9 +95,10 @@ class Call:
         attrs: arguments for the entry; they also replace the attributes that gradient rules see.
         outs_as, ins_as: other specs through which the backend sees the same memory.
         mutates: parameters that this call writes to (default: those that the record names).
+        launch: a launch of the entry that is prepared already, where the backend has addresses.
     """
 
-    __slots__ = ("attrs", "entry", "ins_as", "mutates", "outs", "outs_as", "single")
+    __slots__ = ("attrs", "entry", "ins_as", "launch", "mutates", "outs", "outs_as", "single")
 
     def __init__(
         self,
@@ -106,7 +108,9 @@ class Call:
         outs_as: tuple[Spec, ...] | None = None,
         ins_as: tuple[Spec | None, ...] | None = None,
         mutates: tuple[str, ...] | None = None,
+        launch: Callable[..., Any] | None = None,
     ) -> None:
+        self.launch = launch
         self.single = isinstance(outs, Spec)
         # None: a native kernel is asked to leave that result out.
         self.outs: tuple[Any, ...] = (outs,) if isinstance(outs, Spec) else outs
@@ -549,7 +553,9 @@ class Op:
 
         run = None
         if body is not None:
-            run = prepared(backend, entry, body, call.outs, ins, attrs, call.single, call.outs_as)
+            run = prepared(
+                backend, entry, body, call.outs, ins, attrs, call.single, call.outs_as, launch=call.launch
+            )
         return Plan(
             self.name,
             run or self.run_default(values, backend),
@@ -667,11 +673,30 @@ class View(Op):
             single=single,
         )
 
+    def serve(self, other: Callable[..., Any]) -> Callable[..., Any]:
+        """`short` for an op that does the same wherever this one can; ``other`` is that op's general call."""
+
+        def general(*args: Any, **kwargs: Any) -> Any:
+            out = other(*args, **kwargs)
+            sizes = args[1:]
+            if not kwargs and out.base is not None and all(type(n) is int for n in sizes):
+                spec = args[0].spec
+                with suppress(RuntimeError):
+                    self.plans.keep((spec, *sizes), self.plan(spec, {self.names[1]: sizes}))
+            return out
+
+        return self.short(general)
+
 
 class Composite(Op):
     """An op written in other public ops; the tape sees those."""
 
     kind = "composite"
+
+    def __init__(self, fn: Callable[..., Any], via: View | None = None, **fields: Any) -> None:
+        """``via``: a view record that does the same wherever it can; its plans then serve the op's calls."""
+        super().__init__(fn, **fields)
+        self.via = via
 
     @property
     def seen(self) -> bool:
@@ -708,6 +733,8 @@ class Composite(Op):
             or any(p.keyword and p.default is Param.NONE for p in self.params)
         ):
             return general
+        if self.via is not None:
+            return self.via.serve(self.__call__)
         least = sum(d is Param.NONE for d in self.defaults[:most])
         spread = most > 0 and self.params[most - 1].kind == "attr"
 

@@ -208,6 +208,7 @@ def prepared(
     outs_as: tuple[Spec, ...] | None = None,
     into: bool = False,
     scalars: int = 0,
+    launch: Callable[..., Any] | None = None,
 ) -> Callable[..., Any] | None:
     """A function of tensors and then numbers that runs an entry of a backend and gives the result.
 
@@ -222,10 +223,10 @@ def prepared(
         outs_as: the specs through which the backend sees the results.
         into: write over the first tensor instead of making a result.
         scalars: how many numbers there are.
+        launch: the entry's launch, where it is prepared already.
     """
     seen = outs_as or outs
-    launch = None
-    if backend.addressed and None not in seen and None not in ins:
+    if launch is None and backend.addressed and None not in seen and None not in ins:
         launch = backend.plan(entry, seen, ins, attrs)
     n = len(ins)
     if launch is not None and single and not into:

@@ -12,7 +12,7 @@ from .devices import Device
 from .dtypes import DTYPES, DType, bfloat16
 from .layout import spec_of
 from .literals import nest, unpack
-from .plan import tensor_on
+from .plan import Table, tensor_on
 from .registry import backend_of
 from .storage import Storage
 
@@ -22,6 +22,8 @@ __all__ = ["host_array", "host_bytes", "item", "storage_type", "tolist", "upload
 _FIRST: dict[DType, Callable[[Any], tuple[Any, ...]]] = {
     d: struct.Struct(d.format).unpack_from for d in DTYPES if len(d.format) == 1
 }
+#: How a tensor's only element is read where the host sees the memory, by spec.
+_readers = Table()
 #: The names that NumPy's array interface has for dtypes; bfloat16 goes as its bits.
 _TYPESTRS: dict[DType, str] = {
     d: ("<" if sys.byteorder == "little" else ">") + ("u2" if d is bfloat16 else f"{d.kind}{d.itemsize}")
@@ -71,6 +73,9 @@ def item(t: Tensor) -> Any:
         RuntimeError: another number of elements, or a meta tensor.
     """
     spec = t.spec
+    read = _readers.get(spec)
+    if read is not None:
+        return read(t.ptr).value
     if spec.numel != 1:
         raise RuntimeError(
             f"[item] a Tensor with {spec.numel} elements cannot be converted to Scalar: got {list(spec.shape)} "
@@ -78,7 +83,14 @@ def item(t: Tensor) -> Any:
         )
     if spec.device.type == "meta":
         raise RuntimeError("[item] Tensor.item() cannot be called on meta tensors: they hold no values.")
-    data = backend_of(spec.device).copy_out(t.mem.handle, t.offset * spec.itemsize, spec.itemsize)
+    backend = backend_of(spec.device)
+    if backend.addressed and backend.host_visible and not backend.asynchronous:
+        import ctypes
+
+        name = {"float32": "float", "float64": "double"}.get(spec.dtype.name, spec.dtype.name)
+        if hasattr(ctypes, "c_" + name):
+            _readers.keep(spec, getattr(ctypes, "c_" + name).from_address)
+    data = backend.copy_out(t.mem.handle, t.offset * spec.itemsize, spec.itemsize)
     first = _FIRST.get(spec.dtype)
     return first(data)[0] if first is not None else unpack(data, spec.dtype)[0]
 

@@ -11,6 +11,7 @@ from flambeau.plugin import Backend, OutOfMemoryError
 
 from . import engine, kernels
 from ._C import ffi, set_on_failure
+from .kernels_prepared import PLANS
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -145,7 +146,7 @@ class CpuBackend(Backend):
     def plan(
         self, entry: str, outs: Sequence[Spec], ins: Sequence[Spec], args: dict[str, Any]
     ) -> Callable[..., Any] | None:
-        """Prepared launches of programs, reductions, products and copies."""
+        """Prepared launches of programs, reductions, products, copies and some native kernels."""
         if entry == "run_program":
             return engine.plan_program(args["program"], outs, ins)
         if entry == "reduce":
@@ -154,7 +155,10 @@ class CpuBackend(Backend):
             return kernels.plan_matmul(outs[0], ins[0], ins[1])
         if entry == "copy":
             return self.plan_copy(outs[0], ins[0])
-        return None
+        maker = PLANS.get(entry)
+        if maker is None or (entry in kernels.KERNELS and self.kernel(entry, ins, args) is None):
+            return None
+        return maker(outs, ins, args)
 
     def plan_many(
         self, launches: Sequence[Callable[..., Any]], n_out: int

@@ -60,27 +60,39 @@ def _take(
     src_strides: tuple[int, ...],
 ) -> None:
     """out[i] = src[i with the index along dim]; strides are for out's shape, src's with 0 where the index decides."""
-    size = src.spec.shape[dim] if src.spec.shape else 1
-    stride = src.spec.strides[dim] if src.spec.shape else 0
-    shape = tuple(out.spec.shape)
-    specs = (
-        out.spec,
-        Layout(shape, src_strides, src.spec.dtype),
-        Layout(shape, index_strides, index.spec.dtype),
-    )
-    code = run(
-        "gather",
-        [View(spec, t.ptr) for spec, t in zip(specs, (out, src, index), strict=True)],
-        (size, stride),
-    )
+    specs, ints = take_specs(out.spec, src.spec, dim, index.spec, index_strides, src_strides)
+    code = run("gather", [View(spec, t.ptr) for spec, t in zip(specs, (out, src, index), strict=True)], ints)
     if code < 0:
-        at = _unravel(lib.FBK_EINDEX - code, shape)
-        position = [p for p, s, n in zip(at, index_strides, shape, strict=True)]
-        if len(index.spec.shape) != len(
-            shape
-        ):  # an embedding or a selection: drop the dims the index does not have
-            position = position[dim:][: len(index.spec.shape)]
-        raise _out_of_bounds(op, index, position, size, dim)
+        raise index_error(op, code, out.spec.shape, index, index_strides, ints[0], dim)
+
+
+def take_specs(
+    out: Any,
+    src: Any,
+    dim: int,
+    index: Any,
+    index_strides: tuple[int, ...],
+    src_strides: tuple[int, ...] | None = None,
+) -> tuple[tuple[Any, ...], tuple[int, int]]:
+    """The layouts and numbers with which `fbk_gather` reads along a dimension."""
+    if src_strides is None:
+        src_strides = tuple(0 if d == dim else s for d, s in enumerate(src.strides))
+    shape = tuple(out.shape)
+    ints = (src.shape[dim], src.strides[dim]) if src.shape else (1, 0)
+    return (out, Layout(shape, src_strides, src.dtype), Layout(shape, index_strides, index.dtype)), ints
+
+
+def index_error(
+    op: str, code: int, out: Sequence[int], index: Any, index_strides: Sequence[int], size: int, dim: int
+) -> IndexError:
+    """What a negative code of `fbk_gather` means: the place of the first bad index."""
+    at = _unravel(lib.FBK_EINDEX - code, out)
+    position = list(at)
+    if len(index.spec.shape) != len(
+        out
+    ):  # an embedding or a selection: drop the dims the index does not have
+        position = position[dim:][: len(index.spec.shape)]
+    return _out_of_bounds(op, index, position, size, dim)
 
 
 def gather(out: Any, src: Any, dim: int, index: Any) -> None:

@@ -13,8 +13,8 @@ from ..errors import message
 from ..inplace import assign, touched
 from ..layout import Size, spec_of
 from ..op import Call, composite, kernel
-from ..plan import new_tensor, tensor_on
-from ..pointwise import number_dtype, pointwise, result_type_of, write_program
+from ..plan import Table, new_tensor, tensor_on
+from ..pointwise import number_dtype, pointwise, result_type_of, write_program, writer
 from ..program import Expr, Program, call
 from ..state import default_device, default_dtype
 from ..tape import Kind, edge_of, make_node, will_record
@@ -45,8 +45,14 @@ def _finish(t: Tensor, requires_grad: bool) -> Tensor:
 
 def fill_with(t: Tensor, value: Any) -> Tensor:
     """Write one number everywhere, outside the tape."""
-    d = t.spec.dtype
-    return write_program(_FILL.typed((), (d,), None, frozenset(), (_holder(d),)), t, (value,))
+    spec = t.spec
+    fill = _fills.get(spec)
+    if fill is None:
+        typed = _FILL.typed((), (spec.dtype,), None, frozenset(), (_holder(spec.dtype),))
+        fill = _fills.keep(spec, writer(typed, spec))
+    if spec.numel:
+        fill(t, value)
+    return t
 
 
 def _ramp(hold: dt.DType) -> Program:
@@ -61,6 +67,7 @@ def _between() -> Program:
     return Program([call("where", call("lt", i * 2, n), a + i * d, b - (n - 1 - i) * d)], 0, 4)
 
 
+_fills = Table()
 _FILL = Program([Expr("scalar", (), 0)], 0, 1)
 _RAMP = {hold: _ramp(hold) for hold in (dt.int64, dt.float64)}
 _BETWEEN = _between()
@@ -170,6 +177,16 @@ def full(
     return _finish(fill_with(t, value), requires_grad)
 
 
+def _filled(
+    op: str, size: Any, value: int, dtype: dt.DType | None, device: Any, requires_grad: bool
+) -> Tensor:
+    """Zeros or ones."""
+    dtype = dtype or default_dtype()
+    t = new_tensor(spec_of(dtype, _sizes(op, size), _device(device)))
+    number: Any = (bool, int, float, complex)[dtype.rank](value)
+    return _finish(fill_with(t, number), requires_grad)
+
+
 @composite(method=False)
 def zeros(
     size: Sequence[int],
@@ -180,9 +197,7 @@ def zeros(
     layout: Any = None,
 ) -> Tensor:
     """A tensor of zeros."""
-    return full(  # type: ignore[no-any-return]
-        _sizes("zeros", size), 0, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad
-    )
+    return _filled("zeros", size, 0, dtype, device, requires_grad)
 
 
 @composite(method=False)
@@ -195,9 +210,7 @@ def ones(
     layout: Any = None,
 ) -> Tensor:
     """A tensor of ones."""
-    return full(  # type: ignore[no-any-return]
-        _sizes("ones", size), 1, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad
-    )
+    return _filled("ones", size, 1, dtype, device, requires_grad)
 
 
 def _like(t: Tensor, dtype: dt.DType | None, device: Any) -> dict[str, Any]:
@@ -241,7 +254,9 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Zeros of another's shape and dtype."""
-    return full(self.spec.shape, 0, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return _filled(
+        "zeros_like", self.spec.shape, 0, requires_grad=requires_grad, **_like(self, dtype, device)
+    )
 
 
 @composite(method=False)
@@ -254,7 +269,7 @@ def ones_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Ones of another's shape and dtype."""
-    return full(self.spec.shape, 1, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return _filled("ones_like", self.spec.shape, 1, requires_grad=requires_grad, **_like(self, dtype, device))
 
 
 @composite(function=False)
@@ -294,7 +309,7 @@ def new_zeros(
     requires_grad: bool = False,
 ) -> Tensor:
     """Zeros of this one's dtype and device."""
-    return full(_sizes("new_zeros", size), 0, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return _filled("new_zeros", size, 0, requires_grad=requires_grad, **_like(self, dtype, device))
 
 
 @composite(function=False)
@@ -307,7 +322,7 @@ def new_ones(
     requires_grad: bool = False,
 ) -> Tensor:
     """Ones of this one's dtype and device."""
-    return full(_sizes("new_ones", size), 1, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return _filled("new_ones", size, 1, requires_grad=requires_grad, **_like(self, dtype, device))
 
 
 @composite(function=False)

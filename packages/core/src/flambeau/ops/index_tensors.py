@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .._tensor import Tensor
     from ..program import Number
 
-__all__ = ["arranged", "fitted", "places", "put_at", "put_copy", "take_at"]
+__all__ = ["arranged", "eager", "fitted", "places", "put_at", "put_copy", "take_at"]
 
 _select = index_select.short()
 
@@ -116,7 +116,7 @@ def _merged(x: Any, d: int, k: int) -> Any:
     return x if k == 1 else x.reshape((*shape[:d], _count(shape[d : d + k]), *shape[d + k :]))
 
 
-def _eager(t: Any) -> bool:
+def eager(t: Any) -> bool:
     """Whether a kernel's IndexError comes at once, so that negative places need a second look only after one."""
     return not registry.backend_of(t.spec.device).asynchronous
 
@@ -124,13 +124,13 @@ def _eager(t: Any) -> bool:
 def take_at(part: Tensor, tensors: Sequence[Advanced]) -> Tensor:
     x, d, k, _ = arranged(part, tensors)
     source = _merged(x, d, k)
-    eager = len(tensors) == 1 and _eager(part)
-    place = places(part, tensors, not eager)
+    late = len(tensors) == 1 and eager(part)
+    place = places(part, tensors, not late)
     flat = place if place.spec.ndim == 1 else place.reshape(-1)
     try:
         rows = _select(source, d, flat)
     except IndexError as e:
-        if not eager:
+        if not late:
             raise (_out_of_range(part, tensors) or e) from None
         try:
             rows = _select(source, d, _wrap(flat, source.spec.shape[d]))
@@ -170,10 +170,10 @@ def put_at(part: Any, tensors: Sequence[Advanced], source: Any, accumulate: bool
     flat_shape = (*shape[:d], _count(shape[d : d + k]), *shape[d + k :])
     direct = part.mem is not source.mem and not recording(part, source)
     direct = direct and (k == 1 or view_strides(shape, x.spec.strides, flat_shape) is not None)
-    eager = (
-        direct and reduce is None and len(tensors) == 1 and part.mem is not tensors[0][2].mem and _eager(part)
+    late = (
+        direct and reduce is None and len(tensors) == 1 and part.mem is not tensors[0][2].mem and eager(part)
     )
-    place = places(part, tensors, not eager)
+    place = places(part, tensors, not late)
     source = fitted(source, (*shape[:d], *place.spec.shape, *shape[d + k :]))
     if direct:
         check_writable(part, op)
@@ -183,7 +183,7 @@ def put_at(part: Any, tensors: Sequence[Advanced], source: Any, accumulate: bool
             scatter(target, d, at, rows, reduce)
         except IndexError as e:
             bad = _out_of_range(part, tensors)
-            if bad is not None or not eager:
+            if bad is not None or not late:
                 raise (bad or e) from None
             scatter(target, d, _wrap(at, flat_shape[d]), rows, None)
         touched(part, op)

@@ -13,6 +13,7 @@ from .. import dtypes as dt
 from .. import plan as plans
 from .. import registry
 from ..inplace import assign, check_writable, overlaps, refresh_view, touched
+from ..layout import spec_of
 from ..op import NUMBERS, composite
 from ..plan import Plan, Table
 from ..state import GRAD_OFF, WATCHED, modes
@@ -20,8 +21,9 @@ from ..tape import record
 from .creation import check_number, fill_with, full
 from .gathering import recording
 from .index_keys import Advanced, read_index, too_many
-from .index_tensors import arranged, fitted, places, put_at, put_copy, take_at
+from .index_tensors import arranged, eager, fitted, places, put_at, put_copy, take_at
 from .masks import count_true, masked_take
+from .selecting import index_select
 from .slicing import cut_plan, take_cut
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ __all__ = ["getitem", "setitem"]
 _views = Table()
 #: Prepared views and indexed dimensions by (spec, entries), a tensor's spec standing for the tensor.
 _forms = Table()
+#: Prepared launches that put rows, by the specs of the tensor, the index and the values.
+_puts = Table()
 _PLAIN = frozenset({int, type(None)})
 
 
@@ -52,6 +56,22 @@ def _entries(index: tuple[Any, ...]) -> tuple[Any, ...]:
         else:
             raise KeyError
     return tuple(out)
+
+
+def _key(t: Tensor, index: Any) -> tuple[Any, ...]:
+    """Where the plan of a view is kept.
+
+    Raises:
+        KeyError: nowhere.
+    """
+    kind = type(index)
+    if kind is slice:
+        return t.spec, index.start, index.stop, index.step
+    if kind is int or index is None or index is Ellipsis:
+        return t.spec, index
+    if kind is tuple:
+        return t.spec, _entries(index)
+    raise KeyError
 
 
 def _plain(index: Any) -> bool:
@@ -101,17 +121,10 @@ def _find(t: Tensor, index: Any) -> tuple[Plan, list[Advanced]]:
 
 
 def _remember(t: Tensor, index: Any, plan: Plan) -> None:
-    """Let `getitem` find the plan of a view at once."""
-    kind = type(index)
-    if not _plain(index):
-        return
-    if kind is int or index is None or index is Ellipsis:
-        _views.keep((t.spec, index), plan)
-    elif kind is slice:
-        _views.keep((t.spec, index.start, index.stop, index.step), plan)
-    elif kind is tuple:
+    """Let the plan of a view be found at once."""
+    if _plain(index):
         with suppress(KeyError):
-            _views.keep((t.spec, _entries(index)), plan)
+            _views.keep(_key(t, index), plan)
 
 
 def getitem(t: Tensor, index: Any) -> Tensor:
@@ -128,6 +141,8 @@ def getitem(t: Tensor, index: Any) -> Tensor:
             plan = _views[t.spec, index]
         elif kind is tuple:
             plan = _views[t.spec, _entries(index)]
+        elif kind is plans.TENSOR and not WATCHED:
+            return _rows(t, index)
         else:
             return _general(t, index)
     except (KeyError, TypeError):
@@ -137,6 +152,22 @@ def getitem(t: Tensor, index: Any) -> Tensor:
     out: Tensor = plan.run(t)
     if t.rg and (not GRAD_OFF or modes.grad):
         record(plan, (t,), (), out)
+    return out
+
+
+def _rows(t: Tensor, index: Tensor) -> Tensor:
+    """What an index of one dimension names in the first of ``t``, by a plan that `_general` has left.
+
+    Raises:
+        KeyError: there is none.
+    """
+    plan = _views[t.spec, index.spec]
+    try:
+        out: Tensor = plan.run(t, index)
+    except IndexError:  # a negative place, or one out of range
+        return _general(t, index)
+    if t.rg and (not GRAD_OFF or modes.grad):
+        record(plan, (t, index), (), out)
     return out
 
 
@@ -150,6 +181,10 @@ def _general(t: Tensor, index: Any) -> Tensor:
         mask = tensors[0][2]
         if mask.spec.dtype is dt.bool_ and mask.spec.shape == part.spec.shape:
             return masked_take(part, mask, count_true(mask))  # type: ignore[no-any-return]
+        if part is t and tensors[0][2] is index and t.spec.ndim and index.spec.ndim == 1:
+            known = index_select.plans.get((t.spec, 0, index.spec))
+            if known is not None and index.spec.dtype is dt.int64 and eager(t):
+                _views.keep((t.spec, index.spec), known)
     return take_at(part, tensors)
 
 
@@ -163,8 +198,27 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         IndexError: as for reading.
         RuntimeError: the value doesn't broadcast to what the index names.
     """
-    plan, tensors = _find(t, index)
+    if type(index) is plans.TENSOR and type(value) is plans.TENSOR and not WATCHED:
+        put = _puts.get((t.spec, index.spec, value.spec))
+        mem = t.mem
+        if put and mem is not value.mem and mem is not index.mem and not recording(t, value):
+            try:
+                put(t.ptr, index.ptr, value.ptr)
+            except IndexError:  # a negative place, or one out of range
+                pass
+            else:
+                touched(t, "setitem")
+                return
+    try:
+        plan = _views[_key(t, index)]
+        tensors: list[Advanced] = []
+    except (KeyError, TypeError):
+        plan, tensors = _find(t, index)
+        if not tensors:
+            _remember(t, index, plan)
     if tensors:
+        if tensors[0][2] is index and type(value) is plans.TENSOR:
+            _remember_put(t, index, value)
         part = take_cut(t, plan) if plan.outs[0] is not t.spec else t
         _put_value(t, part, tensors, value)
         return
@@ -188,6 +242,20 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         part = take_cut(t, plan)
     assign(part, fitted(source, part.spec.shape), "copy_")
     _notice(t)
+
+
+def _remember_put(t: Tensor, index: Tensor, value: Tensor) -> None:
+    """Let `setitem` find the prepared launch that writes a tensor's rows where another names them."""
+    s, i, v = t.spec, index.spec, value.spec
+    key = (s, i, v)
+    backend = registry.backend_of(s.device)
+    if key in _puts or i.dtype is not dt.int64 or i.ndim != 1 or not s.ndim or not backend.addressed:
+        return
+    fits = v.dtype is s.dtype and v.device is s.device and i.device is s.device and eager(t)
+    shape = (*i.shape, *s.shape[1:])
+    if fits and s.dense and v.shape == shape:
+        places = spec_of(i.dtype, shape, i.device, (*i.strides, *(0,) * (s.ndim - 1)))
+        _puts.keep(key, backend.plan("scatter", (s,), (places, v), {"dim": 0, "reduce": None}))
 
 
 def _notice(t: Tensor) -> None:

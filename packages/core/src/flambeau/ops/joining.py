@@ -54,7 +54,16 @@ def _filled(op: str, out: Spec, specs: Sequence[Spec], dim: int, parts: list[Par
     """By the backend's own kernel where it has one, else part by part."""
     backend = registry.backend_of(out.device)
     native = None if registry.settings["force_defaults"] else backend.kernel(op, list(specs), {"dim": dim})
-    return Call(out, "parts" if native is None else "native", {"dim": dim, "parts": parts})
+    if native is not None:
+        return Call(out, "native", {"dim": dim, "parts": parts})
+    ready = [(p[1] * out.itemsize, p[2]) for p in parts if p is not None and p[2] is not None]
+
+    def launch(to: int, *ptrs: int) -> None:
+        for (at, copy), ptr in zip(ready, ptrs, strict=True):
+            copy(to + at, ptr)
+
+    whole = len(ready) == len(specs)
+    return Call(out, "parts", {"dim": dim, "parts": parts}, launch=launch if whole else None)
 
 
 def _nothing(s: Spec) -> bool:

@@ -101,7 +101,7 @@ def _view_dtype(self: Tensor, dtype: DType) -> Any:
 see: Callable[[Tensor, Sequence[int]], Tensor] = _view_shape.short()
 
 
-@composite(function=False)
+@composite(function=False, via=_view_shape)
 def view(self: Tensor, shape: Sequence[int]) -> Tensor:
     """The same memory seen with another shape (or, given a dtype, with other elements).
 
@@ -124,7 +124,7 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
     return self.view(other.shape)
 
 
-@composite()
+@composite(via=_view_shape)
 def reshape(self: Tensor, shape: Sequence[int]) -> Tensor:
     """Another shape for the same elements; a view where the memory allows it, a copy where not."""
     s = self.spec
