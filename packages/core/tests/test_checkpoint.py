@@ -11,7 +11,12 @@ import pytest
 
 import flambeau as fb
 from flambeau.autograd.graph import save_on_cpu, saved_tensors_hooks
-from flambeau.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+from flambeau.utils.checkpoint import (
+    CheckpointError,
+    checkpoint,
+    checkpoint_sequential,
+    set_checkpoint_early_stop,
+)
 
 VARIANTS = pytest.mark.parametrize("reentrant", [True, False])
 
@@ -132,7 +137,7 @@ def test_checkpoints_nest(reentrant: bool) -> None:
 
 def test_the_second_run_stops_early_unless_told_otherwise() -> None:
     w, x = weights()
-    for early, ends in ((True, 1), (False, 2)):
+    for early, ends in ((True, 1), (False, 2), (None, 2)):
         reached: list[int] = []
 
         def piece(t: Any, reached: list[int] = reached) -> Any:
@@ -140,7 +145,12 @@ def test_the_second_run_stops_early_unless_told_otherwise() -> None:
             reached.append(1)
             return y
 
-        checkpoint(piece, x, use_reentrant=False, early_stop=early).sum().backward()
+        if early is None:
+            with set_checkpoint_early_stop(False):
+                y = checkpoint(piece, x, use_reentrant=False)
+        else:
+            y = checkpoint(piece, x, use_reentrant=False, early_stop=early)
+        y.sum().backward()
         assert len(reached) == ends
 
 

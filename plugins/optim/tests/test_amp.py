@@ -299,6 +299,17 @@ def test_a_scaler_that_is_switched_off_does_nothing() -> None:
     assert scaler.state_dict() == {}
 
 
+def test_the_older_names() -> None:
+    from flambeau.cuda.amp import GradScaler, autocast, custom_fwd
+
+    assert fb.cuda.amp.autocast is autocast
+    assert not fb.cuda.is_available() or fb.cuda.device_count()
+    with autocast(), fb.cuda.amp.autocast(enabled=False):
+        assert product() is fb.float32
+    assert GradScaler(init_scale=4.0).get_scale() == 4.0
+    assert callable(custom_fwd(lambda ctx: None))
+
+
 def test_importing_it_warns_about_nothing() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -26,6 +26,9 @@ FIRST_PARTY["amp"] = "flambeau_optim.amp"
 #: What a namespace is where its distribution isn't installed, for those that programs ask whether they are of use.
 STAND_INS = {f"{__package__}.cuda": f"{__package__}._no_cuda"}
 
+#: Modules of a namespace that another distribution provides.
+ELSEWHERE = {f"{__package__}.cuda.amp": "flambeau_optim.amp.cuda"}
+
 _PREFIX = __package__ + "."
 
 
@@ -49,7 +52,7 @@ class AliasFinder:
         if top is None:
             return None
         try:
-            module = import_module(f"{top}.{rest}" if rest else top)
+            module = import_module(ELSEWHERE.get(fullname) or (f"{top}.{rest}" if rest else top))
         except ModuleNotFoundError as error:
             if error.name not in (top, top.partition(".")[0]):
                 raise

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from importlib import import_module
+from typing import Any
 
 __all__ = ["device_count", "is_available", "is_initialized"]
+
+__path__: list[str] = []  # ``flambeau.cuda.amp`` is a module of it
 
 
 def is_available() -> bool:
@@ -22,7 +25,9 @@ def device_count() -> int:
     return 0
 
 
-def __getattr__(name: str) -> NoReturn:
+def __getattr__(name: str) -> Any:
+    if name == "amp":
+        return import_module("flambeau.cuda.amp")
     if name.startswith("__"):
         raise AttributeError(name)
     raise AttributeError(

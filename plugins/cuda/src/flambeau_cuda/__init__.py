@@ -5,6 +5,9 @@ Importing this and asking for properties makes no context on a GPU.
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from .doors import (
     current_device,
     device,
@@ -50,3 +53,9 @@ __all__ = [
     "pin_memory", "reset_peak_memory_stats", "seed", "set_device", "set_float32_matmul_precision",
     "set_per_process_memory_fraction", "set_rng_state", "set_stream", "stream", "synchronize", "unavailable_reason",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "amp":
+        return _import_module("flambeau.cuda.amp")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,9 +17,37 @@ from ..errors import message
 from ..random import default_generator, fork_rng
 from ..state import modes
 
-__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
+__all__ = [
+    "CheckpointError", "checkpoint", "checkpoint_sequential", "noop_context_fn", "set_checkpoint_debug_enabled",
+    "set_checkpoint_early_stop",
+]  # fmt: skip
+
+#: What `set_checkpoint_early_stop` has set: None leaves it to each call.
+_early_stop: bool | None = None
 
 Contexts = Callable[[], tuple[AbstractContextManager[Any], AbstractContextManager[Any]]]
+
+
+def noop_context_fn() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """The default of ``context_fn``: two contexts that do nothing."""
+    return nullcontext(), nullcontext()
+
+
+@contextmanager
+def set_checkpoint_early_stop(enable: bool) -> Iterator[None]:
+    """Context manager: whether second runs of checkpoints made inside end early, whatever their ``early_stop`` says."""
+    global _early_stop
+    before, _early_stop = _early_stop, enable
+    try:
+        yield
+    finally:
+        _early_stop = before
+
+
+@contextmanager
+def set_checkpoint_debug_enabled(enabled: bool | None) -> Iterator[None]:
+    """Context manager, accepted for PyTorch's sake: messages name what differs anyway."""
+    yield
 
 
 class CheckpointError(RuntimeError):
@@ -153,7 +181,7 @@ def checkpoint(
     function: Callable[..., Any],
     *args: Any,
     use_reentrant: bool | None = None,
-    context_fn: Contexts = lambda: (nullcontext(), nullcontext()),
+    context_fn: Contexts = noop_context_fn,
     determinism_check: str = "default",
     debug: bool = False,
     early_stop: bool = True,
@@ -206,7 +234,8 @@ def checkpoint(
         with second:
             return function(*inner, **kwargs)
 
-    frame = _Frame(run, args, around, early_stop, determinism_check == "default")
+    early = early_stop if _early_stop is None else _early_stop
+    frame = _Frame(run, args, around, early, determinism_check == "default")
     with saved_tensors_hooks(frame.pack, frame.unpack), first:
         return function(*args, **kwargs)
 

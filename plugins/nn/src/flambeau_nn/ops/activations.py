@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from flambeau import Tensor
     from flambeau.plugin import Number
 
+__all__ = [
+    "celu", "elu", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "logsigmoid",
+    "mish", "prelu", "prelu_values", "relu6", "selu", "silu", "softplus", "softshrink", "softsign",
+    "tanhshrink",
+]  # fmt: skip
+
 
 def _no_bool_or_complex(op: str, d: DType) -> None:
     no_complex(op, d)

@@ -16,6 +16,11 @@ pad = OPS["pad"]
 if TYPE_CHECKING:
     from flambeau import Tensor
 
+__all__ = [
+    "adaptive_avg_pool1d", "avg_pool1d", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "max_pool1d",
+]  # fmt: skip
+
 
 def _batched(op: str, x: Any, n: int) -> Any:
     """The input with a batch dimension."""
