@@ -16,7 +16,7 @@ backend in the widest dtype.
 from __future__ import annotations
 
 from .cases import compare, run, sampled
-from .conformance.base import expected_failure, test_ids
+from .conformance.base import cases_of, expected_failure, test_ids
 from .conformance.concurrency import Concurrency
 from .conformance.contract import Contract
 from .conformance.forward import Forward
@@ -28,7 +28,16 @@ from .conformance.moving import Moving
 from .conformance.randomness import Randomness
 from .conformance.writing import Writing
 
-__all__ = ["FAMILIES", "BackendSuite", "compare", "expected_failure", "run", "sampled", "test_ids"]
+__all__ = [
+    "FAMILIES",
+    "BackendSuite",
+    "cases_of",
+    "compare",
+    "expected_failure",
+    "run",
+    "sampled",
+    "test_ids",
+]
 
 #: The families, in the order in which they say most.
 FAMILIES = (Contract, Memory, Moving, Forward, Writing, Gradients, Randomness, Mistakes, Concurrency, Models)

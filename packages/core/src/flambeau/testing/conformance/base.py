@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any, ClassVar
 
 import pytest
@@ -14,7 +14,7 @@ from ...devices import Device
 from ...fallback import explain_fallbacks
 from ...registry import backend_of, force_defaults
 
-__all__ = ["SuiteBase"]
+__all__ = ["SuiteBase", "cases_of", "expected_failure", "test_ids"]
 
 
 @pytest.mark.filterwarnings("ignore::flambeau.errors.FallbackWarning")
@@ -89,15 +89,26 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, text.split("*"))))
 
 
-def test_ids(suite: type[SuiteBase]) -> list[str]:
-    """The ids of all tests of a suite, without ``test_``, whatever part of them is being run."""
-    found = []
+def cases_of(suite: type[SuiteBase]) -> Iterator[tuple[str, Callable[[Any], None]]]:
+    """Every test of a suite, whatever part of them pytest runs: its id without ``test_``, and a function of a suite."""
     for name in dir(suite):
         if name.startswith("test_"):
-            marks = [m for m in getattr(getattr(suite, name), "pytestmark", ()) if m.name == "parametrize"]
-            ids = [f"[{p.id}]" for p in marks[0].args[1]] if marks else [""]
-            found += [name.removeprefix("test_") + i for i in ids]
-    return found
+            test = getattr(suite, name)
+            marks = [m for m in getattr(test, "pytestmark", ()) if m.name == "parametrize"]
+            for p in marks[0].args[1] if marks else [None]:
+                if p is None:
+                    yield name.removeprefix("test_"), test
+                else:
+                    yield f"{name.removeprefix('test_')}[{p.id}]", partial(_call, test, p.values)
+
+
+def _call(test: Callable[..., None], values: tuple[Any, ...], suite: SuiteBase) -> None:
+    test(suite, *values)
+
+
+def test_ids(suite: type[SuiteBase]) -> list[str]:
+    """The ids of all tests of a suite, without ``test_``."""
+    return [name for name, _ in cases_of(suite)]
 
 
 test_ids.__test__ = False  # type: ignore[attr-defined]

@@ -142,11 +142,33 @@ class Contract(SuiteBase):
     def test_reduce_lengths(self, case: tuple[str, int]) -> None:
         """Rows of many lengths, one short of a block and one beyond it."""
         kind, n = case
-        values = _values(dt.float64, (3, n), n, special=False)
+        values = np.random.default_rng(n).uniform(-4, 4, (3, n)).astype(np.float32).astype(np.float64)
         src = _on(values, dt.float32, self.device)
         out = new_tensor(src.spec.like({"argmin": dt.int64, "any": dt.bool_}.get(kind, dt.float32), (3,)))
         self.backend.reduce(kind, out, src, (1,))
         compare(out, getattr(np, kind)(values, axis=1), f"{kind} of {n}", 4)
+
+    @each(
+        "case",
+        {f"{k}-{d.name}": (k, d) for k in ("sum", "cumsum", "matmul") for d in (dt.float16, dt.bfloat16)},
+    )
+    def test_accumulation(self, case: tuple[str, dt.DType]) -> None:
+        """Long sums of 16-bit floats are rounded once, at the end."""
+        kind, dtype = case
+        src = _on(np.random.default_rng(41).uniform(0, 1, (1, 1, 3000)), dtype, self.device)
+        values = src.to("reference").to(dt.float64).numpy()[0, 0]
+        shape = {"sum": (1, 1), "cumsum": (1, 1, 3000), "matmul": (1, 1, 1)}[kind]
+        out = new_tensor(src.spec.like(shape=shape))
+        if kind == "sum":
+            self.backend.reduce("sum", out, src, (2,))
+        elif kind == "cumsum":
+            self.backend.scan("cumsum", out, src, 2)
+        else:
+            one = _on(np.ones((1, 3000, 1)), dtype, self.device)
+            self.backend.matmul(out, src, one)
+        got = out.to("reference").to(dt.float64).numpy().reshape(-1)[-1]
+        ulp = 2.0**-10 if dtype is dt.float16 else 2.0**-7
+        assert abs(got - values.sum()) <= 0.75 * ulp * values.sum(), f"got {got}, expected {values.sum()}"
 
     @each(
         "case",
@@ -268,6 +290,14 @@ class Contract(SuiteBase):
             to = (places[at], at[1])
             want[to] = src[at] if fn is None else fn(want[to], src[at])
         compare(out, want, f"scatter {how} of {dtype.name}", 8)
+        room = _on(np.zeros((8, 3)), dtype, self.device)
+        strided = room[slice(1, None, 2)].t()
+        strided.copy_(_on(base, dtype, self.device))
+        self.backend.scatter(
+            strided, 0, _on(places, dt.int64, self.device), _on(src, dtype, self.device), how
+        )
+        compare(strided, want, f"scatter {how} of {dtype.name} into a strided tensor", 8)
+        assert not bool((room[slice(0, None, 2)] != 0).any()), "scatter wrote beside its tensor"
 
     @each(
         "case",
@@ -371,6 +401,9 @@ class Contract(SuiteBase):
             rng.integers(0, 6, (3, 5)) if dtype.rank == 1 else rng.uniform(0.15, 0.85, (3, 5))
             for _ in range(arity)
         ]
+        for a in arrays:
+            if dtype.rank > 1:
+                a[0, 0] = 0.5  # halfway between two integers
         if op == "acosh":
             arrays = [a + 1 for a in arrays]
         if dtype is dt.bool_:

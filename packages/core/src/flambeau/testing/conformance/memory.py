@@ -59,6 +59,18 @@ class Memory(SuiteBase):
         for held in (handle, other):
             backend.free(held, case, 0)
 
+    def test_copy_in_is_a_copy(self) -> None:
+        """The caller may change its buffer at once, however much work stands before the copy."""
+        handle = self.backend.allocate(1 << 16, 0)
+        x = OPS["ones"]((256, 256), device=self.device)
+        data = bytearray(b"a" * (1 << 16))
+        for _ in range(20):
+            x = x @ x * (1 / 256)
+        self.backend.copy_in(handle, 0, data)
+        data[:] = b"b" * (1 << 16)
+        assert bytes(self.backend.copy_out(handle, 0, 1 << 16)) == b"a" * (1 << 16)
+        self.backend.free(handle, 1 << 16, 0)
+
     def test_copy_out_is_a_copy(self) -> None:
         """What was read stays as it is when the memory is written again."""
         handle = self.backend.allocate(8, 0)
