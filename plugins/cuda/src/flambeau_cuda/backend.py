@@ -13,6 +13,7 @@ from .codegen import plan_program
 from .errors import Unavailable
 from .faults import Faults
 from .memory import make_pool, new_bins
+from .multi import plan_many
 from .offsets import Offsets
 from .runtime import Module, Runtime
 
@@ -54,13 +55,13 @@ class GpuBackend(Backend):
         self._modules: list[Module] = []
         self._plans: dict[Any, Any] = {}
         self._blas: dict[int, Any] = {}
+        self._dnn: dict[int, Any] = {}
         self.faults = [Faults(self, k) for k in range(count)]
         self.capturing = False
         for k in range(count - 1, -1, -1):
             runtime.use(k)
         if count == 1:
-            pool = self.pools[0]
-            self.allocate = lambda nbytes, index: pool.allocate(nbytes)  # type: ignore[method-assign]
+            self.allocate, self.free = self.pools[0].calls()  # type: ignore[method-assign]
 
     def choose_stream(self, index: int, stream: int, raw: Any) -> None:
         """Let a device's work go to a stream; memory then comes from that stream's lists."""
@@ -114,6 +115,12 @@ class GpuBackend(Backend):
                 blas.attach(self.queues[index])
             self._blas[index] = blas
         return self._blas[index]
+
+    def dnn(self, index: int) -> Any:
+        """The device's library of convolutions, or None."""
+        if index not in self._dnn:
+            self._dnn[index] = self.runtime.dnn(self, index)
+        return self._dnn[index]
 
     # Memory
 
@@ -281,6 +288,12 @@ class GpuBackend(Backend):
         if entry == "copy":
             return entries.plan_copy(self, outs[0], ins[0])
         return None
+
+    def plan_many(
+        self, launches: Sequence[Callable[..., Any]], n_out: int
+    ) -> Callable[[Sequence[Any], Sequence[Any]], None]:
+        """All launches of a program as one, where all operands are dense."""
+        return plan_many(self, launches, n_out) or super().plan_many(launches, n_out)
 
     def kernel(
         self, name: str, ins: Sequence[Spec | None], attrs: dict[str, Any]

@@ -65,13 +65,14 @@ def _real(value: float, name: str) -> str:
     return f"({name}){value.hex()}"
 
 
-def _body(program: TypedProgram) -> str:
+def body_source(program: TypedProgram) -> str:
     """The function that computes one element."""
     n_in = len(program.ins)
-    args = [f"{C_TYPES[d.name]} r{k}" for k, d in enumerate(program.ins)]
+    args = ["int v, four *kept"] if draws(program) else []
+    args += [f"{C_TYPES[d.name]} r{k}" for k, d in enumerate(program.ins)]
     args += [f"{C_TYPES[d.name]} &y{k}" for k, d in enumerate(program.outs)]
     lines = [f"FB_DEV void point(const P &p, i64 at, {', '.join(args)}) {{"]
-    at = n_in
+    at, drawn = n_in, 0
     for k, d in enumerate(program.scalars):
         name = C_TYPES[d.name]
         value = f"p.s{k}" if not d.is_complex else f"c128{{p.s{k}, p.s{k}i}}"
@@ -91,7 +92,8 @@ def _body(program: TypedProgram) -> str:
             value = "at"
         elif i.op in SOURCES:
             seed, stream = (f"r{k}" for k in i.srcs)
-            value = f"op_{i.op}({seed}, {stream} + (p.offset ? *(const u64 *)p.offset : 0), at)"
+            value = f"draw_{i.op}({seed}, {stream}, (const u64 *)p.offset, at, v, kept[{drawn}])"
+            drawn += 1
         else:
             value = f"op_{i.op}({srcs})"
         lines.append(f"    {out} r{at} = {value};")
@@ -116,20 +118,24 @@ def kernel_source(
     names = [f"o{k}" for k in range(len(outs))] + [f"i{k}" for k in range(len(ins))]
     n_out, place = len(outs), "i32" if narrow else "i64"
     fields = [f"u64 {n};" for n in names]
-    for k, t in enumerate(program.scalars):
-        kind = "f64" if t.rank > 1 else "u64" if t.kind == "u" else "i64"
-        fields.append(f"{kind} s{k};" + (f" {kind} s{k}i;" if t.is_complex else ""))
+    fields += scalar_fields(program)
     if draws(program):
         fields.append("u64 offset;")
     fields.append("i64 n;")
     fields += [f"i64 size{d}, mul{d}, shift{d};" for d in range(1, ndim)]
     if not dense:
         fields += [f"i64 {n}_{d};" for n in names for d in range(ndim)]
-    head = ['#include "base.cuh"', "struct P {", *("    " + f for f in fields), "};", _body(program)]
+    head = ['#include "base.cuh"', "struct P {", *("    " + f for f in fields), "};", body_source(program)]
 
     def elements(at: str, vector: bool, indent: str) -> list[str]:
         """Load, compute, store; ``at``: the number of the first element."""
         lines = []
+        count = sum(i.op in ("philox32", "philox64") for i in program.code)
+        # Elements of one vector share blocks of random words where vectors begin at a block.
+        place = "v" if vector and width % 4 == 0 else "-1"
+        if count:
+            lines.append(f"{indent}four kept[{count}];")
+        extra = [place, "kept"] if count else []
         for n, t, kind in zip(names[n_out:], ins, inner[n_out:], strict=True):
             where = f"a_{n}"
             if vector and kind == 1:
@@ -141,7 +147,7 @@ def kernel_source(
         if vector:
             lines += [f"{indent}vec<{t}, {width}> x_{n};" for n, t in zip(names[:n_out], outs, strict=True)]
             args = [f"x_{n}.v[v]" if kind == 1 else f"x_{n}" for n, kind in zip(names, inner, strict=True)]
-            args = args[n_out:] + [f"x_{n}.v[v]" for n in names[:n_out]]
+            args = extra + args[n_out:] + [f"x_{n}.v[v]" for n in names[:n_out]]
             lines += [
                 "#pragma unroll",
                 f"{indent}for (int v = 0; v < {width}; v++) point(p, {at} + v, {', '.join(args)});",
@@ -152,7 +158,7 @@ def kernel_source(
             ]
         else:
             lines += [f"{indent}{t} x_{n};" for n, t in zip(names[:n_out], outs, strict=True)]
-            args = [f"((const {t} *)p.{n})[a_{n}]" for n, t in zip(names[n_out:], ins, strict=True)]
+            args = extra + [f"((const {t} *)p.{n})[a_{n}]" for n, t in zip(names[n_out:], ins, strict=True)]
             lines.append(f"{indent}point(p, {at}, {', '.join(args + [f'x_{n}' for n in names[:n_out]])});")
             lines += [
                 f"{indent}(({t} *)p.{n})[a_{n}] = x_{n};" for n, t in zip(names[:n_out], outs, strict=True)
@@ -193,14 +199,24 @@ def divider(d: int) -> tuple[int, int]:
     return ((1 << 32) * ((1 << shift) - d) // d + 1) & 0xFFFFFFFF, shift
 
 
-def _format(program: TypedProgram) -> str:
-    codes = "Q" * (len(program.outs) + len(program.ins))
+def scalar_fields(program: TypedProgram) -> list[str]:
+    """The fields of a kernel's struct that take the run-time scalars."""
+    fields = []
+    for k, t in enumerate(program.scalars):
+        kind = "f64" if t.rank > 1 else "u64" if t.kind == "u" else "i64"
+        fields.append(f"{kind} s{k};" + (f" {kind} s{k}i;" if t.is_complex else ""))
+    return fields
+
+
+def scalar_codes(program: TypedProgram) -> str:
+    """The `struct` codes of those fields."""
+    codes = ""
     for d in program.scalars:
         codes += "dd" if d.is_complex else "d" if d.is_floating_point else "Q" if d.kind == "u" else "q"
     return codes
 
 
-def _fitted(program: TypedProgram, values: Sequence[Any], n_ptr: int) -> list[Any]:
+def fitted(program: TypedProgram, values: Sequence[Any], n_ptr: int) -> list[Any]:
     """Addresses and scalars as `struct` takes them: complex numbers in two parts, integers wrapped."""
     out = list(values[:n_ptr])
     for v, d in zip(values[n_ptr:], program.scalars, strict=True):
@@ -258,7 +274,9 @@ def plan_program(
     # Operands that are read as vectors must lie at multiples of a vector.
     mask = width * max(items) - 1
     moved = [k for k, i in enumerate(inner) if i == 1]
-    return _chooser(program, len(specs), plain, fast, mask, moved, backend)
+    launch = _chooser(program, len(specs), plain, fast, mask, moved, backend)
+    launch.info = program, specs  # type: ignore[attr-defined]  # for plan_many
+    return launch
 
 
 def _variant(
@@ -304,7 +322,7 @@ def _variant(
                 words += [*s[:-1], s[-1] * width] if s else []
         static = struct.pack(f"={len(words)}q", *words)
         random = draws(program)
-        codes = _format(program) + ("Q" if random else "")
+        codes = "Q" * len(strides) + scalar_codes(program) + ("Q" if random else "")
         launch = bind(backend, index, fn, codes, static, (ceil_div(threads, BLOCK),), (BLOCK,))
         if not random:
             return launch
@@ -335,7 +353,7 @@ def _chooser(
                     return
                 except (struct.error, TypeError, OverflowError):
                     pass
-            get()(*_fitted(program, values, n_ptr))
+            get()(*fitted(program, values, n_ptr))
     else:
 
         def run(get: Any, values: Sequence[Any]) -> None:

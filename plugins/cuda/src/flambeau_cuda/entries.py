@@ -117,8 +117,21 @@ def plan_reduce(
     row_step = red_steps[0][-1] if red_sizes else 0
     column_step = kept_steps[1][-1] if kept_sizes else 0
     rows = not (kept_sizes and abs(column_step) == 1 and abs(row_step) != 1 and kept_sizes[-1] > 1)
-    across = min(_power(count), BLOCK) if rows else max(8, min(BLOCK, BLOCK // _power(min(out.numel, 32))))
-    per = BLOCK // across
+    width = 16 // src.itemsize
+    flat = width > 1 and len(red_sizes) == 1 and count > 0
+    vectors = rows and flat and row_step == 1 and not count % width and count >= 2 * width
+    vectors = vectors and all(not s % width for s in kept_steps[1])
+    columns = not rows and flat and column_step == 1 and not kept_sizes[-1] % width and not row_step % width
+    columns = columns and all(not s % width for s in kept_steps[1][:-1])
+    wide = vectors or columns
+    # Threads of a row: several accesses each, as long as that leaves enough of them.
+    lanes = (
+        _power(count) if not vectors else _power(ceil_div(count, 8 * width if out.numel >= 2048 else width))
+    )
+    across = min(lanes, BLOCK) if rows else max(8, min(BLOCK, BLOCK // _power(min(out.numel, 32))))
+    if columns:
+        across = 8
+    per = BLOCK // across * (width if columns else 1)
     blocks = ceil_div(out.numel, per)
     splits = max(1, min(_SPLITS // blocks, ceil_div(count, across * 16)))
     part = ceil_div(ceil_div(count, splits), 16) * 16
@@ -128,15 +141,13 @@ def plan_reduce(
     source, result = C_TYPES[src.dtype.name], C_TYPES[out.dtype.name]
     static = struct.pack("=d", extra) + q(out.numel, count, count, part, across, int(rows))
     walks = walk_bytes(kept_sizes, kept_steps) + walk_bytes(red_sizes, red_steps)
-    width = 16 // src.itemsize
-    vectors = (
-        width > 1 and rows and len(red_sizes) == 1 and row_step == 1 and not count % width and count >= 2 * width
-        and all(not s % width for s in kept_steps[1])
-    )  # fmt: skip
 
     def stage(call: str, n_splits: int, static: bytes, walks: bytes) -> Launch:
-        fn = kernel(backend, "reduce.cuh", f"reduce<{call}>", "ReduceParams", index, True)
-        return bind(backend, index, fn, "QQ", static + walks, (blocks, n_splits), (BLOCK,))
+        by_column = columns and not call.endswith(" 1")
+        name = "reduce_columns" if by_column else "reduce"
+        fn = kernel(backend, "reduce.cuh", f"{name}<{call}>", "ReduceParams", index, True)
+        grid = ceil_div(out.numel, per if by_column else BLOCK // across), n_splits
+        return bind(backend, index, fn, "QQ", static + walks, grid, (BLOCK,))
 
     partial = "true" if splits > 1 else "false"
     slow_made: list[Launch] = []
@@ -146,11 +157,9 @@ def plan_reduce(
             slow_made.append(stage(f"{op}, {source}, {result}, {partial}, 1", splits, static, walks))
         return slow_made[0]
 
-    first = (
-        stage(f"{op}, {source}, {result}, {partial}, {width}", splits, static, walks) if vectors else slow()
-    )
+    first = stage(f"{op}, {source}, {result}, {partial}, {width}", splits, static, walks) if wide else slow()
     if splits == 1:
-        if not vectors:
+        if not wide:
             return first
         return lambda o, s: slow()(o, s) if s & 15 else first(o, s)
     # Join the parts: [splits, outs] of what is carried.
@@ -170,7 +179,7 @@ def plan_reduce(
 
     def both(o: int, s: int) -> None:
         parts = pool.allocate(room)
-        (slow() if vectors and s & 15 else first)(parts, s)
+        (slow() if wide and s & 15 else first)(parts, s)
         second(o, parts)
         pool.free(parts, room)
 

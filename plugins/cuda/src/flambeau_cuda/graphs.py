@@ -35,7 +35,7 @@ class CUDAGraph:
         self._bins: Any = None
         self._backend: Any = None
         self._index = 0
-        self._base = self._used = 0
+        self._base = self._used = self._seed = 0
         self._keep: list[Any] = []
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global", device: Any = None) -> None:
@@ -62,7 +62,7 @@ class CUDAGraph:
         self._bins = pool if pool is not None else self._bins or new_bins()
         self._pool = backend.pools[index]
         self._outside = self._pool.swap(self._bins)
-        self._base = default_generator.stream
+        self._base, self._seed = default_generator.stream, default_generator.initial_seed()
         backend.capturing = True
         backend.offsets.active = True
         try:
@@ -101,7 +101,8 @@ class CUDAGraph:
         backend = self._backend
         if self._used:
             now = default_generator.stream
-            backend.offsets.set(self._index, now - self._base)
+            seed = default_generator.initial_seed() ^ self._seed
+            backend.offsets.set(self._index, now - self._base, seed)
             default_generator.stream = now + self._used
         backend.runtime.replay(self._graph, backend.queues[self._index][0])
         backend.faults[self._index].pending = True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .backend import GpuBackend
 
-__all__ = ["Launch", "bind", "ceil_div", "nothing"]
+__all__ = ["Launch", "bind", "bind_raw", "ceil_div", "nothing"]
 
 Launch = Callable[..., None]
 
@@ -64,7 +64,20 @@ def bind(
     Returns:
         ``launch(*values)``.
     """
-    packer = Struct("=" + dynamic)
+    return bind_raw(backend, index, fn, Struct("=" + dynamic), static, grid, block, smem)
+
+
+def bind_raw(
+    backend: GpuBackend,
+    index: int,
+    fn: int,
+    packer: Struct,
+    static: bytes,
+    grid: Sequence[int],
+    block: Sequence[int],
+    smem: int = 0,
+) -> Launch:
+    """`bind` with a packer in place of codes."""
     buffer = Buffer(packer.size + len(static), static, packer.size)
     gx, gy, gz = (*grid, 1, 1)[:3]
     bx, by, bz = (*block, 1, 1)[:3]
@@ -72,10 +85,42 @@ def bind(
     start, stream, lock = backend.runtime.launch, backend.queues[index], Lock()
     if backend.note_params is not None:
         backend.note_params(params, packer.size + len(static))
+    if packer.format in ("=QQ", "=QQQ"):
+        launch: Launch = _short(
+            packer.format, pack, start, lock, buffer, stream, fn, (gx, gy, gz), (bx, by, bz), smem
+        )
+    else:
 
-    def launch(*values: Any, _keep: Any = buffer) -> None:
-        with lock:
-            pack(room, 0, *values)
-            start(fn, gx, gy, gz, bx, by, bz, smem, stream[0], params, 0)
+        def launch(*values: Any, _keep: Any = buffer) -> None:
+            with lock:
+                pack(room, 0, *values)
+                start(fn, gx, gy, gz, bx, by, bz, smem, stream[0], params, 0)
 
     return backend.guarded(launch, index)
+
+
+def _short(
+    codes: str, pack: Any, start: Any, lock: Lock, buffer: Buffer, stream: list[int], fn: int,
+    grid: tuple[int, int, int], block: tuple[int, int, int], smem: int,
+) -> Launch:  # fmt: skip
+    """The launch for two or three addresses, which most calls have."""
+    (gx, gy, gz), (bx, by, bz) = grid, block
+    room, params, enter, leave = buffer.room, buffer.params, lock.acquire, lock.release
+
+    def two(a: int, b: int, _keep: Any = buffer) -> None:
+        enter()
+        try:
+            pack(room, 0, a, b)
+            start(fn, gx, gy, gz, bx, by, bz, smem, stream[0], params, 0)
+        finally:
+            leave()
+
+    def three(a: int, b: int, c: int, _keep: Any = buffer) -> None:
+        enter()
+        try:
+            pack(room, 0, a, b, c)
+            start(fn, gx, gy, gz, bx, by, bz, smem, stream[0], params, 0)
+        finally:
+            leave()
+
+    return two if codes == "=QQ" else three

@@ -61,20 +61,58 @@ class Pool:
     """The memory of one device.
 
     Attributes:
-        bins: the free blocks that allocations now come from.
-        counts: bytes allocated now and at most, blocks now, allocations ever, bytes taken from the system.
+        current: the lists that allocations now come from.
+        counts: bytes allocated now and at most, blocks freed and allocated so far, bytes taken from the system.
         limit: bytes that may be allocated at a time, or None.
     """
 
     def __init__(self, runtime: Runtime, index: int) -> None:
         self.runtime, self.index = runtime, index
-        self.main = self.bins = _Bins()
+        self.main = _Bins()
+        self.current = [self.main]
         self.counts = [0, 0, 0, 0, 0]
         self.limit: int | None = None
         self.classes: dict[int, int] = {}
         self.elsewhere: dict[int, _Bins] = {}  # blocks in use that don't go back to the main list
         self.large: dict[int, int] = {}  # blocks that were taken from the system one by one
         self.retries = 0
+
+    def calls(self) -> tuple[Any, Any]:
+        """``allocate(nbytes, index)`` and ``free(address, nbytes, index)`` as functions without detours."""
+        counts, classes, elsewhere, main, current = (
+            self.counts,
+            self.classes,
+            self.elsewhere,
+            self.main,
+            self.current,
+        )
+        general, general_free = self.allocate, self.free
+
+        def allocate(nbytes: int, index: int) -> int:
+            try:
+                size = classes[nbytes]
+                address = main[size].pop()
+            except (KeyError, IndexError):
+                return general(nbytes)
+            if current[0] is not main:
+                main[size].append(address)
+                return general(nbytes)
+            used = counts[0] = counts[0] + size
+            if used > counts[1]:
+                counts[1] = used
+            counts[3] += 1
+            return address
+
+        def free(address: int, nbytes: int, index: int) -> None:
+            if elsewhere:
+                general_free(address, nbytes)
+                return
+            size = classes[nbytes]
+            main[size].append(address)
+            counts[0] -= size
+            counts[2] += 1
+
+        return allocate, free
 
     def allocate(self, nbytes: int) -> int:
         """The address of a block.
@@ -87,7 +125,8 @@ class Pool:
             if len(self.classes) > 1 << 16:
                 self.classes.clear()
             size = self.classes[nbytes] = size_class(nbytes)
-        bins = self.bins
+            self.main.setdefault(size, [])
+        bins = self.current[0]
         try:
             address = bins[size].pop()
         except (KeyError, IndexError):
@@ -96,7 +135,6 @@ class Pool:
         counts[0] += size
         if counts[0] > counts[1]:
             counts[1] = counts[0]
-        counts[2] += 1
         counts[3] += 1
         if bins is not self.main:
             self.elsewhere[address] = bins
@@ -108,12 +146,9 @@ class Pool:
         bins = self.main
         if self.elsewhere:
             bins = self.elsewhere.pop(address, bins)
-        try:
-            bins[size].append(address)
-        except KeyError:
-            bins[size] = [address]
+        bins.setdefault(size, []).append(address)
         self.counts[0] -= size
-        self.counts[2] -= 1
+        self.counts[2] += 1
 
     def _grow(self, size: int, nbytes: int, bins: _Bins) -> int:
         if self.limit is not None and self.counts[0] + size > self.limit:
@@ -148,7 +183,7 @@ class Pool:
 
     def swap(self, bins: Any) -> Any:
         """Let allocations come from other lists; returns those that they came from."""
-        before, self.bins = self.bins, bins
+        before, self.current[0] = self.current[0], bins
         return before
 
     def empty(self) -> None:
@@ -164,7 +199,8 @@ class Pool:
 
     def out_of_memory(self, nbytes: int) -> OutOfMemoryError:
         """The error that says what holds the memory and what to try."""
-        now, most, blocks, _, reserved, *_ = self.counts
+        now, most, freed, made, reserved = self.counts
+        blocks = made - freed
         free, total = self.runtime.memory_info(self.index)
         limit = f", limit {human(self.limit)}" if self.limit is not None else ""
         device = f"{self.runtime.device}:{self.index}"
@@ -177,15 +213,20 @@ class Pool:
 
     def stats(self) -> dict[str, int]:
         """The counts by name, in bytes and numbers."""
-        now, most, blocks, ever, reserved, *_ = self.counts
+        now, most, freed, ever, reserved = self.counts
         return {
-            "allocated": now, "peak": most, "live": blocks, "allocations": ever, "reserved": reserved,
+            "allocated": now, "peak": most, "live": ever - freed, "allocations": ever, "reserved": reserved,
             "cached": reserved - now, "retries": self.retries,
         }  # fmt: skip
 
 
 class GuardedPool(Pool):
     """Every block from the system anew, its red zones checked when it comes back: the simulator's."""
+
+    def calls(self) -> tuple[Any, Any]:
+        return (lambda nbytes, index: self.allocate(nbytes)), (
+            lambda address, nbytes, index: self.free(address, nbytes)
+        )
 
     kept: bool = False  # while a graph is captured, its blocks stay
 
@@ -202,16 +243,15 @@ class GuardedPool(Pool):
         counts = self.counts
         counts[0] += nbytes
         counts[1] = max(counts[:2])
-        counts[2] += 1
         counts[3] += 1
         counts[4] = counts[0]
         if self.kept:
-            self.elsewhere[address] = self.bins
+            self.elsewhere[address] = self.current[0]
         return address
 
     def free(self, address: int, nbytes: int) -> None:
         self.counts[0] -= nbytes
-        self.counts[2] -= 1
+        self.counts[2] += 1
         self.counts[4] = self.counts[0]
         if address in self.elsewhere:
             return

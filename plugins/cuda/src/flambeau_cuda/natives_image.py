@@ -47,9 +47,19 @@ def _conv_launch(
     out: Sequence[int],
     kernel_size: Sequence[int],
     attrs: Attrs,
+    biased: bool,
 ) -> tuple[Launch, int, int] | None:
     """``launch(out, a, b, bias)``, the number of splits of the sum, and bytes of an element of the parts."""
     groups = attrs["groups"]
+    dnn = backend.dnn(slot)
+    if dnn is not None:
+        x, w, y = (n, ci, *size), (co, ci // groups, *kernel_size), (n, co, *out)
+        picked = dnn.pick(
+            kind, dtype.name, x, w, y, attrs["stride"], attrs["padding"], attrs["dilation"], groups, biased
+        )
+        if picked is not None:
+            # cuDNN takes the weight before the gradient of the result.
+            return (picked if kind != 1 else lambda o, a, b, bias: picked(o, b, a, bias)), 1, 4
     places, sources, taps = _product(out), _product(size), _product(kernel_size)
     rows = (ci if kind == 1 else co) // groups
     columns = ci // groups * taps if kind == 2 else n * (sources if kind == 1 else places)
@@ -95,7 +105,20 @@ def _convolution(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs) 
         )
     ]
     slot = x.device.slot
-    made = _conv_launch(backend, 0, x.dtype, slot, x.shape[0], x.shape[1], w.shape[0], size, out, taps, attrs)
+    made = _conv_launch(
+        backend,
+        0,
+        x.dtype,
+        slot,
+        x.shape[0],
+        x.shape[1],
+        w.shape[0],
+        size,
+        out,
+        taps,
+        attrs,
+        bias is not None,
+    )
     if made is None:
         return None
     launch = made[0]
@@ -115,7 +138,18 @@ def _convolution_backward_input(backend: GpuBackend, ins: Sequence[Spec | None],
     slot, size = g.device.slot, attrs["size"]
     channels = w.shape[1] * attrs["groups"]
     made = _conv_launch(
-        backend, 1, g.dtype, slot, g.shape[0], channels, w.shape[0], size, g.shape[2:], w.shape[2:], attrs
+        backend,
+        1,
+        g.dtype,
+        slot,
+        g.shape[0],
+        channels,
+        w.shape[0],
+        size,
+        g.shape[2:],
+        w.shape[2:],
+        attrs,
+        bias is not None,
     )
     if made is None or not _product(size):
         return None
@@ -135,7 +169,18 @@ def _convolution_backward_weight(backend: GpuBackend, ins: Sequence[Spec | None]
         return None
     slot, taps = g.device.slot, attrs["kernel"]
     made = _conv_launch(
-        backend, 2, g.dtype, slot, g.shape[0], x.shape[1], g.shape[1], x.shape[2:], g.shape[2:], taps, attrs
+        backend,
+        2,
+        g.dtype,
+        slot,
+        g.shape[0],
+        x.shape[1],
+        g.shape[1],
+        x.shape[2:],
+        g.shape[2:],
+        taps,
+        attrs,
+        False,
     )
     if made is None:
         return None

@@ -51,6 +51,48 @@ def row_launch(
     return bind(backend, slot, fn, "8Q", struct.pack("=2d5q", f, g, *words), grid, (threads,))
 
 
+def row_choice(
+    backend: GpuBackend,
+    call: str,
+    slot: int,
+    f: float,
+    g: float,
+    words: Sequence[int],
+    lines: int,
+    width: int,
+    vectors: Sequence[int],
+) -> Launch:
+    """`row_launch` of a kernel with a block per line whose last template argument is the width of its accesses.
+
+    Args:
+        call: the template with its other arguments, the list left open.
+        width: elements per access, where addresses allow it.
+        vectors: which of the eight addresses are then read as vectors.
+    """
+    count = words[1]
+    plain: list[Launch] = []
+
+    def narrow() -> Launch:
+        if not plain:
+            plain.append(
+                row_launch(backend, f"{call}, 1>", slot, f, g, words, (lines,), True, _block_for(count))
+            )
+        return plain[0]
+
+    if width == 1 or count % width or count < 2 * width:
+        return narrow()
+    threads = _block_for(ceil_div(count, 2 * width))
+    wide = row_launch(backend, f"{call}, {width}>", slot, f, g, words, (lines,), True, threads)
+
+    def launch(*values: int) -> None:
+        bits = 0
+        for k in vectors:
+            bits |= values[k]
+        (narrow() if bits & 31 else wide)(*values)
+
+    return launch
+
+
 def _block_for(count: int) -> int:
     n = 32
     while n < BLOCK and n < count:
@@ -79,16 +121,9 @@ def _softmax(log: bool) -> Any:
         slot = x.device.slot
         if not x.numel:
             return lambda outs, ins, attrs: None
-        launch = row_launch(
-            backend,
-            f"softmax<{types}>",
-            slot,
-            0,
-            0,
-            (lines, count, inner, 0, 0),
-            (lines,),
-            True,
-            _block_for(count),
+        width = 16 // x.itemsize if inner == 1 else 1
+        launch = row_choice(
+            backend, f"softmax<{types}", slot, 0, 0, (lines, count, inner, 0, 0), lines, width, (0, 3)
         )
 
         def run(outs: Sequence[Any], ins: Sequence[Any], attrs: Attrs) -> None:
@@ -110,16 +145,17 @@ def _softmax_backward(log: bool) -> Any:
         slot = g.device.slot
         if not g.numel:
             return lambda outs, ins, attrs: None
-        launch = row_launch(
+        width = 16 // g.itemsize if inner == 1 else 1
+        launch = row_choice(
             backend,
-            f"softmax_backward<{types}>",
+            f"softmax_backward<{types}",
             slot,
             0,
             0,
             (lines, count, inner, 0, 0),
-            (lines,),
-            True,
-            _block_for(count),
+            lines,
+            width,
+            (0, 3, 4),
         )
 
         def run(outs: Sequence[Any], ins: Sequence[Any], attrs: Attrs) -> None:
@@ -144,10 +180,17 @@ def _cross_entropy(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs
     lines, count, inner = _middle(x.shape, dim)
     t, acc, slot = C_TYPES[x.dtype.name], carried(x.dtype), x.device.slot
     smoothing, ignored, reduction = float(attrs["label_smoothing"]), attrs["ignore_index"], attrs["reduction"]
-    fn = kernel(backend, "rows.cuh", f"cross_entropy<{acc}, {t}>", "RowParams", slot, True)
     static = struct.pack("=2d4q", smoothing, 0, lines, count, inner, ignored)
-    # The launch's number comes last: all words before it are dynamic to the packer.
-    launch = bind(backend, slot, fn, f"8Q{len(static)}sq", b"", (lines,), (_block_for(count),))
+
+    def prepare(width: int) -> Launch:
+        fn = kernel(backend, "rows.cuh", f"cross_entropy<{acc}, {t}, {width}>", "RowParams", slot, True)
+        threads = _block_for(ceil_div(count, width))
+        # The launch's number comes last: all words before it are dynamic to the packer.
+        return bind(backend, slot, fn, f"8Q{len(static)}sq", b"", (lines,), (threads,))
+
+    width = 16 // x.itemsize
+    narrow = prepare(1)
+    wide = prepare(width) if inner == 1 and not count % width and count >= 2 * width else narrow
     mean, none = reduction == "mean", reduction == "none"
     total = row_launch(
         backend, f"cross_entropy_total<{acc}, {t}>", slot, 0, 0, (lines, 1, 1, int(mean), 0), (1,), True
@@ -167,11 +210,12 @@ def _cross_entropy(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs
                 backend, "cross_entropy", classes, dim, count, lambda flat: unravel(flat, shape)
             )
             fault, number = faults.begin(describe)
-            launch(
+            at = s.dense(logits)
+            (narrow if at & 31 else wide)(
                 each,
                 lse.ptr,
                 weights,
-                s.dense(logits),
+                at,
                 s.dense(classes),
                 s.dense(w),
                 0,
@@ -206,10 +250,10 @@ def _cross_entropy_backward(backend: GpuBackend, ins: Sequence[Spec | None], att
     reduction = attrs["reduction"]
     how = (0 if reduction == "none" else 1) | (2 if reduction == "mean" else 0)
     words = (lines, count, inner, attrs["ignore_index"], how)
-    launch = row_launch(
-        backend, f"cross_entropy_backward<{acc}, {t}>", slot, float(attrs["label_smoothing"]), 0, words, (lines,), True,
-        _block_for(count),
-    )  # fmt: skip
+    width = 16 // x.itemsize if inner == 1 else 1
+    smoothing = float(attrs["label_smoothing"])
+    call = f"cross_entropy_backward<{acc}, {t}"
+    launch = row_choice(backend, call, slot, smoothing, 0, words, lines, width, (0, 3))
 
     def run(outs: Sequence[Any], ins: Sequence[Any], attrs: Attrs) -> None:
         g, x, target, weight, lse, total = ins
@@ -254,9 +298,10 @@ def _layer_norm(centred: bool, groups: bool = False) -> Any:
             lines, inner, flag = x.numel // count, 1, 0
         eps = attrs["eps"]
         eps = _EPS[x.dtype.name] if eps is None else float(eps)
-        call = f"layer_norm<{acc}, {t}, {w}, {'true' if centred else 'false'}>"
+        call = f"layer_norm<{acc}, {t}, {w}, {'true' if centred else 'false'}"
         words = (lines, count, inner, flag, 0)
-        launch = row_launch(backend, call, slot, eps, 0, words, (lines,), True, _block_for(count))
+        width = 1 if groups else 16 // x.itemsize
+        launch = row_choice(backend, call, slot, eps, 0, words, lines, width, (0, 3, 5, 6))
 
         def run(outs: Sequence[Any], ins: Sequence[Any], attrs: Attrs) -> None:
             x, weight, bias = (*ins, None, None)[:3]
@@ -299,10 +344,9 @@ def _layer_norm_backward(centred: bool, groups: bool = False) -> Any:
             count = _product(attrs["normalized_shape"])
             lines, inner, flag = x.numel // count, 1, 0
         truth = "true" if centred else "false"
-        launch = row_launch(
-            backend, f"layer_norm_backward<{acc}, {t}, {w}, {truth}>", slot, 0, 0, (lines, count, inner, flag, 0),
-            (lines,), True, _block_for(count),
-        )  # fmt: skip
+        call, words = f"layer_norm_backward<{acc}, {t}, {w}, {truth}", (lines, count, inner, flag, 0)
+        width = 1 if groups else 16 // x.itemsize
+        launch = row_choice(backend, call, slot, 0, 0, words, lines, width, (0, 3, 4, 5))
         columns = None
         if not groups:
             columns, parts, per = ceil_div(count, 32), 1, lines

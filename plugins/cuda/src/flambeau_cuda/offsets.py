@@ -1,4 +1,4 @@
-"""The number that captured kernels add to their random stream: a word on the device, set before each replay."""
+"""What captured kernels add to their random seed and stream: two words on the device, set before each replay."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 __all__ = ["Offsets"]
 
 _SOURCE = """#include "base.cuh"
-struct P { u64 out, value; };
-FB_DEV void run(const P &p) { *(u64 *)p.out = p.value; }
+struct P { u64 out, stream, seed; };
+FB_DEV void run(const P &p) { ((u64 *)p.out)[0] = p.stream; ((u64 *)p.out)[1] = p.seed; }
 FB_KERNEL(fb_set, P, run, 32)
 """
 
 
 class Offsets:
-    """The words of all devices.
+    """The words of all devices, two each.
 
     Attributes:
-        active: whether kernels that are started now read the word.
+        active: whether kernels that are started now read the words.
     """
 
     def __init__(self, backend: GpuBackend) -> None:
@@ -32,17 +32,17 @@ class Offsets:
         self.launches: dict[int, Any] = {}
 
     def prepare(self, index: int) -> None:
-        """Make a device's word, before anything is captured."""
+        """Make a device's words, before anything is captured."""
         if index not in self.words:
             backend = self.backend
-            self.words[index] = backend.runtime.malloc(8, index)
+            self.words[index] = backend.runtime.malloc(16, index)
             fn = backend.function(_SOURCE, "fb_set", index)
-            self.launches[index] = bind(backend, index, fn, "QQ", b"", (1,), (1,))
+            self.launches[index] = bind(backend, index, fn, "QQQ", b"", (1,), (1,))
 
-    def set(self, index: int, value: int) -> None:
-        """Set a device's word, in the order of its stream."""
-        self.launches[index](self.words[index], value & 0xFFFFFFFFFFFFFFFF)
+    def set(self, index: int, stream: int, seed: int) -> None:
+        """Set a device's words, in the order of its stream: what is added to streams, and to seeds (by xor)."""
+        self.launches[index](self.words[index], stream & 0xFFFFFFFFFFFFFFFF, seed)
 
     def address(self, index: int) -> int:
-        """The word's address while a graph is captured, else 0."""
+        """The words' address while a graph is captured, else 0."""
         return self.words[index] if self.active else 0

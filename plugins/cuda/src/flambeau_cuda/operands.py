@@ -47,6 +47,15 @@ class Scratch:
         self.held.append((address, nbytes))
         return address
 
+    def copy(self, t: Any) -> int:
+        """The address of a dense copy of a tensor."""
+        spec = t.spec
+        flat = spec.like()
+        address = self.room(flat.nbytes)
+        key = ("copy", flat, spec)
+        self.backend.remembered(key, lambda: plan_copy(self.backend, flat, spec))(address, t.ptr)
+        return address
+
     def dense(self, t: Any) -> int:
         """The address of a tensor's elements in row-major order: its own, or a copy; 0 for None."""
         if t is None:

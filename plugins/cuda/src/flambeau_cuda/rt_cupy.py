@@ -258,6 +258,11 @@ class CupyRuntime(Runtime):
 
     # Products
 
+    def dnn(self, backend: Any, index: int) -> Any:
+        from .dnn import open_cudnn
+
+        return open_cudnn(backend, index)
+
     def blas(self, index: int) -> Any:
         from .blas import CublasLt
 

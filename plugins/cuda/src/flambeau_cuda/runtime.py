@@ -184,6 +184,10 @@ class Runtime(ABC):
 
     # Products
 
+    def dnn(self, backend: Any, index: int) -> Any:
+        """The library of convolutions of a device, or None where there is none (own kernels are used)."""
+        return None
+
     def blas(self, index: int) -> Any:
         """The library of matrix products of a device, or None where there is none (own kernels are used)."""
         return None

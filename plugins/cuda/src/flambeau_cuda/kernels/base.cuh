@@ -17,7 +17,7 @@
     __shared__ alignas(16) char name##_room[sizeof(T) * (n)];                                                          \
     T *name = (T *)name##_room
 #define DYN_SHARED(T, name)                                                                                            \
-    extern __shared__ alignas(16) char fb_dyn_room[];                                                                  \
+    extern __shared__ __align__(16) char fb_dyn_room[];                                                                  \
     T *name = (T *)fb_dyn_room
 #define FB_KERNEL(name, P, fn, threads)                                                                                \
     extern "C" __global__ void __launch_bounds__(threads) name(const __grid_constant__ P p) { fn(p); }
@@ -505,6 +505,7 @@ FB_DEV u32 high_product(u32 a, u32 b) { return (u32)((u64)a * b >> 32); }
 FB_DEV four philox(u64 q, u64 seed, u64 stream) {
     u32 c0 = (u32)q, c1 = (u32)(q >> 32), c2 = (u32)stream, c3 = (u32)(stream >> 32);
     u32 k0 = (u32)seed, k1 = (u32)(seed >> 32);
+#pragma unroll // straight code: the four words of a block are then worked out once
     for (int r = 0; r < 10; r++) {
         u32 h0 = high_product(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
         u32 h1 = high_product(0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
@@ -517,14 +518,18 @@ FB_DEV four philox(u64 q, u64 seed, u64 stream) {
     }
     return {{c0, c1, c2, c3}};
 }
-FB_DEV u32 op_philox32(u64 seed, u64 stream, i64 i) {
-    four b = philox((u64)i >> 2, seed, stream);
-    u32 at = (u32)i & 3;
-    return at < 2 ? (at == 0 ? b.w[0] : b.w[1]) : (at == 2 ? b.w[2] : b.w[3]);
+// Words of element i. `captured`: null, or what a replayed graph adds to the stream and (by xor) to the seed. v: the
+// place in a run of elements that begins at a block, so that neighbours share `kept`, or -1.
+FB_DEV u32 draw_philox32(u64 seed, u64 stream, const u64 *captured, i64 i, int v, four &kept) {
+    if (captured) { stream += captured[0]; seed ^= captured[1]; }
+    if (v < 0 || (v & 3) == 0) kept = philox((u64)i >> 2, seed, stream);
+    u32 at = v < 0 ? (u32)i & 3 : (u32)v & 3;
+    return at < 2 ? (at == 0 ? kept.w[0] : kept.w[1]) : (at == 2 ? kept.w[2] : kept.w[3]);
 }
-FB_DEV u64 op_philox64(u64 seed, u64 stream, i64 i) {
-    four b = philox((u64)i >> 1, seed, stream);
-    return i & 1 ? b.w[2] | (u64)b.w[3] << 32 : b.w[0] | (u64)b.w[1] << 32;
+FB_DEV u64 draw_philox64(u64 seed, u64 stream, const u64 *captured, i64 i, int v, four &kept) {
+    if (captured) { stream += captured[0]; seed ^= captured[1]; }
+    if (v < 0 || (v & 1) == 0) kept = philox((u64)i >> 1, seed, stream);
+    return (v < 0 ? i : (i64)v) & 1 ? kept.w[2] | (u64)kept.w[3] << 32 : kept.w[0] | (u64)kept.w[1] << 32;
 }
 
 // ---- places

@@ -178,3 +178,56 @@ template <class Op, class In, class Out, bool Partial, int Width> FB_DEV void re
         else ((Out *)p.out)[where[0]] = Op::template give<Out>(a, p.extra, p.total);
     }
 }
+
+// Columns: outputs that are neighbours in memory, `Width` of them per thread; 32 threads side by side, 8 rows of them.
+template <class Op, class In, class Out, bool Partial, int Width> FB_DEV void reduce_columns(const ReduceParams &p) {
+    typedef typename Op::acc A;
+    typedef vec<In, Width> V;
+    SHARED(A, room, REDUCE_BLOCK *Width);
+    int tx = (int)threadIdx.x % 32, ty = (int)threadIdx.x / 32;
+    i64 o = ((i64)blockIdx.x * 32 + tx) * Width, where[2] = {0, 0};
+    bool live = o < p.outs;
+    A a[Width];
+#pragma unroll
+    for (int k = 0; k < Width; k++) a[k] = Op::zero();
+    if (live) {
+        locate(p.kept, o, where);
+        const In *src = (const In *)p.src + where[1];
+        i64 begin = blockIdx.y * p.part, end = begin + p.part < p.count ? begin + p.part : p.count;
+        i64 s = p.reduced.ndim ? p.reduced.stride[0][0] : 0, r = begin + ty;
+        for (; r + 24 < end; r += 32) {
+            V x[4];
+#pragma unroll
+            for (int j = 0; j < 4; j++) x[j] = *(const V *)(src + (r + 8 * j) * s);
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+#pragma unroll
+                for (int k = 0; k < Width; k++) a[k] = Op::take(a[k], x[j].v[k], r + 8 * j);
+        }
+        for (; r < end; r += 8) {
+            V x = *(const V *)(src + r * s);
+#pragma unroll
+            for (int k = 0; k < Width; k++) a[k] = Op::take(a[k], x.v[k], r);
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < Width; k++) room[(ty * 32 + tx) * Width + k] = a[k];
+    for (int h = 4; h > 0; h /= 2) {
+        __syncthreads();
+        if (ty < h)
+#pragma unroll
+            for (int k = 0; k < Width; k++) {
+                int slot = (ty * 32 + tx) * Width + k;
+                room[slot] = a[k] = Op::join(a[k], room[slot + h * 32 * Width], p.extra);
+            }
+    }
+    if (ty == 0 && live)
+#pragma unroll
+        for (int k = 0; k < Width; k++) {
+            if constexpr (Partial) ((A *)p.out)[blockIdx.y * p.outs + o + k] = a[k];
+            else {
+                locate(p.kept, o + k, where);
+                ((Out *)p.out)[where[0]] = Op::template give<Out>(a[k], p.extra, p.total);
+            }
+        }
+}

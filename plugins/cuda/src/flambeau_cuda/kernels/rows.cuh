@@ -40,42 +40,77 @@ struct RowParams {
 };
 FB_DEV i64 line_start(const RowParams &p, i64 line) { return line / p.inner * p.count * p.inner + line % p.inner; }
 
+// W elements at k of a line; W > 1 needs lines whose elements are neighbours.
+template <int W, class T> FB_DEV vec<T, W> get(const RowParams &p, const T *x, i64 k) {
+    if constexpr (W > 1) return *(const vec<T, W> *)(x + k);
+    else return {{x[k * p.inner]}};
+}
+template <int W, class T> FB_DEV void put(const RowParams &p, T *x, i64 k, vec<T, W> v) {
+    if constexpr (W > 1) *(vec<T, W> *)(x + k) = v;
+    else x[k * p.inner] = v.v[0];
+}
+#define FB_ROW(k) for (i64 k = (i64)threadIdx.x * W; k < p.count; k += (i64)blockDim.x * W)
+
 // ---- softmax
 
-template <class A, class T> FB_DEV Two<A> exponents(const RowParams &p, const T *x, Two<A> *room) {
+template <class A, class T, int W> FB_DEV Two<A> exponents(const RowParams &p, const T *x, Two<A> *room) {
     Two<A> e = {-infinity<A>(), 0};
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) e = JoinExponents()(e, Two<A>{cast<A>(x[k * p.inner]), 1});
+    FB_ROW(k) {
+        vec<T, W> v = get<W>(p, x, k);
+        A top = e.a;
+#pragma unroll
+        for (int i = 0; i < W; i++) top = op_maximum(top, cast<A>(v.v[i]));
+        A base = top == -infinity<A>() ? (A)0 : top, sum = 0;
+#pragma unroll
+        for (int i = 0; i < W; i++) sum += m_exp(cast<A>(v.v[i]) - base);
+        if (top != e.a) {
+            e.b = e.b * m_exp(e.a - base);
+            e.a = top;
+        }
+        e.b += sum;
+    }
     return block_join(e, room, JoinExponents());
 }
 
-template <class A, class T, bool Log> FB_DEV void softmax(const RowParams &p) {
+template <class A, class T, bool Log, int W> FB_DEV void softmax(const RowParams &p) {
     SHARED(Two<A>, room, ROW_BLOCK);
     i64 at = line_start(p, blockIdx.x);
     const T *x = (const T *)p.x + at;
     T *out = (T *)p.out + at;
-    Two<A> e = exponents(p, x, room);
+    Two<A> e = exponents<A, T, W>(p, x, room);
     A scale = 1 / e.b, shift = m_log(e.b);
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A v = cast<A>(x[k * p.inner]) - e.a;
-        out[k * p.inner] = cast<T>(Log ? v - shift : m_exp(v) * scale);
+    FB_ROW(k) {
+        vec<T, W> v = get<W>(p, x, k);
+#pragma unroll
+        for (int i = 0; i < W; i++) {
+            A d = cast<A>(v.v[i]) - e.a;
+            v.v[i] = cast<T>(Log ? d - shift : m_exp(d) * scale);
+        }
+        put<W>(p, out, k, v);
     }
 }
 
 // x: the gradient, y: the result.
-template <class A, class T, bool Log> FB_DEV void softmax_backward(const RowParams &p) {
+template <class A, class T, bool Log, int W> FB_DEV void softmax_backward(const RowParams &p) {
     SHARED(A, room, ROW_BLOCK);
     i64 at = line_start(p, blockIdx.x);
     const T *g = (const T *)p.x + at, *y = (const T *)p.y + at;
     T *out = (T *)p.out + at;
     A sum = 0;
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A v = cast<A>(g[k * p.inner]);
-        sum += Log ? v : v * cast<A>(y[k * p.inner]);
+    FB_ROW(k) {
+        vec<T, W> v = get<W>(p, g, k), u = get<W>(p, y, k);
+#pragma unroll
+        for (int i = 0; i < W; i++) sum += Log ? cast<A>(v.v[i]) : cast<A>(v.v[i]) * cast<A>(u.v[i]);
     }
     sum = block_join(sum, room, Plus());
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A v = cast<A>(g[k * p.inner]), u = cast<A>(y[k * p.inner]);
-        out[k * p.inner] = cast<T>(Log ? v - m_exp(u) * sum : u * (v - sum));
+    FB_ROW(k) {
+        vec<T, W> v = get<W>(p, g, k), u = get<W>(p, y, k);
+#pragma unroll
+        for (int i = 0; i < W; i++) {
+            A a = cast<A>(v.v[i]), b = cast<A>(u.v[i]);
+            v.v[i] = cast<T>(Log ? a - m_exp(b) * sum : b * (a - sum));
+        }
+        put<W>(p, out, k, v);
     }
 }
 
@@ -83,11 +118,11 @@ template <class A, class T, bool Log> FB_DEV void softmax_backward(const RowPara
 // exponentials, out3: weight of each line. f: label smoothing, flag: the class that doesn't count, v: faults, flag2:
 // the launch's number.
 
-template <class A, class T> FB_DEV void cross_entropy(const RowParams &p) {
+template <class A, class T, int W> FB_DEV void cross_entropy(const RowParams &p) {
     SHARED(Two<A>, room, ROW_BLOCK);
     i64 line = blockIdx.x, at = line_start(p, line);
     const T *x = (const T *)p.x + at, *w = (const T *)p.z;
-    Two<A> e = exponents(p, x, room);
+    Two<A> e = exponents<A, T, W>(p, x, room);
     A lse = m_fabs(e.a) == infinity<A>() ? e.a : e.a + m_log(e.b);
     i64 c = ((const i64 *)p.y)[line];
     bool counts = c != p.flag, bad = counts && (c < 0 || c >= p.count);
@@ -127,7 +162,7 @@ template <class A, class T> FB_DEV void cross_entropy_total(const RowParams &p) 
 
 // x: logits, y: classes, z: weights or 0, w: log of the sum of exponentials, v: sum of weights, out2: the gradient of
 // the loss (one per line, or one: flag2 & 1), flag2 & 2: divide by the sum of weights.
-template <class A, class T> FB_DEV void cross_entropy_backward(const RowParams &p) {
+template <class A, class T, int W> FB_DEV void cross_entropy_backward(const RowParams &p) {
     SHARED(A, room, ROW_BLOCK);
     i64 line = blockIdx.x, at = line_start(p, line);
     const T *x = (const T *)p.x + at, *w = (const T *)p.z;
@@ -144,10 +179,16 @@ template <class A, class T> FB_DEV void cross_entropy_backward(const RowParams &
     if (p.flag2 & 2) g /= *(const A *)p.v;
     A sharp = counts ? (w ? cast<A>(w[c]) : (A)1) * (A)(1 - p.f) : (A)0;
     A mass = sharp + (p.f != 0 ? part * classes : (A)0), lse = ((const A *)p.w)[line];
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A wanted = (k == c ? sharp : (A)0) + (p.f != 0 ? part * (w ? cast<A>(w[k]) : (A)1) : (A)0);
-        A v = (m_exp(cast<A>(x[k * p.inner]) - lse) * mass - wanted) * g;
-        out[k * p.inner] = cast<T>(counts ? v : (A)0);
+    FB_ROW(k) {
+        vec<T, W> v = get<W>(p, x, k);
+#pragma unroll
+        for (int i = 0; i < W; i++) {
+            A wanted = k + i == c ? sharp : (A)0;
+            if (p.f != 0) wanted += part * (w ? cast<A>(w[k + i]) : (A)1);
+            A d = (m_exp(cast<A>(v.v[i]) - lse) * mass - wanted) * g;
+            v.v[i] = cast<T>(counts ? d : (A)0);
+        }
+        put<W>(p, out, k, v);
     }
 }
 
@@ -157,8 +198,18 @@ template <class A, class T> FB_DEV void cross_entropy_backward(const RowParams &
 FB_DEV i64 weight_at(const RowParams &p, i64 line, i64 k) { // groups: [lines of one sample, channels of one group]
     return p.flag ? (line % p.flag) * (p.count / p.inner) + k / p.inner : k;
 }
+template <class A, class S, int W> FB_DEV void weights_at(const RowParams &p, u64 base, i64 line, i64 k, A *to, A none) {
+    if constexpr (W > 1) {
+        vec<S, W> v;
+        if (base) v = *(const vec<S, W> *)((const S *)base + k);
+#pragma unroll
+        for (int i = 0; i < W; i++) to[i] = base ? cast<A>(v.v[i]) : none;
+    } else to[0] = base ? cast<A>(((const S *)base)[weight_at(p, line, k)]) : none;
+}
+// Lines are contiguous here, whatever `inner` says of the weights.
+template <int W, class T> FB_DEV vec<T, W> line_get(const T *x, i64 k) { return *(const vec<T, W> *)(x + k); }
 
-template <class A, class T, class W, bool Centred> FB_DEV void layer_norm(const RowParams &p) {
+template <class A, class T, class S, bool Centred, int W> FB_DEV void layer_norm(const RowParams &p) {
     SHARED(Two<A>, room, ROW_BLOCK);
     i64 line = blockIdx.x;
     const T *x = (const T *)p.x + line * p.count;
@@ -166,21 +217,31 @@ template <class A, class T, class W, bool Centred> FB_DEV void layer_norm(const 
     A n = (A)p.count, mean = 0;
     if (Centred) {
         Two<A> s = {0, 0};
-        for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) s.a += cast<A>(x[k]);
+        FB_ROW(k) {
+            vec<T, W> v = line_get<W>(x, k);
+#pragma unroll
+            for (int i = 0; i < W; i++) s.a += cast<A>(v.v[i]);
+        }
         mean = block_join(s, room, Plus()).a / n;
     }
     Two<A> s = {0, 0};
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A d = cast<A>(x[k]) - mean;
-        s.a += d * d;
+    FB_ROW(k) {
+        vec<T, W> v = line_get<W>(x, k);
+#pragma unroll
+        for (int i = 0; i < W; i++) {
+            A d = cast<A>(v.v[i]) - mean;
+            s.a += d * d;
+        }
     }
     A rstd = m_rsqrt(block_join(s, room, Plus()).a / n + (A)p.f);
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A v = (cast<A>(x[k]) - mean) * rstd;
-        i64 c = weight_at(p, line, k);
-        if (p.z) v *= cast<A>(((const W *)p.z)[c]);
-        if (p.w) v += cast<A>(((const W *)p.w)[c]);
-        out[k] = cast<T>(v);
+    FB_ROW(k) {
+        vec<T, W> v = line_get<W>(x, k);
+        A weight[W], bias[W];
+        weights_at<A, S, W>(p, p.z, line, k, weight, 1);
+        weights_at<A, S, W>(p, p.w, line, k, bias, 0);
+#pragma unroll
+        for (int i = 0; i < W; i++) v.v[i] = cast<T>((cast<A>(v.v[i]) - mean) * rstd * weight[i] + bias[i]);
+        *(vec<T, W> *)(out + k) = v;
     }
     if (threadIdx.x == 0) {
         if (Centred) ((A *)p.out2)[line] = mean;
@@ -189,23 +250,36 @@ template <class A, class T, class W, bool Centred> FB_DEV void layer_norm(const 
 }
 
 // out: gradient of the input. x: gradient, y: input, z: weight or 0, w: means (unused where not centred), v: rstd.
-template <class A, class T, class W, bool Centred> FB_DEV void layer_norm_backward(const RowParams &p) {
+template <class A, class T, class S, bool Centred, int W> FB_DEV void layer_norm_backward(const RowParams &p) {
     SHARED(Two<A>, room, ROW_BLOCK);
     i64 line = blockIdx.x;
     const T *g = (const T *)p.x + line * p.count, *x = (const T *)p.y + line * p.count;
     T *out = (T *)p.out + line * p.count;
     A mean = Centred ? ((const A *)p.w)[line] : (A)0, rstd = ((const A *)p.v)[line], n = (A)p.count;
     Two<A> s = {0, 0};
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A d = cast<A>(g[k]) * (p.z ? cast<A>(((const W *)p.z)[weight_at(p, line, k)]) : (A)1);
-        s.a += d;
-        s.b += d * (cast<A>(x[k]) - mean) * rstd;
+    FB_ROW(k) {
+        vec<T, W> u = line_get<W>(g, k), v = line_get<W>(x, k);
+        A weight[W];
+        weights_at<A, S, W>(p, p.z, line, k, weight, 1);
+#pragma unroll
+        for (int i = 0; i < W; i++) {
+            A d = cast<A>(u.v[i]) * weight[i];
+            s.a += d;
+            s.b += d * (cast<A>(v.v[i]) - mean) * rstd;
+        }
     }
     s = block_join(s, room, Plus());
     A a = Centred ? s.a / n : (A)0, b = s.b / n;
-    for (i64 k = threadIdx.x; k < p.count; k += blockDim.x) {
-        A d = cast<A>(g[k]) * (p.z ? cast<A>(((const W *)p.z)[weight_at(p, line, k)]) : (A)1);
-        out[k] = cast<T>((d - a - (cast<A>(x[k]) - mean) * rstd * b) * rstd);
+    FB_ROW(k) {
+        vec<T, W> u = line_get<W>(g, k), v = line_get<W>(x, k);
+        A weight[W];
+        weights_at<A, S, W>(p, p.z, line, k, weight, 1);
+#pragma unroll
+        for (int i = 0; i < W; i++) {
+            A d = cast<A>(u.v[i]) * weight[i];
+            v.v[i] = cast<T>((d - a - (cast<A>(v.v[i]) - mean) * rstd * b) * rstd);
+        }
+        *(vec<T, W> *)(out + k) = v;
     }
 }
 
