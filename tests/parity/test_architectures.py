@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +92,6 @@ def tensors(lib: Any, arrays: Batch) -> list[Any]:
 
 def outputs(result: Any) -> list[Any]:
     return [t.detach() for t in (result if isinstance(result, tuple) else (result,))]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # its threads spin, which is slow on a busy machine
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

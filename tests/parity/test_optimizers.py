@@ -258,3 +258,24 @@ def _ours(value: Any) -> Any:
     if isinstance(value, list):
         return [_ours(v) for v in value]
     return fb.tensor(array(value).copy()) if hasattr(value, "detach") else value
+
+
+def test_a_pytorch_checkpoint_goes_on_here(tmp_path: Any) -> None:
+    theirs = torch.nn.Linear(3, 2)
+    b = torch.optim.AdamW(theirs.named_parameters(), lr=1e-2, amsgrad=True)
+    x = np.linspace(-1, 1, 12, dtype="f").reshape(4, 3)
+    theirs(torch.tensor(x)).square().sum().backward()
+    b.step()
+    torch.save({"model": theirs.state_dict(), "optimizer": b.state_dict()}, tmp_path / "checkpoint.pt")
+    saved = fb.load(tmp_path / "checkpoint.pt")
+    mine = fb.nn.Linear(3, 2)
+    mine.load_state_dict(saved["model"])
+    a = fb.optim.AdamW(mine.named_parameters(), lr=1e-2, amsgrad=True)
+    a.load_state_dict(saved["optimizer"])
+    assert a.param_groups[0]["param_names"] == ["weight", "bias"]
+    for model, optimizer, lib in ((theirs, b, torch), (mine, a, fb)):
+        for _ in range(5):
+            optimizer.zero_grad()
+            model(lib.tensor(x)).square().sum().backward()
+            optimizer.step()
+    compare(list(mine.parameters()), list(theirs.parameters()), 2e-6)
