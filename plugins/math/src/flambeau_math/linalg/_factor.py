@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 import flambeau as fb
-from flambeau.plugin import Call, named
+from flambeau.plugin import Call, named, whole
 
 from .._host import each
 from .._records import Space, like
@@ -41,7 +41,7 @@ def raise_first(op: str, info: Any, text: str) -> None:
     Raises:
         LinAlgError: there is one.
     """
-    flat = info.reshape((-1,)).tolist()
+    flat = whole(info).reshape((-1,)).tolist()
     k = next((i for i, v in enumerate(flat) if v), -1)
     if k >= 0:
         batch = f"(batch element {k}) " if info.ndim else ""

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import blas
 
 import flambeau as fb
-from flambeau.plugin import Call, broadcast_shapes, named
+from flambeau.plugin import Call, broadcast_shapes, named, whole
 
 from .._host import each
 from .._records import Space, like
@@ -496,7 +496,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: Any = None, *, driver: Any = None) -> Any
     eps = fb.finfo(A.dtype.to_real()).eps
     X, rank, s = least_squares(A, b, eps * max(m, n) if rcond is None else float(rcond), driver)
     residuals = X.abs().reshape((-1,))[:0]
-    if m > n and driver != "gelsy" and bool((rank == n).all()):
+    if m > n and driver != "gelsy" and bool((whole(rank) == n).all()):
         gap = A @ X - b
         residuals = (gap.abs() ** 2).sum(-2)
     if vector:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.linalg
 
 import flambeau as fb
-from flambeau.plugin import Call, named
+from flambeau.plugin import Call, named, whole
 
 from .._records import Space, like
 from ._checks import fail, floats, matrices, square
@@ -43,8 +43,8 @@ def _check_phase(op: str, what: str, turned: Any) -> None:
         RuntimeError: this one does.
     """
     if turned.dtype.is_complex and turned.numel():
-        slope = turned.imag.detach()
-        if not bool(slope.abs().max() <= 1e-2 * max(1.0, float(turned.detach().abs().max()))):
+        slope = whole(turned).imag.detach()
+        if not bool(slope.abs().max() <= 1e-2 * max(1.0, float(whole(turned).detach().abs().max()))):
             fail(f"{op}_backward", f"the {what} in the complex case are specified up to multiplication by e^{{i phi}}, "
                  "and the loss depends on this phase term, making it ill-defined",
                  do="Use a loss that doesn't change with the phase.")  # fmt: skip
@@ -368,7 +368,7 @@ def cond(A: Tensor, p: Any = None) -> Any:
         return norm(A, p) * norm(inv(A), p)
     bad = info != 0
     product = norm(A, p) * norm(out, p)
-    return fb.where(bad, float("inf"), product) if bool(bad.any()) else product
+    return fb.where(bad, float("inf"), product) if bool(whole(bad).any()) else product
 
 
 # The exponential

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
-from flambeau.plugin import Op
+from flambeau.plugin import Op, whole
 
 from .._records import Space
 
@@ -240,7 +240,7 @@ def median(input: Tensor, dim: int = -1, *, keepdim: Any = False, dtype: Any = N
         out = out.squeeze(d)
     if floating:
         return out
-    if bool(out.isnan().any()):
+    if bool(whole(out).isnan().any()):
         raise ValueError(
             f"[{op}] expects no fully masked out rows if dtype is not floating point: got {input.dtype}."
         )

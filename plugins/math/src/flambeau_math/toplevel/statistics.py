@@ -239,7 +239,7 @@ def _histogramdd(op: str, x: Any, bins: Any, given: Any, weight: Any, density: b
     return tensor_of(hist, x.device), [tensor_of(e, x.device) for e in edges]
 
 
-@top.composite(method=False)
+@top.composite(method=False, batch="loop")
 def histogramdd(
     input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
 ) -> Any:
@@ -267,7 +267,7 @@ def histogramdd(
     )
 
 
-@top.composite()
+@top.composite(batch="loop")
 def histogram(
     self: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: bool = False
 ) -> Any:
