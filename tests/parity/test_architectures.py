@@ -125,6 +125,27 @@ def test_outputs_and_losses_are_pytorchs(name: str) -> None:
     assert np.mean(want[-4:]) < np.mean(want[:4])
 
 
+@pytest.mark.parametrize("name", [n for n in BATCHES if n != "resnet50"])
+def test_mixed_precision(name: str) -> None:
+    found = []
+    theirs = script(name, pytorch=True).build().eval()
+    mine = script(name, pytorch=False).build().eval()
+    mine.load_state_dict({k: fb.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+    batch = BATCHES[name](np.random.default_rng(7), 0)[: INPUTS[name]]
+    for lib, model in ((fb, mine), (torch, theirs)):
+        with lib.autocast("cpu", dtype=lib.bfloat16):
+            result = model(*tensors(lib, batch))
+        outs = result if isinstance(result, tuple) else (result,)
+        size = sum(o.float().square().mean() for o in outs)
+        size.backward()
+        slopes = [float(p.grad.abs().sum()) for p in model.parameters() if p.grad is not None]
+        found.append(([str(o.dtype).split(".")[-1] for o in outs], [size.item(), *slopes]))
+    assert found[0][0] == found[1][0]
+    assert all(p.grad is None or p.grad.dtype is fb.float32 for p in mine.parameters())
+    got, want = np.array(found[0][1]), np.array(found[1][1])
+    np.testing.assert_allclose(got, want, rtol=0.05, atol=0.02 * want[1:].max())
+
+
 def test_gpt2_writes_the_same_text() -> None:
     torch.manual_seed(1)
     mine, theirs = script("gpt2", pytorch=False).build(), script("gpt2", pytorch=True).build()

@@ -144,12 +144,12 @@ class GroupOptimizer(Optimizer, ABC):
                 for old, new in zip(row, update(*row, *scalars), strict=False):
                     old.copy_(new)
             return
-        devices = {t.device for t in writes[0]}
-        if len(devices) < 2:
+        first = writes[0][0].device if writes[0] else None
+        if all(t.device is first for t in writes[0]):
             multi_apply(update, writes, reads, scalars)
             return
-        for device in devices:  # a model that is spread over devices
-            here = [k for k, t in enumerate(writes[0]) if t.device == device]
+        for device in {t.device for t in writes[0]}:  # a model that is spread over devices
+            here = [k for k, t in enumerate(writes[0]) if t.device is device]
             multi_apply(
                 update,
                 [[ts[k] for k in here] for ts in writes],

@@ -64,15 +64,8 @@ def _check(
         raise RuntimeError(
             message(op, "input and weight must have the same 3, 4 or 5 dimensions", "input (N, C, *)", **got)
         )
-    if any(t.dtype is not x.dtype for t in got.values()):
-        raise RuntimeError(
-            message(
-                op,
-                "Input type, weight type and bias type should be the same",
-                do="Convert one with .to(dtype).",
-                **got,
-            )
-        )
+    if not transposed:  # else its record checks, after interceptors such as autocast have seen the operands
+        _check_dtypes(op, x, w, b)
     only_float(op, x.dtype)
     for name, sizes, least in (("stride", stride, 1), ("dilation", dilation, 1), ("padding", padding, 0)):
         if len(sizes) != n:
@@ -114,6 +107,13 @@ def _check(
                 **got,
             )
         )
+
+
+def _check_dtypes(op: str, x: Any, w: Any, b: Any) -> None:
+    if w.dtype is not x.dtype or (b is not None and b.dtype is not x.dtype):
+        got = {"input": x, "weight": w} | ({} if b is None else {"bias": b})
+        wrong = "Input type, weight type and bias type should be the same"
+        raise RuntimeError(message(op, wrong, do="Convert one with .to(dtype).", **got))
 
 
 # The convolution
@@ -244,6 +244,7 @@ def convolution_backward_input(
     """The gradient of a convolution by its input of spatial ``size``; with a bias, the transposed convolution."""
     g: Any = grad
     w: Any = weight
+    _check_dtypes("conv_transpose", g, w, bias)
     return Call(g.like(shape=(g.shape[0], w.shape[1] * groups, *size)))
 
 
