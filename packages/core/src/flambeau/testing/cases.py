@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -17,8 +19,8 @@ from .samples import Target, tables, targets
 from .values import Call, build, mapped, tensors_in
 
 __all__ = [
-    "REFUSALS", "TOLERANCE", "Case", "compare", "each", "expected", "floats", "records", "run", "sampled", "snapshot",
-    "takes",
+    "REFUSALS", "SHARE", "TOLERANCE", "Case", "compare", "each", "expected", "floats", "records", "run", "sampled",
+    "snapshot", "takes",
 ]  # fmt: skip
 
 #: Relative and absolute tolerance by result dtype, for one op.
@@ -29,6 +31,9 @@ TOLERANCE = {
 #: How records say that they don't take an argument.
 REFUSALS = (RuntimeError, TypeError, IndexError)
 _WIDE = {"f": dt.float64, "c": dt.complex128, "i": dt.int64}
+
+#: The share of long lists of cases that pytest runs, picked by checksums of their ids: 1 but for quick runs.
+SHARE = float(os.environ.get("FLAMBEAU_CONFORMANCE_SHARE", "1"))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,8 +50,18 @@ class Case(NamedTuple):
 
 
 def each(name: str, items: Mapping[str, Any]) -> Callable[[F], F]:
-    """Parametrise a test by items with ids."""
-    return pytest.mark.parametrize(name, [pytest.param(item, id=key) for key, item in items.items()])
+    """Parametrise a test by items with ids, or by the share of them that `SHARE` leaves."""
+    every = [pytest.param(item, id=key) for key, item in items.items()]
+    some = every
+    if SHARE < 1 and len(every) > 200:
+        some = [p for p in every if crc32(str(p.id).encode()) < SHARE * 2**32]
+
+    def mark(test: F) -> F:
+        marked: Any = pytest.mark.parametrize(name, some)(test)
+        marked.every_case = every
+        return marked  # type: ignore[no-any-return]
+
+    return mark
 
 
 @cache

@@ -94,8 +94,7 @@ def cases_of(suite: type[SuiteBase]) -> Iterator[tuple[str, Callable[[Any], None
     for name in dir(suite):
         if name.startswith("test_"):
             test = getattr(suite, name)
-            marks = [m for m in getattr(test, "pytestmark", ()) if m.name == "parametrize"]
-            for p in marks[0].args[1] if marks else [None]:
+            for p in getattr(test, "every_case", [None]):
                 if p is None:
                     yield name.removeprefix("test_"), test
                 else:
