@@ -108,7 +108,7 @@ def _padded(op: str, targets: fb.Tensor, n: int, lengths: tuple[int, ...]) -> fb
 class LinearCrossEntropyOptions(NamedTuple):
     """How `linear_cross_entropy` splits the batch; taken for compatibility.
 
-    Attributes:
+    Args:
         allow_retain_graph: no influence here: the graph may always be retained.
         batch_chunk_size: rows of the batch that are computed together.
         chunking_method: another way to say so; no influence here.
