@@ -37,7 +37,6 @@ DIFFERENCES: dict[str, str] = {
         ("int64-softmax", "int64-log_softmax", "bool-softmax", "bool-log_softmax"),
         "PyTorch takes integers where there are no elements",
     ),
-    "int64-arange": "a sample with fractional steps",
 }
 
 

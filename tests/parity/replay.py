@@ -18,7 +18,7 @@ import torch
 import flambeau as fb
 
 from .compare import compared, difference, shares
-from .convert import DTYPES, Converter, Unsupported, leaves, rebuilt, resolve
+from .convert import DTYPES, Converter, Unsupported, leaves, mapped, rebuilt, resolve, to_torch
 
 __all__ = ["KINDS", "Options", "Record", "replay"]
 
@@ -40,7 +40,12 @@ PLACES = frozenset(
     "sort argsort topk kthvalue median nanmedian mode min max aminmax argmax argmin cummax cummin unique "
     "nn.functional.max_pool1d nn.functional.max_pool2d nn.functional.max_pool3d".split()
 )
-_SECONDS = 240
+_SECONDS = 600
+_HALVES = (torch.float16, torch.bfloat16)
+
+
+def _half(v: Any) -> bool:
+    return isinstance(v, torch.Tensor) and v.dtype in _HALVES
 
 
 @dataclass
@@ -133,13 +138,8 @@ def _function(op: Any) -> Any:
 
 def _method(op: Any, theirs: Any) -> Any:
     name = getattr(theirs, "__name__", "")
-    if getattr(torch.Tensor, name, None) is not None and hasattr(torch.Tensor, name):
-        if hasattr(fb.Tensor, name):
-            return getattr(fb.Tensor, name)
-        if name.startswith("__") or getattr(torch.Tensor, name) is theirs:
-            import operator
-
-            return getattr(operator, name.strip("_"), None) or getattr(fb.Tensor, name)
+    if getattr(torch.Tensor, name, None) is theirs:
+        return getattr(fb.Tensor, name)
     return rebuilt(theirs)
 
 
@@ -199,8 +199,6 @@ class Replay:
                 seen[id(v)] = v.detach().requires_grad_(v.requires_grad)
             return seen[id(v)]
 
-        from .convert import mapped
-
         return mapped((sample.input, tuple(sample.args), dict(sample.kwargs)), leaf)  # type: ignore[no-any-return]
 
     def sample(self, sample: Any, grads: bool) -> None:
@@ -226,9 +224,10 @@ class Replay:
                 first_in, mine_in = first.clone(), mine[0].clone()
             else:
                 first_in, mine_in = first, mine[0]
+            self.arguments = (first, args, kwargs)
             seeded(7)
             want, refused = _attempt(lambda: theirs(first_in, *args, **kwargs))
-            if refused is not None:
+            if refused is not None or any(t.dtype not in DTYPES for t in leaves(want, torch.Tensor)):
                 continue  # the record's own sample doesn't work in this form
             try:
                 ours = find()
@@ -269,15 +268,43 @@ class Replay:
             return f"of the result: {_said(e)}"
         reason = difference(got2, theirs, not self.random)
         self.tied = False
+        if reason and self.dtype in ("float16", "bfloat16") and "differ" in reason:
+            return self.closer(
+                lambda *a, **k: compared(sample, self.op(*a, **k), False), theirs, got2, reason
+            )
         if reason and self.op.name in PLACES and "dtype" not in reason and "shape" not in reason:
             reason = self.places(got, want, mine, first, reason)
             self.tied = not reason
         return reason
 
+    def closer(self, exact: Callable[..., Any], theirs: Any, ours: Any, reason: str) -> str:
+        """In half precision PyTorch's own rounding may be the larger one: the same in float64 decides."""
+
+        def widened(v: Any) -> Any:
+            if _half(v):
+                return v.detach().double()
+            return torch.float64 if isinstance(v, torch.dtype) and v in _HALVES else v
+
+        wide = mapped(self.arguments, widened)
+        with torch.no_grad():
+            truth, refused = _attempt(lambda: exact(wide[0], *wide[1], **wide[2]))
+        if refused is not None:
+            return reason
+        flat = (leaves(ours, fb.Tensor), leaves(theirs, torch.Tensor), leaves(truth, torch.Tensor))
+        if len({len(f) for f in flat}) != 1:
+            return reason
+        for g, w, t in zip(*flat, strict=True):
+            if w.dtype not in _HALVES:
+                continue
+            a, b = (to_torch(g).double() - t).abs(), (w.detach().double() - t).abs()
+            limits = torch.finfo(w.dtype)
+            fine = (a <= b) | (a <= 2 * limits.eps * t.abs() + 1e-4) | ~torch.isfinite(b)
+            if not bool((fine | (t.abs() > limits.max)).all()):
+                return reason
+        return ""
+
     def places(self, got: Any, want: Any, mine: Any, first: Any, reason: str) -> str:
         """Where values repeat, other places of the same values are right too."""
-        from .convert import to_torch
-
         pair = isinstance(want, (tuple, list))
         if pair and difference(got[0], want[0]):
             return difference(got[0], want[0])
@@ -345,7 +372,10 @@ class Replay:
         if e is not None:
             self.note("gradient", _said(e))
             return
-        if not self.note("gradient", self.grads_differ(ours, first, 10.0)) or not double:
+        reason = self.grads_differ(ours, first, 10.0)
+        if reason and self.dtype in ("float16", "bfloat16") and "differ" in reason:
+            reason = self.closer(lambda *a, **k: self.wide_grads(sample, a, k, seeds), first, ours, reason)
+        if not self.note("gradient", reason) or not double:
             return
         kept = [
             (g, w)
@@ -380,6 +410,28 @@ class Replay:
         )
         self.note("double gradient", _said(e) if e is not None else self.grads_differ(ours, second, 100.0))
 
+    def wide_grads(self, sample: Any, args: Any, kwargs: Any, seeds: Any) -> Any:
+        """PyTorch's gradients in float64."""
+        seen: dict[int, Any] = {}
+        wanted: list[Any] = []
+
+        def leaf(v: Any, old: Any) -> Any:
+            if isinstance(v, torch.Tensor) and isinstance(old, torch.Tensor) and old.requires_grad:
+                if id(old) not in seen:
+                    seen[id(old)] = v.detach().requires_grad_()
+                    wanted.append(seen[id(old)])
+                return seen[id(old)]
+            return v
+
+        olds = iter(leaves(self.arguments, torch.Tensor))
+        new = mapped(
+            (args[0], args[1:], kwargs), lambda v: leaf(v, next(olds)) if isinstance(v, torch.Tensor) else v
+        )
+        with torch.enable_grad():
+            out = compared(sample, self.op(new[0], *new[1], **new[2]), False)
+            outs = [t for t in leaves(out, torch.Tensor) if t.requires_grad]
+            return torch.autograd.grad(outs, wanted, [s.double() for s in seeds], allow_unused=True)
+
     def leaf_pairs(self, theirs: Any, mine: Any) -> list[tuple[Any, Any]]:
         """Leaves that require grad, each once."""
         seen: set[int] = set()
@@ -396,7 +448,7 @@ class Replay:
             if w is None and g is None:
                 continue
             if w is None:
-                if bool((g != 0).any()):
+                if bool((g.abs() > 1e-12).any()):
                     return "a gradient where PyTorch has none"
             elif g is None:
                 if bool((w != 0).any()):
@@ -421,7 +473,10 @@ class Replay:
             lambda t: torch.full_like(t, 1),
             lambda t: t.new_empty((0,)),
             lambda t: torch.empty((*t.shape, 2), dtype=t.dtype)[..., 0],
-            lambda t: torch.empty(t.shape, dtype=torch.int64 if t.dtype.is_floating_point else torch.float32),
+            lambda t: torch.empty(
+                t.shape,
+                dtype=torch.int64 if t.dtype.is_floating_point or t.dtype.is_complex else torch.float32,
+            ),
         ):
             given = tuple(made(t) for t in outs)
             first, args, kwargs = self.leafy(sample)
@@ -430,6 +485,7 @@ class Replay:
             except Exception:
                 return
             single = isinstance(want, torch.Tensor)
+            self.arguments = (first, args, kwargs)
             with torch.no_grad(), fb.no_grad():
                 theirs, refused = _attempt(
                     lambda: self.op(first, *args, **kwargs, out=given[0] if single else given)

@@ -36,8 +36,6 @@ def acosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def arccosh(input: Tensor, *, out: Any = None) -> Tensor:
     """The inverse hyperbolic cosine."""
 def arccosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def adaptive_avg_pool1d(input: Tensor, output_size: _int | Sequence[_int], *, out: Any = None) -> Tensor:
-    """The means of ``output_size`` windows that cover (N, C, L) evenly."""
 def add(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``self + alpha * other``."""
 def add_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
@@ -73,6 +71,8 @@ def amin(input: Tensor, dim: _Dims = ..., keepdim: _bool = False, *, out: Any = 
     """The smallest element over dimensions (all by default); NaN if there is one."""
 def aminmax(input: Tensor, *, dim: _int | None = None, keepdim: _bool = False, out: Any = None) -> Any:
     """The smallest and the largest element."""
+def angle(input: Tensor, *, out: Any = None) -> Tensor:
+    """The angle in radians of complex numbers; of real ones 0, or pi where negative."""
 def any(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether any element is non-zero."""
 def arange(start: _Number, end: _Number | None = None, step: _Number = 1, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
@@ -87,6 +87,8 @@ def argwhere(input: Tensor, *, out: Any = None) -> Tensor:
     """Coordinates of the elements that are not 0, one per row."""
 def as_strided_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `as_strided` gives, as a copy."""
+def as_strided_scatter(input: Tensor, src: Tensor, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None, *, out: Any = None) -> Tensor:
+    """A copy with one of its `as_strided` views replaced by ``src``."""
 def as_strided(input: Tensor, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None, *, out: Any = None) -> Tensor:
     """A view of the whole memory with any sizes, strides and offset (in elements, from the memory's start)."""
 def asin(input: Tensor, *, out: Any = None) -> Tensor:
@@ -125,15 +127,11 @@ def atleast_2d(*tensors: Any, out: Any = None) -> Any:
     """Tensors with at least two dimensions; vectors become rows."""
 def atleast_3d(*tensors: Any, out: Any = None) -> Any:
     """Tensors with at least three dimensions; vectors lie along the middle one."""
-def avg_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, ceil_mode: _bool = False, count_include_pad: _bool = True, *, out: Any = None) -> Tensor:
-    """The mean of each window of (N, C, L)."""
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``beta * self + alpha * bmm(batch1, batch2)``."""
 def baddbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
 def bartlett_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
     """A triangle; see `flambeau.signal.windows.bartlett`."""
-def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, training: _bool, momentum: _float, eps: _float, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
-    """Channels of (N, C, *) with mean 0 and variance 1 over the batch, then scaled and shifted."""
 def bernoulli(input: Tensor, p: _float | None = None, *, generator: Generator | None = None, out: Any = None) -> Tensor:
     """1 with the probability that the element says (or ``p``), else 0."""
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: _int = 0, *, out: Any = None) -> Tensor:
@@ -185,9 +183,6 @@ def cdist(x1: Tensor, x2: Tensor, p: _float = 2.0, compute_mode: _str = 'use_mm_
 def ceil(input: Tensor, *, out: Any = None) -> Tensor:
     """Rounded up."""
 def ceil_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def celu(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor:
-    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``."""
-def celu_(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor: ...
 def chain_matmul(*given: Tensor, out: Any = None) -> Any:
     """The product of matrices in the order that costs least."""
 def cholesky(input: Tensor, upper: _bool = False, *, out: Any = None) -> Any:
@@ -219,21 +214,12 @@ def column_stack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
 def combinations(input: Tensor, r: _int = 2, with_replacement: _bool = False, *, out: Any = None) -> Tensor:
     """All choices of ``r`` elements of a vector, one per row."""
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
-    """Complex numbers from real and imaginary parts."""
+    """Complex numbers from real and imaginary parts, of one floating-point dtype."""
 def conj(input: Tensor, *, out: Any = None) -> Tensor:
-    """The complex conjugate."""
-def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
-    """The cross-correlation of (N, C, L) with weights (O, C / groups, K)."""
-def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
-    """The cross-correlation of (N, C, H, W) with weights (O, C / groups, kH, kW)."""
-def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
-    """The cross-correlation of (N, C, D, H, W) with weights (O, C / groups, kD, kH, kW)."""
-def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
-    """The transposed convolution of (N, C, L) with weights (C, O / groups, K)."""
-def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
-    """The transposed convolution of (N, C, H, W) with weights (C, O / groups, kH, kW): the gradient of `conv2d`."""
-def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
-    """The transposed convolution of (N, C, D, H, W) with weights (C, O / groups, kD, kH, kW)."""
+    """The complex conjugate, computed; real numbers: the tensor itself."""
+def conj_physical(input: Tensor, *, out: Any = None) -> Tensor:
+    """The complex conjugate, computed."""
+def conj_physical_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def copysign(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """The magnitude of one with the sign of the other."""
 def copysign_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
@@ -249,6 +235,8 @@ def count_nonzero(input: Tensor, dim: _Dims = None, *, out: Any = None) -> Tenso
     """How many elements are not zero."""
 def cov(input: Tensor, *, correction: _int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None, out: Any = None) -> Any:
     """The covariance matrix of variables that stand in rows."""
+def cross(input: Tensor, other: Tensor, dim: _int | None = None, *, out: Any = None) -> Tensor:
+    """The cross products of vectors of 3 elements along a dimension (default: the first of size 3)."""
 def cummax(input: Tensor, dim: _int, *, out: Any = None) -> Any:
     """The running maximum along a dimension and where it was found."""
 def cummin(input: Tensor, dim: _int, *, out: Any = None) -> Any:
@@ -259,6 +247,11 @@ def cumprod_(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any =
 def cumsum(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The running sum along a dimension."""
 def cumsum_(input: Tensor, dim: _int, *, dtype: DType | None = None, out: Any = None) -> Tensor: ...
+def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: _Number = 1, dim: _int = -1, out: Any = None) -> Tensor:
+    """The running integral along a dimension by the trapezoidal rule."""
+def deg2rad(input: Tensor, *, out: Any = None) -> Tensor:
+    """Degrees as radians."""
+def deg2rad_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def det(input: Tensor, *, out: Any = None) -> Any:
     """The determinant; see `flambeau.linalg.det`."""
 def diag(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
@@ -273,6 +266,8 @@ def diagonal_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `diagonal` gives, as a copy."""
 def diagonal_scatter(input: Tensor, src: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1, *, out: Any = None) -> Tensor:
     """A copy with a diagonal replaced by ``src``."""
+def diff(input: Tensor, n: _int = 1, dim: _int = -1, prepend: Tensor | None = None, append: Tensor | None = None, *, out: Any = None) -> Tensor:
+    """Differences of neighbours along a dimension, ``n`` times; of bools: whether neighbours differ."""
 def digamma(input: Tensor, *, out: Any = None) -> Tensor:
     """The logarithmic derivative of the gamma function."""
 def digamma_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -286,8 +281,6 @@ def divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _
 def divide_(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor: ...
 def dot(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
     """The product of two vectors."""
-def dropout(input: Tensor, p: _float, train: _bool, *, out: Any = None) -> Tensor:
-    """Elements set to 0 with probability ``p``, the others scaled by ``1 / (1 - p)``."""
 def dsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
     """Split along the third dimension."""
 def dstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
@@ -303,13 +296,20 @@ def empty(size: Sequence[_int], *, dtype: DType | None = None, device: Any = Non
 def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
     """An uninitialised tensor of another's shape."""
 @overload
+def empty_permuted(size: Sequence[_int], *physical_layout: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
+@overload
+def empty_permuted(size: Sequence[_int], physical_layout: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
+@overload
 def empty_strided(size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor with given strides."""
 @overload
 def empty_strided(size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor with given strides."""
-def eq(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def eq(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self == other``, elementwise."""
+def eq_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def equal(input: Tensor, other: Tensor, *, out: Any = None) -> _bool:
     """Whether both have the same shape and the same elements."""
 def erf(input: Tensor, *, out: Any = None) -> Tensor:
@@ -356,6 +356,9 @@ def fliplr(input: Tensor, *, out: Any = None) -> Tensor:
     """The order of columns reversed."""
 def flipud(input: Tensor, *, out: Any = None) -> Tensor:
     """The order of rows reversed."""
+def float_power(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor:
+    """``self ** exponent`` in float64 (complex128 where either is complex)."""
+def float_power_(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def floor(input: Tensor, *, out: Any = None) -> Tensor:
     """Rounded down."""
 def floor_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -366,36 +369,48 @@ def fmax(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The larger of each pair; the other one if one is NaN."""
 def fmin(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The smaller of each pair; the other one if one is NaN."""
-def fmod(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def fmod(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """The remainder of division with the sign of the dividend."""
-def fmod_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def fmod_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def frac(input: Tensor, *, out: Any = None) -> Tensor:
     """What `trunc` cuts off."""
 def frac_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def frexp(input: Tensor, *, out: Any = None) -> Any:
+    """Mantissas, of size in [0.5, 1), and int32 exponents with ``self == mantissa * 2**exponent``."""
 def full(size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
     """A tensor with one value everywhere; its dtype follows the value where not given."""
 def full_like(input: Tensor, fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
     """A tensor of another's shape and dtype with one value everywhere."""
 def gather(input: Tensor, dim: _int, index: Tensor, *, sparse_grad: _bool = False, out: Any = None) -> Tensor:
     """Elements along a dimension where an index says: ``out[i][j] = self[index[i][j]][j]`` for dim 0."""
-def ge(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def gcd(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The greatest common divisor, by Euclid's algorithm."""
+def gcd_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def ge(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self >= other``, elementwise."""
-def greater_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def ge_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def greater_equal(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self >= other``, elementwise."""
+def greater_equal_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def geqrf(input: Tensor, *, out: Any = None) -> Tensor:
     """LAPACK's QR: R in the upper triangle, the reflections below it and their factors."""
-def group_norm(input: Tensor, num_groups: _int, weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
-    """Groups of channels of (N, C, *) with mean 0 and variance 1, then scaled and shifted per channel."""
-def gt(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def gradient(input: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: _int = 1, out: Any = None) -> list[Tensor]:
+    """Slopes along dimensions of values sampled on a grid."""
+def gt(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self > other``, elementwise."""
-def greater(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def gt_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def greater(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self > other``, elementwise."""
+def greater_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def hamming_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
     """Hamming's window ``alpha - beta * cos(x)``."""
 def hann_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
     """Hann's window; see `flambeau.signal.windows.hann`."""
-def hardshrink(input: Tensor, lambd: _Number = 0.5, *, out: Any = None) -> Tensor:
-    """0 where ``-lambd <= x <= lambd``, else ``x``."""
+def hash_tensor(input: Tensor, dim: Any = ..., *, keepdim: _bool = False, mode: _int = 0, out: Any = None) -> Tensor:
+    """The exclusive or of all elements' bits (of float64 or int64), as uint64."""
+def heaviside(input: Tensor, values: Tensor, *, out: Any = None) -> Tensor:
+    """0 where negative (or NaN), 1 where positive, ``values`` at 0."""
+def heaviside_(input: Tensor, values: Tensor, *, out: Any = None) -> Tensor: ...
 def histc(input: Tensor, bins: _int = 100, min: _Number = 0, max: _Number = 0, *, out: Any = None) -> Tensor:
     """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
 def histogram(input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: _bool = False, out: Any = None) -> Any:
@@ -460,14 +475,22 @@ def istft(input: Tensor, n_fft: _int, hop_length: Any = None, win_length: Any = 
     """The signal whose `stft` comes nearest to the one given."""
 def kaiser_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
     """Kaiser's window; see `flambeau.signal.windows.kaiser`."""
+def kron(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The Kronecker product."""
 def kthvalue(input: Tensor, k: _int, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The k-th smallest element along a dimension and where it is."""
-def layer_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enable: _bool = True, *, out: Any = None) -> Tensor:
-    """The last dimensions, of sizes ``normalized_shape``, with mean 0 and variance 1, then scaled and shifted."""
-def le(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def lcm(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The least common multiple; 0 where either is 0."""
+def lcm_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def ldexp(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """``self * 2**other``."""
+def ldexp_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def le(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self <= other``, elementwise."""
-def less_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def le_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def less_equal(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self <= other``, elementwise."""
+def less_equal_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def lerp(input: Tensor, end: Tensor, weight: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self + weight * (end - self)``, computed from the nearer end."""
 def lerp_(input: Tensor, end: Tensor, weight: Tensor | _Number, *, out: Any = None) -> Tensor: ...
@@ -492,27 +515,39 @@ def log2(input: Tensor, *, out: Any = None) -> Tensor:
 def log2_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def log_softmax(input: Tensor, dim: _int, dtype: DType | None = None, *, out: Any = None) -> Tensor:
     """The logarithm of `softmax`, without underflow; the arguments are the same."""
+def logaddexp(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """``log(exp(self) + exp(other))`` without overflow."""
+def logaddexp2(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """``log2(2**self + 2**other)`` without overflow."""
 def logcumsumexp(input: Tensor, dim: _int, *, out: Any = None) -> Tensor:
     """The logarithm of the running sum of exponentials."""
 def logdet(input: Tensor, *, out: Any = None) -> Any:
     """The logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
 def logical_and(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether both are non-zero."""
+def logical_and_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def logical_not(input: Tensor, *, out: Any = None) -> Tensor:
     """Whether each element is zero."""
+def logical_not_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def logical_or(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether either is non-zero."""
+def logical_or_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def logical_xor(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """Whether exactly one is non-zero."""
+def logical_xor_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def logit(input: Tensor, eps: _float | None = None, *, out: Any = None) -> Tensor:
     """log(x / (1 - x)), after a clamp to [eps, 1 - eps] if eps is given; NaN outside [0, 1]."""
 def logit_(input: Tensor, eps: _float | None = None, *, out: Any = None) -> Tensor: ...
+def logspace(start: _Number, end: _Number, steps: _int, base: _float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """``steps`` powers of a base, their exponents evenly spaced from ``start`` to ``end``, both included."""
 def logsumexp(input: Tensor, dim: _Dims, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The logarithm of the sum of exponentials, without overflow."""
-def lt(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def lt(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self < other``, elementwise."""
-def less(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def lt_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def less(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self < other``, elementwise."""
+def less_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def lu(A: Tensor, pivot: _bool = True, get_infos: _bool = False, *, out: Any = None) -> Any:
     """Packed LU factors, pivots, and LAPACK's info if asked for."""
 def lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Any = None) -> Any:
@@ -533,10 +568,6 @@ def matrix_power(input: Tensor, n: _int, *, out: Any = None) -> Any:
     """A power of square matrices; see `flambeau.linalg.matrix_power`."""
 def max(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
     """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
-def max_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
-    """The largest value of each window of (N, C, L)."""
-def max_pool2d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
-    """The largest value of each window of (N, C, H, W)."""
 def maximum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The larger of each pair; NaN if either is."""
 def maximum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
@@ -553,6 +584,8 @@ def minimum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 def minimum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def mm(input: Tensor, mat2: Tensor, *, out: Any = None) -> Tensor:
     """The product of two matrices, [M, K] and [K, N]."""
+def mode(input: Tensor, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The most frequent element along a dimension (of several the smallest) and where it last stands."""
 def movedim(input: Tensor, source: _int | Sequence[_int], destination: _int | Sequence[_int], *, out: Any = None) -> Tensor:
     """Dimensions moved to other places; the others keep their order; a view."""
 def moveaxis(input: Tensor, source: _int | Sequence[_int], destination: _int | Sequence[_int], *, out: Any = None) -> Tensor:
@@ -577,29 +610,38 @@ def nan_to_num(input: Tensor, nan: _float = 0.0, posinf: _float | None = None, n
 def nan_to_num_(input: Tensor, nan: _float = 0.0, posinf: _float | None = None, neginf: _float | None = None, *, out: Any = None) -> Tensor: ...
 def nanmean(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The mean of what is not NaN."""
+def nanmedian(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, out: Any = None) -> Any:
+    """The lower median of what is not NaN; NaN where nothing is. With ``dim`` also where it is."""
+def nanquantile(input: Tensor, q: Any, dim: _int | None = None, keepdim: _bool = False, *, interpolation: _str = 'linear', out: Any = None) -> Tensor:
+    """`quantile` of what is not NaN."""
 def nansum(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The sum with NaN counted as 0."""
 def narrow(input: Tensor, dim: _int, start: _int, length: _int, *, out: Any = None) -> Tensor:
     """``length`` places of a dimension from ``start`` on; a view."""
 def narrow_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `narrow` gives, as a copy."""
-def ne(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def ne(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self != other``, elementwise."""
-def not_equal(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
+def ne_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def not_equal(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self != other``, elementwise."""
+def not_equal_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
 def neg(input: Tensor, *, out: Any = None) -> Tensor:
     """``-self``."""
 def neg_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def negative(input: Tensor, *, out: Any = None) -> Tensor:
     """``-self``."""
 def negative_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def nextafter(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
+    """The next floating-point number after each element towards the other."""
+def nextafter_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def nonzero(input: Tensor, *, as_tuple: _bool = False, out: Any = None) -> Any:
     """Coordinates of the elements that are not 0: one per row, or with ``as_tuple`` a tensor per dimension."""
 def nonzero_static(input: Tensor, *, size: _int, fill_value: _int = -1, out: Any = None) -> Tensor:
     """Coordinates of the elements that are not 0: ``size`` rows, cut or filled up."""
 def norm(input: Tensor, p: Any = 'fro', dim: _Dims = None, keepdim: _bool = False, dtype: DType | None = None, *, out: Any = None) -> Tensor:
     """The vector norm of order p over dimensions (all by default); "fro" is 2."""
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None) -> Tensor:
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Normal numbers with the given means and standard deviations (numbers with a size, or tensors)."""
 @overload
 def ones(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
@@ -629,21 +671,26 @@ def permute_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `permute` gives, as a copy."""
 def pinverse(input: Tensor, rcond: _float = 1e-15, *, out: Any = None) -> Any:
     """The pseudo-inverse; see `flambeau.linalg.pinv`."""
+def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
+    """Complex numbers from their size and angle (float32 or float64)."""
 def polygamma(n: _int, input: Tensor, *, out: Any = None) -> Any:
     """The n-th derivative of `digamma`."""
 def positive(input: Tensor, *, out: Any = None) -> Tensor:
-    """``+self``."""
+    """``+self``: the tensor itself."""
 def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self ** exponent``."""
 def pow_(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor: ...
-def prelu(input: Tensor, weight: Tensor, *, out: Any = None) -> Tensor:
-    """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
 def prod(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The product over a dimension (all by default); integers multiply as int64."""
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: _bool = False, *, out: Any = None) -> Tensor:
     """A copy with elements of the flattened tensor replaced, or added to."""
 def qr(input: Tensor, some: _bool = True, *, out: Any = None) -> Any:
     """The QR factorisation; ``some=False`` gives a square Q."""
+def quantile(input: Tensor, q: Any, dim: _int | None = None, keepdim: _bool = False, *, interpolation: _str = 'linear', out: Any = None) -> Tensor:
+    """Quantiles along a dimension (of everything by default); NaN where there is one."""
+def rad2deg(input: Tensor, *, out: Any = None) -> Tensor:
+    """Radians as degrees."""
+def rad2deg_(input: Tensor, *, out: Any = None) -> Tensor: ...
 @overload
 def rand(*size: _int, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Numbers uniform in [0, 1)."""
@@ -667,7 +714,7 @@ def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: DTyp
 def randperm(n: _int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
     """The integers from 0 to n - 1 in random order: the order that sorts n random words."""
 def ravel(input: Tensor, *, out: Any = None) -> Tensor:
-    """All elements in one dimension; a view where the memory allows it."""
+    """All elements in one dimension; a view where they lie in row-major order without gaps, else a copy."""
 def real(input: Tensor, *, out: Any = None) -> Tensor:
     """The real part, a view; itself where it holds real numbers."""
 def reciprocal(input: Tensor, *, out: Any = None) -> Tensor:
@@ -679,6 +726,9 @@ def relu_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def remainder(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self % other``, with the sign of the divisor."""
 def remainder_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def renorm(input: Tensor, p: _Number, dim: _int, maxnorm: _Number, *, out: Any = None) -> Tensor:
+    """Every part along a dimension scaled down to a p-norm of at most ``maxnorm``."""
+def renorm_(input: Tensor, p: _Number, dim: _int, maxnorm: _Number, *, out: Any = None) -> Tensor: ...
 def repeat_interleave(input: Tensor, repeats: _int | Tensor | None = None, dim: _int | None = None, *, output_size: _int | None = None, out: Any = None) -> Tensor:
     """Each element repeated: the same number of times, or as a tensor of counts says."""
 @overload
@@ -687,14 +737,16 @@ def reshape(input: Tensor, *shape: _int, out: Any = None) -> Tensor:
 @overload
 def reshape(input: Tensor, shape: Sequence[_int], *, out: Any = None) -> Tensor:
     """Another shape for the same elements; a view where the memory allows it, a copy where not."""
+def resize_as_(input: Any, other: Any, memory_format: Any = None, *, out: Any = None) -> Any:
+    """Resized in place to another tensor's shape."""
+def resize_(input: Tensor, size: Sequence[_int], memory_format: Any = None, *, out: Any = None) -> Tensor:
+    """Another shape in place; new elements are uninitialised, memory grows where needed."""
 def resolve_conj(input: Tensor, *, out: Any = None) -> Tensor:
     """Itself: conjugates and negatives are computed at once here, never kept for later."""
 def resolve_neg(input: Tensor, *, out: Any = None) -> Tensor:
     """Itself: conjugates and negatives are computed at once here, never kept for later."""
 def result_type(tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, out: Any = None) -> DType:
     """The dtype in which two operands meet."""
-def rms_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, eps: _float | None = None, *, out: Any = None) -> Tensor:
-    """The last dimensions divided by their root mean square, then scaled."""
 def roll(input: Tensor, shifts: _int | Sequence[_int], dims: _int | Sequence[_int] = ..., *, out: Any = None) -> Tensor:
     """Elements moved along dimensions; those that leave at the end come in at the start."""
 def rot90(input: Tensor, k: _int = 1, dims: Sequence[_int] = ..., *, out: Any = None) -> Tensor:
@@ -705,8 +757,10 @@ def round_(input: Tensor, *, decimals: _int = 0, out: Any = None) -> Tensor: ...
 def rsqrt(input: Tensor, *, out: Any = None) -> Tensor:
     """1 / sqrt(x)."""
 def rsqrt_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def rsub(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
+def rsub(input: Tensor, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``other - alpha * self``."""
+def scalar_tensor(s: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+    """A 0-d tensor of one number."""
 def scatter_add(input: Tensor, dim: _int, index: Tensor, src: Tensor, *, out: Any = None) -> Tensor:
     """A copy with ``src`` added where an index says along a dimension."""
 def scatter(input: Tensor, dim: _int, index: Tensor, src: Tensor | _Number, *, reduce: _str | None = None, out: Any = None) -> Tensor:
@@ -721,9 +775,6 @@ def select_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `select` gives, as a copy."""
 def select_scatter(input: Tensor, src: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
     """A copy with one place of a dimension replaced by ``src``."""
-def selu(input: Tensor, *, out: Any = None) -> Tensor:
-    """The scaled exponential linear unit, whose constants keep mean 0 and variance 1."""
-def selu_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def sgn(input: Tensor, *, out: Any = None) -> Tensor:
     """``self / abs(self)``, 0 at 0."""
 def sgn_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -828,6 +879,10 @@ def swapdims(input: Tensor, dim0: _int, dim1: _int) -> Tensor:
     """Two dimensions swapped."""
 def transpose_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `transpose` gives, as a copy."""
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: _Number = 1, dim: _int = -1, out: Any = None) -> Tensor:
+    """The integral along a dimension by the trapezoidal rule, at points ``x`` or with steps ``dx``."""
+def trapz(y: Tensor, x: Tensor | None = None, *, dx: _Number = 1, dim: _int = -1, out: Any = None) -> Tensor:
+    """The integral along a dimension by the trapezoidal rule, at points ``x`` or with steps ``dx``."""
 def triangular_solve(input: Tensor, A: Tensor, upper: _bool = True, transpose: _bool = False, unitriangular: _bool = False, *, out: Any = None) -> Any:
     """The solution of ``A @ X = self`` for triangular A, and A itself."""
 def tril(input: Tensor, diagonal: _int = 0, *, out: Any = None) -> Tensor:
@@ -922,7 +977,6 @@ __all__ = [
     "acos_",
     "acosh",
     "acosh_",
-    "adaptive_avg_pool1d",
     "add",
     "add_",
     "addbmm",
@@ -944,6 +998,7 @@ __all__ = [
     "amax",
     "amin",
     "aminmax",
+    "angle",
     "any",
     "arange",
     "arccos",
@@ -966,6 +1021,7 @@ __all__ = [
     "argwhere",
     "as_strided",
     "as_strided_copy",
+    "as_strided_scatter",
     "asin",
     "asin_",
     "asinh",
@@ -979,11 +1035,9 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
-    "avg_pool1d",
     "baddbmm",
     "baddbmm_",
     "bartlett_window",
-    "batch_norm",
     "bernoulli",
     "bincount",
     "bitwise_and",
@@ -1009,8 +1063,6 @@ __all__ = [
     "cdist",
     "ceil",
     "ceil_",
-    "celu",
-    "celu_",
     "chain_matmul",
     "cholesky",
     "cholesky_inverse",
@@ -1031,12 +1083,8 @@ __all__ = [
     "concat",
     "concatenate",
     "conj",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
+    "conj_physical",
+    "conj_physical_",
     "copysign",
     "copysign_",
     "corrcoef",
@@ -1046,12 +1094,16 @@ __all__ = [
     "cosh_",
     "count_nonzero",
     "cov",
+    "cross",
     "cummax",
     "cummin",
     "cumprod",
     "cumprod_",
     "cumsum",
     "cumsum_",
+    "cumulative_trapezoid",
+    "deg2rad",
+    "deg2rad_",
     "det",
     "diag",
     "diag_embed",
@@ -1059,6 +1111,7 @@ __all__ = [
     "diagonal",
     "diagonal_copy",
     "diagonal_scatter",
+    "diff",
     "digamma",
     "digamma_",
     "dist",
@@ -1067,14 +1120,15 @@ __all__ = [
     "divide",
     "divide_",
     "dot",
-    "dropout",
     "dsplit",
     "dstack",
     "einsum",
     "empty",
     "empty_like",
+    "empty_permuted",
     "empty_strided",
     "eq",
+    "eq_",
     "equal",
     "erf",
     "erf_",
@@ -1099,6 +1153,8 @@ __all__ = [
     "flip",
     "fliplr",
     "flipud",
+    "float_power",
+    "float_power_",
     "floor",
     "floor_",
     "floor_divide",
@@ -1109,19 +1165,28 @@ __all__ = [
     "fmod_",
     "frac",
     "frac_",
+    "frexp",
     "full",
     "full_like",
     "gather",
+    "gcd",
+    "gcd_",
     "ge",
+    "ge_",
     "geqrf",
     "ger",
+    "gradient",
     "greater",
+    "greater_",
     "greater_equal",
-    "group_norm",
+    "greater_equal_",
     "gt",
+    "gt_",
     "hamming_window",
     "hann_window",
-    "hardshrink",
+    "hash_tensor",
+    "heaviside",
+    "heaviside_",
     "histc",
     "histogram",
     "histogramdd",
@@ -1156,13 +1221,20 @@ __all__ = [
     "isreal",
     "istft",
     "kaiser_window",
+    "kron",
     "kthvalue",
-    "layer_norm",
+    "lcm",
+    "lcm_",
+    "ldexp",
+    "ldexp_",
     "le",
+    "le_",
     "lerp",
     "lerp_",
     "less",
+    "less_",
     "less_equal",
+    "less_equal_",
     "lgamma",
     "lgamma_",
     "linspace",
@@ -1176,16 +1248,24 @@ __all__ = [
     "log2_",
     "log_",
     "log_softmax",
+    "logaddexp",
+    "logaddexp2",
     "logcumsumexp",
     "logdet",
     "logical_and",
+    "logical_and_",
     "logical_not",
+    "logical_not_",
     "logical_or",
+    "logical_or_",
     "logical_xor",
+    "logical_xor_",
     "logit",
     "logit_",
+    "logspace",
     "logsumexp",
     "lt",
+    "lt_",
     "lu",
     "lu_solve",
     "lu_unpack",
@@ -1196,8 +1276,6 @@ __all__ = [
     "matrix_exp",
     "matrix_power",
     "max",
-    "max_pool1d",
-    "max_pool2d",
     "maximum",
     "maximum_",
     "mean",
@@ -1207,6 +1285,7 @@ __all__ = [
     "minimum",
     "minimum_",
     "mm",
+    "mode",
     "moveaxis",
     "movedim",
     "msort",
@@ -1221,19 +1300,25 @@ __all__ = [
     "nan_to_num",
     "nan_to_num_",
     "nanmean",
+    "nanmedian",
+    "nanquantile",
     "nansum",
     "narrow",
     "narrow_copy",
     "ne",
+    "ne_",
     "neg",
     "neg_",
     "negative",
     "negative_",
+    "nextafter",
+    "nextafter_",
     "nonzero",
     "nonzero_static",
     "norm",
     "normal",
     "not_equal",
+    "not_equal_",
     "ones",
     "ones_like",
     "orgqr",
@@ -1243,14 +1328,17 @@ __all__ = [
     "permute",
     "permute_copy",
     "pinverse",
+    "polar",
     "polygamma",
     "positive",
     "pow",
     "pow_",
-    "prelu",
     "prod",
     "put",
     "qr",
+    "quantile",
+    "rad2deg",
+    "rad2deg_",
     "rand",
     "rand_like",
     "randint",
@@ -1266,12 +1354,15 @@ __all__ = [
     "relu_",
     "remainder",
     "remainder_",
+    "renorm",
+    "renorm_",
     "repeat_interleave",
     "reshape",
+    "resize_",
+    "resize_as_",
     "resolve_conj",
     "resolve_neg",
     "result_type",
-    "rms_norm",
     "roll",
     "rot90",
     "round",
@@ -1280,6 +1371,7 @@ __all__ = [
     "rsqrt",
     "rsqrt_",
     "rsub",
+    "scalar_tensor",
     "scatter",
     "scatter_add",
     "scatter_reduce",
@@ -1287,8 +1379,6 @@ __all__ = [
     "select",
     "select_copy",
     "select_scatter",
-    "selu",
-    "selu_",
     "sgn",
     "sgn_",
     "sigmoid",
@@ -1343,6 +1433,8 @@ __all__ = [
     "trace",
     "transpose",
     "transpose_copy",
+    "trapezoid",
+    "trapz",
     "triangular_solve",
     "tril",
     "tril_",

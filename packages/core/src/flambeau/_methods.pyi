@@ -82,6 +82,8 @@ class TensorMethods:
         """The smallest element over dimensions (all by default); NaN if there is one."""
     def aminmax(self, *, dim: _int | None = None, keepdim: _bool = False) -> Any:
         """The smallest and the largest element."""
+    def angle(self) -> Tensor:
+        """The angle in radians of complex numbers; of real ones 0, or pi where negative."""
     def any(self, dim: _Dims = None, keepdim: _bool = False) -> Tensor:
         """Whether any element is non-zero."""
     def argmax(self, dim: _int | None = None, keepdim: _bool = False) -> Tensor:
@@ -94,6 +96,8 @@ class TensorMethods:
         """Coordinates of the elements that are not 0, one per row."""
     def as_strided_(self, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None) -> Tensor:
         """In-place form of `as_strided`."""
+    def as_strided_scatter(self, src: Tensor, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None) -> Tensor:
+        """A copy with one of its `as_strided` views replaced by ``src``."""
     def as_strided(self, size: Sequence[_int], stride: Sequence[_int], storage_offset: _int | None = None) -> Tensor:
         """A view of the whole memory with any sizes, strides and offset (in elements, from the memory's start)."""
     def asin(self) -> Tensor:
@@ -184,6 +188,8 @@ class TensorMethods:
         """Expanded to a shape; a view."""
     def byte(self, memory_format: Any = None) -> Tensor:
         """Converted to uint8."""
+    def cauchy_(self, *args: _float, generator: Generator | None = None) -> Tensor:
+        """Overwrite with Cauchy-distributed numbers."""
     def cdouble(self, memory_format: Any = None) -> Tensor:
         """Converted to complex128."""
     def ceil(self) -> Tensor:
@@ -192,8 +198,6 @@ class TensorMethods:
         """In-place form of `ceil`."""
     def ceil_float_(self) -> Tensor:
         """In-place form of `ceil_float`."""
-    def celu_(self, alpha: _Number = 1.0) -> Tensor:
-        """In-place form of `celu`."""
     def cfloat(self, memory_format: Any = None) -> Tensor:
         """Converted to complex64."""
     def char(self, memory_format: Any = None) -> Tensor:
@@ -228,12 +232,14 @@ class TensorMethods:
         """A copy with memory of its own; gradients pass through."""
     def combinations(self, r: _int = 2, with_replacement: _bool = False) -> Tensor:
         """All choices of ``r`` elements of a vector, one per row."""
-    def complex(self, imag: Tensor) -> Tensor:
-        """Complex numbers from real and imaginary parts."""
     def conj(self) -> Tensor:
-        """The complex conjugate."""
-    def contiguous(self, *, memory_format: Any = None) -> Tensor:
-        """Itself if its elements lie in row-major order without gaps, a copy otherwise."""
+        """The complex conjugate, computed; real numbers: the tensor itself."""
+    def conj_physical(self) -> Tensor:
+        """The complex conjugate, computed."""
+    def conj_physical_(self) -> Tensor:
+        """In-place form of `conj_physical`."""
+    def contiguous(self, *, memory_format: Any = 'contiguous_format') -> Tensor:
+        """Itself if its elements lie in the order of a memory format without gaps, a copy otherwise."""
     def copy_(self, src: Tensor, non_blocking: _bool = False) -> Tensor:
         """Overwrite with another tensor's values, broadcast and converted."""
     def copysign(self, other: Tensor | _Number) -> Tensor:
@@ -254,6 +260,8 @@ class TensorMethods:
         """How many elements are not zero."""
     def cov(self, *, correction: _int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None) -> Any:
         """The covariance matrix of variables that stand in rows."""
+    def cross(self, other: Tensor, dim: _int | None = None) -> Tensor:
+        """The cross products of vectors of 3 elements along a dimension (default: the first of size 3)."""
     def cummax(self, dim: _int) -> Any:
         """The running maximum along a dimension and where it was found."""
     def cummin(self, dim: _int) -> Any:
@@ -266,6 +274,10 @@ class TensorMethods:
         """The running sum along a dimension."""
     def cumsum_(self, dim: _int, *, dtype: DType | None = None) -> Tensor:
         """In-place form of `cumsum`."""
+    def deg2rad(self) -> Tensor:
+        """Degrees as radians."""
+    def deg2rad_(self) -> Tensor:
+        """In-place form of `deg2rad`."""
     def det(self) -> Any:
         """The determinant; see `flambeau.linalg.det`."""
     def diag(self, diagonal: _int = 0) -> Tensor:
@@ -278,6 +290,8 @@ class TensorMethods:
         """The diagonal of two dimensions as the last dimension; a view."""
     def diagonal_scatter(self, src: Tensor, offset: _int = 0, dim1: _int = 0, dim2: _int = 1) -> Tensor:
         """A copy with a diagonal replaced by ``src``."""
+    def diff(self, n: _int = 1, dim: _int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
+        """Differences of neighbours along a dimension, ``n`` times; of bools: whether neighbours differ."""
     def digamma(self) -> Tensor:
         """The logarithmic derivative of the gamma function."""
     def digamma_(self) -> Tensor:
@@ -304,6 +318,8 @@ class TensorMethods:
         """Split along the third dimension."""
     def eq(self, other: Tensor | _Number) -> Tensor:
         """``self == other``, elementwise."""
+    def eq_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `eq`."""
     def equal(self, other: Tensor) -> _bool:
         """Whether both have the same shape and the same elements."""
     def erf(self) -> Tensor:
@@ -358,6 +374,10 @@ class TensorMethods:
         """The order of rows reversed."""
     def float(self, memory_format: Any = None) -> Tensor:
         """Converted to float32."""
+    def float_power(self, exponent: Tensor | _Number) -> Tensor:
+        """``self ** exponent`` in float64 (complex128 where either is complex)."""
+    def float_power_(self, exponent: Tensor | _Number) -> Tensor:
+        """In-place form of `float_power`."""
     def floor(self) -> Tensor:
         """Rounded down."""
     def floor_(self) -> Tensor:
@@ -380,22 +400,40 @@ class TensorMethods:
         """What `trunc` cuts off."""
     def frac_(self) -> Tensor:
         """In-place form of `frac`."""
+    def frexp(self) -> Any:
+        """Mantissas, of size in [0.5, 1), and int32 exponents with ``self == mantissa * 2**exponent``."""
     def gather(self, dim: _int, index: Tensor, *, sparse_grad: _bool = False) -> Tensor:
         """Elements along a dimension where an index says: ``out[i][j] = self[index[i][j]][j]`` for dim 0."""
+    def gcd(self, other: Tensor) -> Tensor:
+        """The greatest common divisor, by Euclid's algorithm."""
+    def gcd_(self, other: Tensor) -> Tensor:
+        """In-place form of `gcd`."""
     def ge(self, other: Tensor | _Number) -> Tensor:
         """``self >= other``, elementwise."""
     def greater_equal(self, other: Tensor | _Number) -> Tensor:
         """``self >= other``, elementwise."""
+    def ge_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `ge`."""
+    def greater_equal_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `greater_equal`."""
+    def geometric_(self, *args: _float, generator: Generator | None = None) -> Tensor:
+        """Overwrite with numbers of trials until the first success."""
     def geqrf(self) -> Tensor:
         """LAPACK's QR: R in the upper triangle, the reflections below it and their factors."""
     def gt(self, other: Tensor | _Number) -> Tensor:
         """``self > other``, elementwise."""
     def greater(self, other: Tensor | _Number) -> Tensor:
         """``self > other``, elementwise."""
+    def gt_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `gt`."""
+    def greater_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `greater`."""
     def half(self, memory_format: Any = None) -> Tensor:
         """Converted to float16."""
-    def hardshrink(self, lambd: _Number = 0.5) -> Tensor:
-        """0 where ``-lambd <= x <= lambd``, else ``x``."""
+    def heaviside(self, values: Tensor) -> Tensor:
+        """0 where negative (or NaN), 1 where positive, ``values`` at 0."""
+    def heaviside_(self, values: Tensor) -> Tensor:
+        """In-place form of `heaviside`."""
     def histc(self, bins: _int = 100, min: _Number = 0, max: _Number = 0) -> Tensor:
         """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
     def histogram(self, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: _bool = False) -> Any:
@@ -466,12 +504,26 @@ class TensorMethods:
         """Whether each element has no imaginary part."""
     def istft(self, n_fft: _int, hop_length: Any = None, win_length: Any = None, window: Any = None, center: _bool = True, normalized: _bool = False, onesided: Any = None, length: Any = None, return_complex: _bool = False) -> Any:
         """The signal whose `stft` comes nearest to the one given."""
+    def kron(self, other: Tensor) -> Tensor:
+        """The Kronecker product."""
     def kthvalue(self, k: _int, dim: _int = -1, keepdim: _bool = False) -> Any:
         """The k-th smallest element along a dimension and where it is."""
+    def lcm(self, other: Tensor) -> Tensor:
+        """The least common multiple; 0 where either is 0."""
+    def lcm_(self, other: Tensor) -> Tensor:
+        """In-place form of `lcm`."""
+    def ldexp(self, other: Tensor) -> Tensor:
+        """``self * 2**other``."""
+    def ldexp_(self, other: Tensor) -> Tensor:
+        """In-place form of `ldexp`."""
     def le(self, other: Tensor | _Number) -> Tensor:
         """``self <= other``, elementwise."""
     def less_equal(self, other: Tensor | _Number) -> Tensor:
         """``self <= other``, elementwise."""
+    def le_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `le`."""
+    def less_equal_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `less_equal`."""
     def lerp(self, end: Tensor, weight: Tensor | _Number) -> Tensor:
         """``self + weight * (end - self)``, computed from the nearer end."""
     def lerp_(self, end: Tensor, weight: Tensor | _Number) -> Tensor:
@@ -496,20 +548,34 @@ class TensorMethods:
         """The logarithm to base 2."""
     def log2_(self) -> Tensor:
         """In-place form of `log2`."""
+    def log_normal_(self, mean: _float = 1.0, std: _float = 2.0, *, generator: Generator | None = None) -> Tensor:
+        """Overwrite with numbers whose logarithms are normal."""
     def log_softmax(self, dim: _int, dtype: DType | None = None) -> Tensor:
         """The logarithm of `softmax`, without underflow; the arguments are the same."""
+    def logaddexp(self, other: Tensor) -> Tensor:
+        """``log(exp(self) + exp(other))`` without overflow."""
+    def logaddexp2(self, other: Tensor) -> Tensor:
+        """``log2(2**self + 2**other)`` without overflow."""
     def logcumsumexp(self, dim: _int) -> Tensor:
         """The logarithm of the running sum of exponentials."""
     def logdet(self) -> Any:
         """The logarithm of the determinant: NaN where it is negative, -inf where it is 0."""
     def logical_and(self, other: Tensor) -> Tensor:
         """Whether both are non-zero."""
+    def logical_and_(self, other: Tensor) -> Tensor:
+        """In-place form of `logical_and`."""
     def logical_not(self) -> Tensor:
         """Whether each element is zero."""
+    def logical_not_(self) -> Tensor:
+        """In-place form of `logical_not`."""
     def logical_or(self, other: Tensor) -> Tensor:
         """Whether either is non-zero."""
+    def logical_or_(self, other: Tensor) -> Tensor:
+        """In-place form of `logical_or`."""
     def logical_xor(self, other: Tensor) -> Tensor:
         """Whether exactly one is non-zero."""
+    def logical_xor_(self, other: Tensor) -> Tensor:
+        """In-place form of `logical_xor`."""
     def logit(self, eps: _float | None = None) -> Tensor:
         """log(x / (1 - x)), after a clamp to [eps, 1 - eps] if eps is given; NaN outside [0, 1]."""
     def logit_(self, eps: _float | None = None) -> Tensor:
@@ -522,6 +588,10 @@ class TensorMethods:
         """``self < other``, elementwise."""
     def less(self, other: Tensor | _Number) -> Tensor:
         """``self < other``, elementwise."""
+    def lt_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `lt`."""
+    def less_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `less`."""
     def lu(self, pivot: _bool = True, get_infos: _bool = False) -> Any:
         """Packed LU factors, pivots, and LAPACK's info if asked for."""
     def lu_solve(self, LU_data: Tensor, LU_pivots: Tensor) -> Any:
@@ -562,6 +632,8 @@ class TensorMethods:
         """In-place form of `minimum`."""
     def mm(self, mat2: Tensor) -> Tensor:
         """The product of two matrices, [M, K] and [K, N]."""
+    def mode(self, dim: _int = -1, keepdim: _bool = False) -> Any:
+        """The most frequent element along a dimension (of several the smallest) and where it last stands."""
     def movedim(self, source: _int | Sequence[_int], destination: _int | Sequence[_int]) -> Tensor:
         """Dimensions moved to other places; the others keep their order; a view."""
     def moveaxis(self, source: _int | Sequence[_int], destination: _int | Sequence[_int]) -> Tensor:
@@ -590,6 +662,10 @@ class TensorMethods:
         """In-place form of `nan_to_num`."""
     def nanmean(self, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The mean of what is not NaN."""
+    def nanmedian(self, dim: _int | None = None, keepdim: _bool = False) -> Any:
+        """The lower median of what is not NaN; NaN where nothing is. With ``dim`` also where it is."""
+    def nanquantile(self, q: Any, dim: _int | None = None, keepdim: _bool = False, *, interpolation: _str = 'linear') -> Tensor:
+        """`quantile` of what is not NaN."""
     def nansum(self, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The sum with NaN counted as 0."""
     def narrow(self, dim: _int, start: _int, length: _int) -> Tensor:
@@ -598,6 +674,10 @@ class TensorMethods:
         """``self != other``, elementwise."""
     def not_equal(self, other: Tensor | _Number) -> Tensor:
         """``self != other``, elementwise."""
+    def ne_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `ne`."""
+    def not_equal_(self, other: Tensor | _Number) -> Tensor:
+        """In-place form of `not_equal`."""
     def neg(self) -> Tensor:
         """``-self``."""
     def negative(self) -> Tensor:
@@ -612,6 +692,12 @@ class TensorMethods:
     @overload
     def new_empty(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
         """An uninitialised tensor of this one's dtype and device."""
+    @overload
+    def new_empty_strided(self, size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
+        """An uninitialised tensor of this one's dtype and device, with given strides."""
+    @overload
+    def new_empty_strided(self, size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
+        """An uninitialised tensor of this one's dtype and device, with given strides."""
     def new_full(self, size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
         """A filled tensor of this one's dtype and device."""
     @overload
@@ -628,6 +714,10 @@ class TensorMethods:
     @overload
     def new_zeros(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
         """Zeros of this one's dtype and device."""
+    def nextafter(self, other: Tensor) -> Tensor:
+        """The next floating-point number after each element towards the other."""
+    def nextafter_(self, other: Tensor) -> Tensor:
+        """In-place form of `nextafter`."""
     def nonzero(self, *, as_tuple: _bool = False) -> Any:
         """Coordinates of the elements that are not 0: one per row, or with ``as_tuple`` a tensor per dimension."""
     def nonzero_static(self, *, size: _int, fill_value: _int = -1) -> Tensor:
@@ -657,13 +747,11 @@ class TensorMethods:
     def polygamma_(self, n: _int) -> Tensor:
         """In-place form of `polygamma`."""
     def positive(self) -> Tensor:
-        """``+self``."""
+        """``+self``: the tensor itself."""
     def pow(self, exponent: Tensor | _Number) -> Tensor:
         """``self ** exponent``."""
     def pow_(self, exponent: Tensor | _Number) -> Tensor:
         """In-place form of `pow`."""
-    def prelu(self, weight: Tensor) -> Tensor:
-        """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
     def prod(self, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The product over a dimension (all by default); integers multiply as int64."""
     def put(self, index: Tensor, source: Tensor, accumulate: _bool = False) -> Tensor:
@@ -672,10 +760,16 @@ class TensorMethods:
         """In-place form of `put`."""
     def qr(self, some: _bool = True) -> Any:
         """The QR factorisation; ``some=False`` gives a square Q."""
+    def quantile(self, q: Any, dim: _int | None = None, keepdim: _bool = False, *, interpolation: _str = 'linear') -> Tensor:
+        """Quantiles along a dimension (of everything by default); NaN where there is one."""
+    def rad2deg(self) -> Tensor:
+        """Radians as degrees."""
+    def rad2deg_(self) -> Tensor:
+        """In-place form of `rad2deg`."""
     def random_(self, from_: _int = 0, to: _int | None = None, *, generator: Generator | None = None) -> Tensor:
         """Overwrite with integers from ``from_`` up to, not including, ``to``."""
     def ravel(self) -> Tensor:
-        """All elements in one dimension; a view where the memory allows it."""
+        """All elements in one dimension; a view where they lie in row-major order without gaps, else a copy."""
     def reciprocal(self) -> Tensor:
         """``1 / self``."""
     def reciprocal_(self) -> Tensor:
@@ -688,6 +782,10 @@ class TensorMethods:
         """``self % other``, with the sign of the divisor."""
     def remainder_(self, other: Tensor | _Number) -> Tensor:
         """In-place form of `remainder`."""
+    def renorm(self, p: _Number, dim: _int, maxnorm: _Number) -> Tensor:
+        """Every part along a dimension scaled down to a p-norm of at most ``maxnorm``."""
+    def renorm_(self, p: _Number, dim: _int, maxnorm: _Number) -> Tensor:
+        """In-place form of `renorm`."""
     @overload
     def repeat(self, *repeats: _int) -> Tensor:
         """Copies of the whole tensor along each dimension."""
@@ -742,8 +840,6 @@ class TensorMethods:
         """The part at one place of a dimension, which goes; a view."""
     def select_scatter(self, src: Tensor, dim: _int, index: _int) -> Tensor:
         """A copy with one place of a dimension replaced by ``src``."""
-    def selu_(self) -> Tensor:
-        """In-place form of `selu`."""
     def sgn(self) -> Tensor:
         """``self / abs(self)``, 0 at 0."""
     def sgn_(self) -> Tensor:

@@ -13,7 +13,7 @@ from .devices import Device
 from .dtypes import ALIASES, DType
 from .errors import message
 from .late import METHODS, LateMethod
-from .layout import Size, Spec, spec_of, wrap_dim
+from .layout import FORMATS, Size, Spec, format_strides, spec_of, wrap_dim
 from .state import default_dtype
 from .storage import Storage
 
@@ -186,9 +186,15 @@ class Tensor(TensorMethods):
 
         return ctypes.addressof(ctypes.c_char.from_buffer(view)) + self.offset * self.spec.itemsize
 
-    def is_contiguous(self, memory_format: Any = None) -> bool:
-        """Whether its elements lie in row-major order without gaps."""
-        return self.spec.dense
+    def is_contiguous(self, memory_format: Any = "contiguous_format") -> bool:
+        """Whether its elements lie in the order of a memory format (row-major by default) without gaps."""
+        if memory_format not in FORMATS:
+            return self.spec.dense
+        if self.spec.ndim not in FORMATS[memory_format]:
+            return False
+        want = format_strides("", self.spec, memory_format) or ()
+        steps = zip(self.spec.shape, self.spec.strides, want, strict=True)
+        return not self.spec.numel or all(n == 1 or s == k for n, s, k in steps)
 
     def is_floating_point(self) -> bool:
         """Whether its dtype is a floating-point type."""
@@ -671,6 +677,9 @@ def _inplace_method(op: Any, general: Callable[..., Any] | None = None) -> Calla
 
 def _reflected(op: Any) -> Callable[..., Any]:
     def method(self: Tensor, other: Any) -> Any:
+        if not isinstance(self, Tensor):
+            kind = AttributeError if op.name == "div" else TypeError
+            raise kind(message(op.name, "a reflected operator's first argument must be a Tensor", self=self))
         return op(other, self)
 
     return method
@@ -731,6 +740,7 @@ def install() -> dict[str, Callable[..., Any]]:
             setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
             if name != "matmul":
                 setattr(Tensor, f"__i{py}__", _inplace_method(op, _operator(_inplace_method(op))))
+    Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
     for py, name in COMPARISONS.items():
         found = registry.OPS.get(name)
         if found is not None:

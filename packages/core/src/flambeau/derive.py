@@ -31,7 +31,7 @@ def select_real_nonneg(b: Expr) -> Expr:
 def _angle(g: Expr, o: Expr, x: Expr) -> tuple[Any, ...]:
     # d angle = Im(conj(z) dz) / |z|^2; a real argument has a piecewise constant angle.
     size = (x * x.conj()).real()
-    return (select(size.eq(0), 0, call("complex", -x.imag(), x.real()) * (g / size)),)
+    return (select(size.eq(0), 0, call("complex", -x.imag(), x.real()) * (g.real() / size)),)
 
 
 def _atan2(g: Expr, o: Expr, y: Expr, x: Expr) -> tuple[Any, ...]:
@@ -72,6 +72,11 @@ def _trigamma(x: Expr) -> Expr:
     return select(left, math.pi**2 / (sine * sine) - (total + series), total + series)
 
 
+def _sign(g: Expr, o: Expr, x: Expr) -> tuple[Any, ...]:
+    # A complex sign turns with its argument; the part of g along it has no effect. For real numbers that is all of g.
+    return (select(o.eq(0), 0, (g - o * (g * o.conj()).real()) / x.abs()),)
+
+
 _TWO_OVER_SQRT_PI = 2 / math.sqrt(math.pi)
 
 
@@ -79,6 +84,7 @@ def _zeros(g: Expr, o: Expr, *srcs: Expr) -> tuple[Any, ...]:
     return tuple(g * 0 for _ in srcs)
 
 
+#: Rules of opcodes with a real result take the real part of g: where that result meets complex numbers, g is complex.
 #: opcode -> rule(g, out, *operands) -> a gradient per operand; None: not differentiable in that operand.
 #: An opcode without a rule has no derivative yet (an error that names it); `_CONSTANT` ones never have any.
 RULES: dict[str, Rule] = {
@@ -90,7 +96,7 @@ RULES: dict[str, Rule] = {
     "fmod": lambda g, o, a, b: (g, -g * (a / b).trunc()),
     "pow": _pow,
     "neg": lambda g, o, x: (-g,),
-    "abs": lambda g, o, x: (x.sign() * g,),
+    "abs": lambda g, o, x: (x.sign() * g.real(),),
     "maximum": _extreme("lt"),
     "minimum": _extreme("gt"),
     "fmax": _extreme_ignoring_nan("ge"),
@@ -128,12 +134,13 @@ RULES: dict[str, Rule] = {
     "where": lambda g, o, c, a, b: (None, select(c, g, 0), select(c, 0, g)),
     "cast": lambda g, o, x: (g.like(x),),
     "conj": lambda g, o, x: (g.conj(),),
-    "real": lambda g, o, x: (g,),
-    "imag": lambda g, o, x: (call("complex", g * 0, g),),
+    "real": lambda g, o, x: (g.real(),),
+    "imag": lambda g, o, x: (call("complex", g.real() * 0, g.real()),),
     "complex": lambda g, o, re, im: (g.real(), g.imag()),
     "angle": _angle,
+    "sign": _sign,
     "castlike": lambda g, o, x, like: (g.like(x), None),
-    **dict.fromkeys("floor ceil round trunc sign floordiv".split(), _zeros),
+    **dict.fromkeys("floor ceil round trunc floordiv".split(), _zeros),
 }
 
 _CONSTANT = frozenset(

@@ -145,7 +145,7 @@ def can_cast(source: DType, to: DType) -> bool:
     >>> can_cast(float32, int64)
     False
     """
-    return to.rank >= source.rank and not (to.kind == "u" and source.kind == "i")
+    return to.rank >= source.rank
 
 
 class finfo:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "describe", "message"]
+__all__ = [
+    "BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "OutOfRange", "describe", "message",
+]  # fmt: skip
 
 
 class OutOfMemoryError(RuntimeError):
@@ -20,6 +22,12 @@ class BackendError(RuntimeError):
 
 class DeviceUnavailable(BackendError):
     """A device's plugin is in order, but this machine has no such device, or lacks what it takes to use it."""
+
+
+class OutOfRange(IndexError, RuntimeError):
+    """An index beyond the size of its dimension. PyTorch raises RuntimeError in some ops and IndexError in others;
+    this is both, because one kernel serves them all.
+    """
 
 
 class FallbackWarning(UserWarning):

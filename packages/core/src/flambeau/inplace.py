@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["assign", "inplace", "into", "is_leaf_view", "touched", "writer"]
 
 
+_SHARED = (
+    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+    "location"
+)
+_CLONE = "Please clone() the tensor before performing the operation."
+
+
 def _inside(module: str) -> bool:
     """Whether a module is flambeau's own machinery."""
     return module.startswith("flambeau") and not module.startswith("flambeau.testing")
@@ -58,7 +65,7 @@ def check_writable(t: Tensor, op: str) -> None:
                 op,
                 "unsupported operation: more than one element of the written-to tensor refers to a single memory "
                 "location",
-                do="Please clone() the tensor before performing the operation.",
+                do=_CLONE,
                 self=t,
             )
         )
@@ -120,21 +127,31 @@ def check_leaf(t: Tensor, op: str) -> None:
         )
 
 
-def into(op: str, out: Tensor, result: Tensor) -> None:
-    """Put a result into ``out``, which takes its shape if it has none.
+def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = ()) -> None:
+    """Put the result of a record (or of a function, by name) into ``out``, which takes its shape if it has none.
 
     Raises:
-        RuntimeError: shapes differ, or the dtype can't be cast.
+        RuntimeError: the dtype can't be cast, or isn't the result's where the record wants it to be; ``out`` shares
+            memory with an argument other than as the whole of it.
     """
+    named = isinstance(rec, str)
+    op = rec if named else rec.exports[0]
     if not isinstance(out, plans.TENSOR):
         raise TypeError(message(op, "argument 'out' must be a Tensor", out=out))
     if out.spec.device is not result.spec.device:
         raise RuntimeError(message(op, "out= is on another device", "one device", out=out, result=result))
-    if not can_cast(result.spec.dtype, out.spec.dtype):
+    if result.spec.dtype is not out.spec.dtype and (
+        (not named and not rec.casts_out) or not can_cast(result.spec.dtype, out.spec.dtype)
+    ):
         raise RuntimeError(
             f"[{op}] result type {result.dtype.name} can't be cast to the desired output type {out.dtype.name}. "
             "Give out= of the result's dtype."
         )
+    check_writable(out, op)
+    for t in given:
+        both = t is out or (t.mem is out.mem and t.spec.numel and out.spec.numel)
+        if overlaps(t, out) or (not named and rec.apart_out and both):
+            raise RuntimeError(message(op, _SHARED, do=_CLONE, argument=t, out=out))
     if out.spec.shape != result.spec.shape:
         if out.spec.numel:
             import warnings
@@ -146,7 +163,6 @@ def into(op: str, out: Tensor, result: Tensor) -> None:
                 4,
             )
         out.resize_(result.spec.shape)
-    check_writable(out, op)
     backend = registry.backend_of(out.spec.device)
     if out.mem is result.mem:
         result = result.clone()
@@ -186,16 +202,7 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
                 plan = op.plans.keep(into, op.prepare(values, tensors, t.spec))
             for x in tensors[1:]:
                 if x.mem is t.mem and overlaps(t, x):
-                    raise RuntimeError(
-                        message(
-                            name,
-                            "unsupported operation: some elements of the input tensor and the written-to tensor refer "
-                            "to a single memory location",
-                            do="Please clone() the tensor before performing the operation.",
-                            self=t,
-                            other=x,
-                        )
-                    )
+                    raise RuntimeError(message(name, _SHARED, do=_CLONE, self=t, other=x))
             plan.run(*tensors, *numbers)
             if t.mem.watch is None:
                 t.mem.version += 1
@@ -256,6 +263,19 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
     return t
 
 
+class _Overwritten:
+    """Gradient rules of writing a constant over a tensor."""
+
+    name = "fill"
+
+    def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
+        """Zeros."""
+        return [gs[0].new_zeros(node.kind.specs[0].shape)]
+
+
+_OVERWRITTEN = _Overwritten()
+
+
 def rebase(t: Tensor, value: Tensor) -> None:
     """Give a tensor that was written in place the history of what was written, and so its views and its base."""
     base = t.base
@@ -268,8 +288,10 @@ def rebase(t: Tensor, value: Tensor) -> None:
     if base is None:
         if value.rg and floats:
             t.node, t.nr, t.rg = (value.node or _pass_on(value)), value.nr, True
-        else:
-            t.node, t.nr, t.rg = None, 0, False
+        elif t.rg:
+            # Overwritten by a constant: still part of the graph, with a gradient of zeros.
+            kind = tape.Kind(_OVERWRITTEN, [t.spec], (t.spec,))
+            t.node, t.nr = tape.make_node(kind, [tape.edge_of(t)]), 0
         return
     if not (base.rg or value.rg):
         return

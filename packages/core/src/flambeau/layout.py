@@ -76,6 +76,71 @@ class Count(int):
         return self.shape if dim is None else self.shape[wrap_dim(dim, len(self.shape), "size")]
 
 
+def dense_strides(shape: Sequence[int], *strides: Sequence[int]) -> tuple[int, ...]:
+    """Strides without gaps in the order of the given ones (of one or several operands of the shape), as PyTorch's
+    elementwise ops lay out their results: the first operand that tells two dimensions apart decides.
+
+    >>> dense_strides((2, 3, 4), (1, 2, 12))
+    (1, 2, 6)
+    """
+    order = list(reversed(range(len(shape))))  # innermost first
+
+    def later(a: int, b: int) -> int:
+        for s in strides:
+            if s[a] and s[b]:
+                if s[a] != s[b]:
+                    return 1 if s[a] > s[b] else -1
+                if shape[a] > shape[b]:
+                    return 1
+        return 0
+
+    for i in range(1, len(order)):
+        for j in reversed(range(i)):
+            found = later(order[j], order[i])
+            if found > 0:
+                order[j], order[i] = order[i], order[j]
+                i = j
+            elif found < 0:
+                break
+    out, step = [0] * len(shape), 1
+    for d in order:
+        out[d] = step
+        step *= max(shape[d], 1)
+    return tuple(out)
+
+
+#: Memory formats as orders of dimensions, innermost first, by rank.
+FORMATS: dict[str, dict[int, tuple[int, ...]]] = {
+    "channels_last": {4: (1, 3, 2, 0)},
+    "channels_last_3d": {5: (1, 4, 3, 2, 0)},
+}
+
+
+def format_strides(op: str, spec: Spec, memory_format: str | None) -> tuple[int, ...] | None:
+    """The strides that a memory format gives to a copy; None: row-major order.
+
+    Raises:
+        RuntimeError: the format needs another number of dimensions, or isn't known.
+    """
+    if memory_format == "contiguous_format":
+        return None
+    if memory_format is None or memory_format == "preserve_format":
+        return None if spec.dense else dense_strides(spec.shape, spec.strides)
+    if memory_format not in FORMATS:
+        raise RuntimeError(f"[{op}] memory format is not known: got {memory_format!r}.")
+    order = FORMATS[memory_format].get(spec.ndim)
+    if order is None:
+        (rank,) = FORMATS[memory_format]
+        raise RuntimeError(
+            f"[{op}] required rank {rank} tensor to use {memory_format} format: got {list(spec.shape)}."
+        )
+    out, step = [0] * spec.ndim, 1
+    for d in order:
+        out[d] = step
+        step *= max(spec.shape[d], 1)
+    return tuple(out)
+
+
 class Spec:
     """What is known of a tensor without looking at its memory.
 

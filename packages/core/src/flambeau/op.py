@@ -165,6 +165,10 @@ class Op:
     """
 
     kind = "kernel"
+    #: Whether ``out=`` may have any dtype that the result casts to; otherwise it must have the result's own.
+    casts_out = False
+    #: Whether ``out=`` may not share memory with an argument even as a whole.
+    apart_out = False
 
     def __init__(
         self,
@@ -705,10 +709,11 @@ class Composite(Op):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
+        if self.fn.__code__.co_flags & _VARIADIC:
+            result = self.fn(*args, **kwargs)
+            return result if out is None else put_out(self, args, result, out)
         if out is not None:
             return write_out(self, self.bind(args, kwargs), out)
-        if self.fn.__code__.co_flags & _VARIADIC:
-            return self.fn(*args, **kwargs)
         if (
             WATCHED
             and modes.watchers
@@ -765,21 +770,34 @@ def write_out(op: Op, values: list[Any], out: Any) -> Any:
     Raises:
         RuntimeError: a dtype that can't be cast to that of ``out``, another device, or gradients are asked for.
     """
-    from .inplace import into
-
+    k = op.index.get("dtype", -1)
+    if k >= 0 and values[k] is None and isinstance(out, plans.TENSOR) and op.params[k].keyword:
+        values[k] = out.spec.dtype
     if modes.grad and any(isinstance(v, plans.TENSOR) and v.rg for v in values):
         raise RuntimeError(
             f"[{op.name}] functions with out=... arguments don't support automatic differentiation, but one of the "
             "arguments requires grad. Drop out=, or use no_grad()."
         )
-    result = op.apply(values)
+    return put_out(op, values, op.apply(values), out)
+
+
+def put_out(op: Op, values: Sequence[Any], result: Any, out: Any) -> Any:
+    """Put an op's results where ``out`` says."""
+    from .inplace import into
+
+    given = [
+        t
+        for v in values
+        for t in (v if isinstance(v, (list, tuple)) else (v,))
+        if isinstance(t, plans.TENSOR)
+    ]
     if isinstance(result, (tuple, list)):
         if len(out) != len(result):
             raise RuntimeError(f"[{op.name}] out= needs {len(result)} tensors: got {len(out)}.")
         for r, o in zip(result, out, strict=True):
-            into(op.name, o, r)
+            into(op, o, r, given)
         return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
-    into(op.name, out, result)
+    into(op, out, result, given)
     return out
 
 

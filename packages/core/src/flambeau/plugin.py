@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .backend import CONTRACT, Backend
 from .dtypes import DTYPES
-from .errors import BackendError, DeviceUnavailable, FallbackWarning, OutOfMemoryError, message
+from .errors import BackendError, DeviceUnavailable, FallbackWarning, OutOfMemoryError, OutOfRange, message
 from .fallback import explain_fallbacks
 from .inplace import inplace, into
 from .layout import Spec, broadcast_shapes, spec_of
@@ -21,9 +21,9 @@ from .storage import Storage
 
 __all__ = [
     "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "DeviceUnavailable", "Expr",
-    "FallbackWarning", "Instr", "Number", "Op", "OutOfMemoryError", "Pointwise", "Program", "Spec", "Storage",
-    "TypedProgram", "add_samples", "backend_of", "broadcast_shapes", "call", "composite", "explain_fallbacks",
-    "force_defaults", "inplace", "intercept", "into", "kernel", "loaded_backends", "message", "multi_apply", "named",
-    "new_tensor", "no_bool", "no_complex", "no_integers", "only_float", "only_int", "pointwise", "real_numbers",
-    "register_backend", "select", "spec_of", "tensor_on", "view", "whole",
+    "FallbackWarning", "Instr", "Number", "Op", "OutOfMemoryError", "OutOfRange", "Pointwise", "Program", "Spec",
+    "Storage", "TypedProgram", "add_samples", "backend_of", "broadcast_shapes", "call", "composite",
+    "explain_fallbacks", "force_defaults", "inplace", "intercept", "into", "kernel", "loaded_backends",
+    "message", "multi_apply", "named", "new_tensor", "no_bool", "no_complex", "no_integers", "only_float", "only_int",
+    "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view", "whole",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from . import registry, tape
 from .derive import backward as derive_backward
 from .derive import given as given_backward
 from .errors import message
-from .layout import Spec, broadcast_shapes, expand_strides, spec_of
+from .layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
 from .op import NUMBERS, Op, Param
 from .plan import Plan, Table, prepared
 from .program import Expr, Program, TypedProgram
@@ -63,6 +63,14 @@ def result_type_of(specs: Sequence[Spec], numbers: Sequence[type] = ()) -> dt.DT
     return out
 
 
+def result_strides(shape: Sequence[int], specs: Sequence[Spec]) -> tuple[int, ...] | None:
+    """The strides of an elementwise result: those of its operands without gaps; None: row-major order."""
+    full = [s for s in specs if s.ndim > 1]
+    if all(s.dense for s in full):
+        return None
+    return dense_strides(shape, *[expand_strides(s.shape, s.strides, shape) for s in full])
+
+
 class Pointwise(Op):
     """A record whose function is traced into a program.
 
@@ -76,6 +84,7 @@ class Pointwise(Op):
     """
 
     kind = "pointwise"
+    casts_out = True
 
     def __init__(
         self,
@@ -196,7 +205,7 @@ class Pointwise(Op):
             self.check_into(into, shape, out_dtype)
             out = into
         else:
-            out = spec_of(out_dtype, shape, specs[0].device)
+            out = spec_of(out_dtype, shape, specs[0].device, result_strides(shape, specs))
         typed = pattern.program.typed(
             [s.dtype for s in specs], (out.dtype,), common, raw, (), default_dtype()
         )

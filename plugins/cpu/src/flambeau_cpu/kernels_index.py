@@ -6,6 +6,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from flambeau.plugin import OutOfRange
+
 from ._C import ffi, lib
 from .kernels_plan import Layout, View, run
 
@@ -41,10 +43,10 @@ def _unravel(flat: int, shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(out))
 
 
-def _out_of_bounds(op: str, index: Any, position: Sequence[int], size: int, dim: int) -> IndexError:
+def _out_of_bounds(op: str, index: Any, position: Sequence[int], size: int, dim: int) -> OutOfRange:
     value = _read_index(index, position)
     where = f" at position {list(position)}" if position else ""
-    return IndexError(
+    return OutOfRange(
         f"[{op}] index out of bounds: index {value}{where}, dimension {dim} has size {size}. "
         f"Use values in 0..{size - 1}."
     )

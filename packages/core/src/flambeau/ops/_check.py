@@ -12,6 +12,7 @@ __all__ = [
     "no_float",
     "no_integers",
     "only_bool_or_int",
+    "only_complex",
     "only_float",
     "only_int",
     "real_numbers",
@@ -60,6 +61,12 @@ def only_int(op: str, d: DType) -> None:
     """Refuse everything but integers."""
     if d.rank != 1:
         _refuse(op, d, "integers")
+
+
+def only_complex(op: str, d: DType) -> None:
+    """Refuse real numbers."""
+    if not d.is_complex:
+        _refuse(op, d, "complex numbers")
 
 
 def only_float(op: str, d: DType) -> None:

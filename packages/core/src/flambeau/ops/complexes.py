@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..dtypes import bool_
 from ..errors import message
 from ..op import composite
 from ..op import view as view_op
+from ..registry import OPS
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
@@ -64,6 +66,22 @@ def imag(self: Tensor) -> Tensor:
     return view_as_real(self).select(-1, 1)  # type: ignore[no-any-return]
 
 
+@composite()
+def conj(self: Tensor) -> Tensor:
+    """The complex conjugate, computed; real numbers: the tensor itself."""
+    return OPS["conj_physical"](self) if self.spec.dtype.is_complex else self
+
+
+@composite()
+def positive(self: Tensor) -> Tensor:
+    """``+self``: the tensor itself."""
+    if self.spec.dtype is bool_:
+        raise RuntimeError(
+            message("positive", "The `+` operator, on a bool tensor is not supported", self=self)
+        )
+    return self
+
+
 @composite(aliases=("resolve_neg",))
 def resolve_conj(self: Tensor) -> Tensor:
     """Itself: conjugates and negatives are computed at once here, never kept for later."""
@@ -74,3 +92,21 @@ def resolve_conj(self: Tensor) -> Tensor:
 def is_conj(self: Tensor) -> bool:
     """Whether a conjugate (or negative) is still to be computed: never."""
     return False
+
+
+@composite(method=False, name="complex")
+def complex_(real: Tensor, imag: Tensor) -> Tensor:
+    """Complex numbers from real and imaginary parts, of one floating-point dtype."""
+    OPS["complex"].check_tensors([real, imag])
+    a, b = real.spec.dtype, imag.spec.dtype
+    if not (a.is_floating_point and b.is_floating_point):
+        raise RuntimeError(
+            message(
+                "complex", "Expected both inputs to be Half, Float or Double tensors", real=real, imag=imag
+            )
+        )
+    if a is not b:
+        raise RuntimeError(
+            message("complex", "both inputs must have one dtype", do="Convert one.", real=real, imag=imag)
+        )
+    return OPS["complex_values"](real, imag)  # type: ignore[no-any-return]

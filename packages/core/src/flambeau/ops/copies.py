@@ -36,7 +36,7 @@ def alias_copy(self: Any) -> Any:
     return self.clone()
 
 
-@composite(function=False, name="resize_as", export="resize_as_")
+@composite(name="resize_as", export="resize_as_")
 def resize_as_(self: Any, other: Any, memory_format: Any = None) -> Any:
     """Resized in place to another tensor's shape."""
     return self.resize_(other.spec.shape)

@@ -11,11 +11,12 @@ from .. import registry
 from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
-from ..layout import Size, spec_of
+from ..layout import Size, format_strides, spec_of
 from ..op import Call, composite, kernel
 from ..plan import Table, new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program, writer
 from ..program import Expr, Program, call
+from ..registry import OPS
 from ..state import default_device, default_dtype
 from ..tape import Kind, edge_of, make_node, will_record
 from .views import ints
@@ -64,7 +65,7 @@ def _between() -> Program:
     """Evenly spaced numbers, counted from the nearer end, so that both ends are exact."""
     i = call("iota").to(dt.float64)
     a, b, d, n = (Expr("scalar", (), k) for k in range(4))
-    return Program([call("where", call("lt", i * 2, n), a + i * d, b - (n - 1 - i) * d)], 0, 4)
+    return Program([call("where", call("lt", i, (n / 2).floor()), a + i * d, b - (n - 1 - i) * d)], 0, 4)
 
 
 _fills = Table()
@@ -76,6 +77,10 @@ _BETWEEN = _between()
 def _holder(d: dt.DType) -> dt.DType:
     """The dtype in which a scalar for a tensor of a dtype is passed."""
     return dt.float32 if d in (dt.float16, dt.bfloat16) else d
+
+
+def _overflow(op: str, value: Any, d: dt.DType) -> RuntimeError:
+    return RuntimeError(f"[{op}] value cannot be converted to type {d.name} without overflow: got {value}.")
 
 
 def check_number(op: str, value: Any, d: dt.DType) -> Any:
@@ -100,17 +105,16 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
     if d is dt.bool_:
         return bool(value)
     if d.is_floating_point:
+        if math.isfinite(value) and abs(value) > dt.finfo(d).max:
+            raise _overflow(op, value, d)
         return float(value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise RuntimeError(
-            f"[{op}] value cannot be converted to type {d.name} without overflow: got {value}."
-        )
+        raise _overflow(op, value, d)
     limits = dt.iinfo(d)
-    if not limits.min <= int(value) <= limits.max:
-        raise RuntimeError(
-            f"[{op}] value cannot be converted to type {d.name} without overflow: got {value}."
-        )
-    return int(value)
+    # Negative numbers wrap in unsigned types.
+    if not (limits.min or -limits.max) <= int(value) <= limits.max:
+        raise _overflow(op, value, d)
+    return int(value) if limits.min else int(value) % (limits.max + 1)
 
 
 @composite(method=False)
@@ -132,9 +136,8 @@ def empty(
         device: where (default: the default device).
         requires_grad: whether to record what is computed with it.
     """
-    return _finish(
-        new_tensor(spec_of(dtype or default_dtype(), _sizes("empty", size), _device(device))), requires_grad
-    )
+    spec = spec_of(dtype or default_dtype(), _sizes("empty", size), _device(device))
+    return _finish(new_tensor(_formatted("empty", spec, memory_format)), requires_grad)
 
 
 @composite(method=False)
@@ -217,6 +220,15 @@ def _like(t: Tensor, dtype: dt.DType | None, device: Any) -> dict[str, Any]:
     return {"dtype": dtype or t.spec.dtype, "device": t.spec.device if device is None else device}
 
 
+def _empty_like(t: Any, dtype: Any, device: Any, memory_format: Any) -> Tensor:
+    strides = format_strides("empty_like", t.spec, memory_format)
+    return new_tensor(
+        spec_of(
+            dtype or t.spec.dtype, t.spec.shape, t.spec.device if device is None else Device(device), strides
+        )
+    )
+
+
 @composite(method=False)
 def empty_like(
     self: Tensor,
@@ -227,7 +239,7 @@ def empty_like(
     memory_format: Any = None,
 ) -> Tensor:
     """An uninitialised tensor of another's shape."""
-    return empty(self.spec.shape, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return _finish(_empty_like(self, dtype, device, memory_format), requires_grad)
 
 
 @composite(method=False)
@@ -241,7 +253,8 @@ def full_like(
     memory_format: Any = None,
 ) -> Tensor:
     """A tensor of another's shape and dtype with one value everywhere."""
-    return full(self.spec.shape, fill_value, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    t = _empty_like(self, dtype, device, memory_format)
+    return _finish(fill_with(t, check_number("full_like", fill_value, t.spec.dtype)), requires_grad)
 
 
 @composite(method=False)
@@ -254,8 +267,12 @@ def zeros_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Zeros of another's shape and dtype."""
-    return _filled(
-        "zeros_like", self.spec.shape, 0, requires_grad=requires_grad, **_like(self, dtype, device)
+    if memory_format is None and self.spec.dense:
+        return _filled(
+            "zeros_like", self.spec.shape, 0, requires_grad=requires_grad, **_like(self, dtype, device)
+        )
+    return full_like(  # type: ignore[no-any-return]
+        self, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
     )
 
 
@@ -269,7 +286,13 @@ def ones_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Ones of another's shape and dtype."""
-    return _filled("ones_like", self.spec.shape, 1, requires_grad=requires_grad, **_like(self, dtype, device))
+    if memory_format is None and self.spec.dense:
+        return _filled(
+            "ones_like", self.spec.shape, 1, requires_grad=requires_grad, **_like(self, dtype, device)
+        )
+    return full_like(  # type: ignore[no-any-return]
+        self, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
+    )
 
 
 @composite(function=False)
@@ -335,6 +358,10 @@ def new_tensor_from(
     return tensor(data, requires_grad=requires_grad, **_like(self, dtype, device))
 
 
+class _StepZero(RuntimeError, ValueError):
+    """PyTorch raises one or the other, depending on how the step came to be zero."""
+
+
 @composite(method=False)
 def arange(
     start: Number,
@@ -359,14 +386,18 @@ def arange(
     first, last, by = (v.item() if hasattr(v, "item") else v for v in given)
     if last is None:
         first, last = 0, first
+    floats = any(isinstance(v, float) for v in (first, last, by))
+    if floats and not all(map(math.isfinite, (first, last, by))):
+        raise RuntimeError(f"[arange] unsupported range: got {first} to {last} by {by}. Use finite numbers.")
+    dtype = dtype or (default_dtype() if floats else dt.int64)
+    if dtype is dt.int64:
+        first, last, by, floats = int(first), int(last), int(by), False
     if by == 0:
-        raise RuntimeError("[arange] step must be nonzero: got 0.")
+        raise _StepZero(f"[arange] step must be nonzero: got {step}.")
     if (by > 0) != (last >= first) and last != first:
         raise RuntimeError(
             f"[arange] upper bound and lower bound inconsistent with step sign: got {first} to {last} by {by}."
         )
-    floats = any(isinstance(v, float) for v in (first, last, by))
-    dtype = dtype or (default_dtype() if floats else dt.int64)
     n = max(0, math.ceil((last - first) / by)) if floats else max(0, -((first - last) // by))
     out = new_tensor(spec_of(dtype, (int(n),), _device(device)))
     hold = dt.float64 if dtype.rank > 1 else dt.int64
@@ -388,14 +419,98 @@ def linspace(
 ) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
     start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
+    if not isinstance(steps, int):
+        raise TypeError(f"[linspace] steps must be an int: got {type(steps).__name__} {steps}.")
     if steps < 0:
         raise RuntimeError(f"[linspace] number of steps must be non-negative: got {steps}.")
     dtype = dtype or default_dtype()
-    out = new_tensor(spec_of(dtype, (int(steps),), _device(device)))
+    out = new_tensor(spec_of(dtype, (steps,), _device(device)))
+    if dtype.rank < 2:
+        start, end = int(start), int(end)  # type: ignore[arg-type]
+    if steps == 1:
+        end = start
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     typed = _BETWEEN.typed((), (dtype,), None, frozenset(), (dt.float64,) * 4)
     write_program(typed, out, (float(start), float(end), float(step), float(steps)))  # type: ignore[arg-type]
     return _finish(out, requires_grad)
+
+
+@composite(method=False)
+def logspace(
+    start: Number,
+    end: Number,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """``steps`` powers of a base, their exponents evenly spaced from ``start`` to ``end``, both included."""
+    d = dtype or default_dtype()
+    start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
+    if d.rank < 2:
+        start, end = int(start), int(end)  # type: ignore[arg-type]
+    wide = dt.complex128 if d.is_complex else dt.float64
+    exponents = linspace(start, end, steps, dtype=wide, device=device)
+    return _finish(OPS["pow"](float(base), exponents).to(d), requires_grad)
+
+
+@composite(method=False)
+def scalar_tensor(
+    s: Number,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """A 0-d tensor of one number."""
+    return full((), s, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+
+
+@composite(method=False)
+def empty_permuted(
+    size: Sequence[int],
+    physical_layout: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
+    sizes, order = _sizes("empty_permuted", size), ints(physical_layout)
+    if len(sizes) != len(order):
+        raise RuntimeError(
+            f"[empty_permuted] Number of dimensions in size does not match the length of the physical_layout: got "
+            f"{len(sizes)} and {len(order)}."
+        )
+    if any(not 0 <= d < len(sizes) for d in order):
+        raise RuntimeError(f"[empty_permuted] Dimension out of range in physical_layout: got {list(order)}.")
+    if len(set(order)) != len(order):
+        raise RuntimeError(f"[empty_permuted] Duplicate dim not allowed: got physical_layout {list(order)}.")
+    strides, step = [0] * len(sizes), 1
+    for d in reversed(order):
+        strides[d] = step
+        step *= max(sizes[d], 1)
+    return empty_strided(sizes, strides, dtype=dtype, device=device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+
+
+@composite(function=False)
+def new_empty_strided(
+    self: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+) -> Tensor:
+    """An uninitialised tensor of this one's dtype and device, with given strides."""
+    return empty_strided(size, stride, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
 
 
 @composite(method=False)
@@ -420,22 +535,38 @@ def eye(
 
 
 @kernel(method=False, function=False, name="copy_to", vjp={"self": lambda g: g})
-def _copy_to(self: Tensor, dtype: dt.DType) -> Any:
+def _copy_to(self: Tensor, dtype: dt.DType, memory_format: Any = None) -> Any:
     s: Any = self
-    return Call(s.like(dtype), "copy")
+    return Call(_formatted("to", s, memory_format, dtype), "copy")
 
 
 @kernel(vjp={"self": lambda g: g})
 def clone(self: Tensor, *, memory_format: Any = None) -> Any:
-    """A copy with memory of its own; gradients pass through."""
+    """A copy with memory of its own; gradients pass through.
+
+    Args:
+        self: any tensor.
+        memory_format: ``preserve_format`` (the default: the order of dimensions in memory is kept),
+            ``contiguous_format`` (row-major), ``channels_last`` or ``channels_last_3d``.
+    """
     s: Any = self
-    return Call(s.like(), "copy")
+    return Call(_formatted("clone", s, memory_format), "copy")
+
+
+def _formatted(op: str, s: Any, memory_format: Any, dtype: Any = None) -> Any:
+    strides = format_strides(op, s, memory_format)
+    return spec_of(dtype or s.dtype, s.shape, s.device, strides)
 
 
 @composite(function=False)
-def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
-    """Itself if its elements lie in row-major order without gaps, a copy otherwise."""
-    return self if self.spec.dense else clone(self)
+def contiguous(self: Tensor, *, memory_format: Any = "contiguous_format") -> Tensor:
+    """Itself if its elements lie in the order of a memory format without gaps, a copy otherwise.
+
+    Args:
+        self: any tensor.
+        memory_format: ``contiguous_format`` (row-major), ``channels_last`` or ``channels_last_3d``.
+    """
+    return self if self.is_contiguous(memory_format) else clone(self, memory_format=memory_format)
 
 
 class _Transfer:
@@ -455,7 +586,7 @@ def transfer(t: Tensor, device: Device) -> Tensor:
     """A dense copy on another device."""
     source = registry.backend_of(t.spec.device)
     target = registry.backend_of(device)
-    dense = t if t.spec.dense else clone(t)
+    dense = t if t.spec.dense else clone(t, memory_format="contiguous_format")
     spec = spec_of(t.spec.dtype, t.spec.shape, device)
     out = new_tensor(spec)
     if spec.nbytes and device.type != "meta":
@@ -473,7 +604,8 @@ def transfer(t: Tensor, device: Device) -> Tensor:
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Another dtype or device; see `Tensor.to`."""
     dtype, device = kwargs.get("dtype"), kwargs.get("device")
-    copy = bool(kwargs.get("copy", False))
+    copy, memory_format = bool(kwargs.get("copy", False)), kwargs.get("memory_format")
+    flags: list[bool] = []
     unknown = set(kwargs) - {"dtype", "device", "copy", "non_blocking", "memory_format", "other"}
     if unknown:
         raise TypeError(f"[to] got an unexpected keyword argument '{sorted(unknown)[0]}'.")
@@ -485,7 +617,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         elif hasattr(a, "spec"):
             dtype, device = a.spec.dtype, a.spec.device
         elif isinstance(a, bool):
-            pass
+            flags.append(a)
         elif isinstance(a, int):
             device = a
         elif a is not None:
@@ -497,13 +629,15 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             registry.backend_of(target)
             t = transfer(t, target)
     if dtype is not None and dtype is not t.spec.dtype:
-        t = _copy_to(t, dtype)
-    return clone(t) if copy and t is self else t
+        return _copy_to(t, dtype, memory_format)  # type: ignore[no-any-return]
+    copy = copy or flags[1:2] == [True]  # positional: non_blocking, copy
+    reorder = memory_format not in (None, "preserve_format") and not t.is_contiguous(memory_format)
+    return clone(t, memory_format=memory_format) if reorder or (copy and t is self) else t
 
 
 def _conversion(name: str, d: dt.DType) -> None:
     def fn(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to(self, d)
+        return to(self, d, memory_format=memory_format)
 
     fn.__doc__ = f"Converted to {d.name}."
     composite(name=name + "_cast", export=name, function=False)(fn)
@@ -557,7 +691,7 @@ def _zero_(self: Tensor) -> Tensor:
     return _fill_(self, 0)  # type: ignore[no-any-return]
 
 
-@composite(function=False, name="resize_memory", export="resize_")
+@composite(name="resize_memory", export="resize_")
 def _resize_(self: Tensor, size: Sequence[int], memory_format: Any = None) -> Tensor:
     """Another shape in place; new elements are uninitialised, memory grows where needed."""
     spec = spec_of(self.spec.dtype, _sizes("resize_", size), self.spec.device)

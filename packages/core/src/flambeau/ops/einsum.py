@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..dtypes import promote_types
+
 __all__ = ["einsum"]
 
 
@@ -88,12 +90,16 @@ def _contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> t
     for letters, other in ((la, lb), (lb, la)):
         gone = [c for c in letters if c not in other and c not in keep]
         if gone:
-            t = (a if letters is la else b).sum([letters.index(c) for c in gone])
+            t = a if letters is la else b
+            t = t.sum([letters.index(c) for c in gone])
             rest = [c for c in letters if c not in gone]
             if letters is la:
                 a, la = t, rest
             else:
                 b, lb = t, rest
+    if a.dtype is not b.dtype:  # a sum of integers is int64
+        d = promote_types(a.dtype, b.dtype)
+        a, b = a.to(d), b.to(d)
     shared = [c for c in la if c in lb]
     # A size of 1 against a larger one broadcasts: it is repeated.
     for c in shared:

@@ -50,7 +50,7 @@ def sub(self: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> 
 
 
 @pointwise(check=_no_bool_sub)
-def rsub(self: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> Any_:
+def rsub(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Any_:
     """``other - alpha * self``."""
     return other - self * alpha
 
@@ -92,7 +92,7 @@ def remainder(self: Tensor | Number, other: Tensor | Number) -> Any_:
 
 
 @pointwise(inplace=True, check=real_numbers)
-def fmod(self: Tensor | Number, other: Tensor | Number) -> Any_:
+def fmod(self: Tensor, other: Tensor | Number) -> Any_:
     """The remainder of division with the sign of the dividend."""
     return call("fmod", self, other)
 
@@ -113,12 +113,6 @@ def square(self: Tensor) -> Any_:
 def neg(self: Tensor) -> Any_:
     """``-self``."""
     return call("neg", self)
-
-
-@pointwise(aliases=())
-def positive(self: Tensor) -> Any_:
-    """``+self``."""
-    return self
 
 
 @pointwise(name="abs", inplace=True, result="real", check=no_bool, aliases=("absolute",))
@@ -245,38 +239,38 @@ def _masked_fill(self: Tensor, mask: Tensor, value: Tensor | Number) -> Any_:
 # Comparison
 
 
-@pointwise(result="bool")
-def eq(self: Tensor | Number, other: Tensor | Number) -> Any_:
+@pointwise(result="bool", inplace=True)
+def eq(self: Tensor, other: Tensor | Number) -> Any_:
     """``self == other``, elementwise."""
     return call("eq", self, other)
 
 
-@pointwise(result="bool", aliases=("not_equal",))
-def ne(self: Tensor | Number, other: Tensor | Number) -> Any_:
+@pointwise(result="bool", inplace=True, aliases=("not_equal",))
+def ne(self: Tensor, other: Tensor | Number) -> Any_:
     """``self != other``, elementwise."""
     return call("ne", self, other)
 
 
-@pointwise(result="bool", check=no_complex, aliases=("less",))
-def lt(self: Tensor | Number, other: Tensor | Number) -> Any_:
+@pointwise(result="bool", inplace=True, check=no_complex, aliases=("less",))
+def lt(self: Tensor, other: Tensor | Number) -> Any_:
     """``self < other``, elementwise."""
     return call("lt", self, other)
 
 
-@pointwise(result="bool", check=no_complex, aliases=("less_equal",))
-def le(self: Tensor | Number, other: Tensor | Number) -> Any_:
+@pointwise(result="bool", inplace=True, check=no_complex, aliases=("less_equal",))
+def le(self: Tensor, other: Tensor | Number) -> Any_:
     """``self <= other``, elementwise."""
     return call("le", self, other)
 
 
-@pointwise(result="bool", check=no_complex, aliases=("greater",))
-def gt(self: Tensor | Number, other: Tensor | Number) -> Any_:
+@pointwise(result="bool", inplace=True, check=no_complex, aliases=("greater",))
+def gt(self: Tensor, other: Tensor | Number) -> Any_:
     """``self > other``, elementwise."""
     return call("gt", self, other)
 
 
-@pointwise(result="bool", check=no_complex, aliases=("greater_equal",))
-def ge(self: Tensor | Number, other: Tensor | Number) -> Any_:
+@pointwise(result="bool", inplace=True, check=no_complex, aliases=("greater_equal",))
+def ge(self: Tensor, other: Tensor | Number) -> Any_:
     """``self >= other``, elementwise."""
     return call("ge", self, other)
 
@@ -303,25 +297,25 @@ def _signbit(self: Tensor) -> Any_:
     return call("signbit", self)
 
 
-@pointwise(result="bool")
+@pointwise(result="bool", inplace=True)
 def logical_not(self: Tensor) -> Any_:
     """Whether each element is zero."""
     return call("eq", self, 0)
 
 
-@pointwise(result="bool")
+@pointwise(result="bool", inplace=True)
 def logical_and(self: Tensor, other: Tensor) -> Any_:
     """Whether both are non-zero."""
     return call("ne", self, 0) & call("ne", other, 0)
 
 
-@pointwise(result="bool")
+@pointwise(result="bool", inplace=True)
 def logical_or(self: Tensor, other: Tensor) -> Any_:
     """Whether either is non-zero."""
     return call("ne", self, 0) | call("ne", other, 0)
 
 
-@pointwise(result="bool")
+@pointwise(result="bool", inplace=True)
 def logical_xor(self: Tensor, other: Tensor) -> Any_:
     """Whether exactly one is non-zero."""
     return call("ne", self, 0) ^ call("ne", other, 0)
@@ -369,7 +363,7 @@ def bitwise_right_shift(self: Tensor | Number, other: Tensor | Number) -> Any_:
 # Functions of one variable: name -> (what it computes, whether complex numbers are taken)
 
 _FLOAT_FUNCTIONS = {
-    "exp": ("The exponential.", True), "exp2": ("Two to the power.", False), "expm1": ("exp(x) - 1.", True),
+    "exp": ("The exponential.", True), "exp2": ("Two to the power.", True), "expm1": ("exp(x) - 1.", True),
     "log": ("The natural logarithm.", True), "log2": ("The logarithm to base 2.", True),
     "log10": ("The logarithm to base 10.", True), "log1p": ("log(1 + x).", True),
     "sqrt": ("The square root.", True), "rsqrt": ("1 / sqrt(x).", True),
@@ -452,13 +446,6 @@ def xlogy(self: Tensor | Number, other: Tensor | Number) -> Any_:
 # Complex numbers
 
 
-@pointwise(aliases=())
-def conj(self: Tensor) -> Any_:
-    """The complex conjugate."""
-    return call("conj", self)
-
-
-@pointwise(name="complex", result="complex")
-def complex_(real: Tensor, imag: Tensor) -> Any_:
-    """Complex numbers from real and imaginary parts."""
+@pointwise(name="complex_values", result="complex", check=only_float, method=False, function=False)
+def _complex_values(real: Tensor, imag: Tensor) -> Any_:
     return call("complex", real, imag)

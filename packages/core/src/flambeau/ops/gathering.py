@@ -34,7 +34,7 @@ def as_index(op: str, index: Any, name: str = "index") -> Any:
     d = index.spec.dtype
     if d is dt.int64:
         return index
-    if d is not dt.int32:
+    if d is not dt.int32 and index.spec.numel:
         raise RuntimeError(message(op, f"{op}(): Expected dtype int32/int64 for index", **{name: index}))
     return index.to(dt.int64)
 

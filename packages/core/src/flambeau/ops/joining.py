@@ -164,9 +164,15 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     return _stack_layout(specs, dim)
 
 
+def _some(op: str, tensors: Sequence[Tensor]) -> None:
+    if not tensors:
+        raise RuntimeError(f"[{op}] expects a non-empty TensorList: got none.")
+
+
 @composite(method=False)
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the second dimension (vectors: the first)."""
+    _some("hstack", tensors)
     parts = atleast_1d(tuple(tensors))
     return cat(parts, 0 if parts and parts[0].ndim == 1 else 1)  # type: ignore[no-any-return]
 
@@ -174,12 +180,14 @@ def hstack(tensors: Sequence[Tensor]) -> Tensor:
 @composite(method=False, aliases=("row_stack",))
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the first dimension; vectors are rows."""
+    _some("vstack", tensors)
     return cat(atleast_2d(tuple(tensors)), 0)  # type: ignore[no-any-return]
 
 
 @composite(method=False)
 def dstack(tensors: Sequence[Tensor]) -> Tensor:
     """Joined along the third dimension."""
+    _some("dstack", tensors)
     return cat(atleast_3d(tuple(tensors)), 2)  # type: ignore[no-any-return]
 
 
@@ -220,7 +228,7 @@ def repeat(self: Tensor, repeats: Sequence[int]) -> Tensor:
         one += [1, m]
         many += [n, m]
     spread = self.reshape(one).expand(many)
-    return spread.clone().view(total)
+    return spread.clone(memory_format="contiguous_format").view(total)
 
 
 @composite()
@@ -256,7 +264,10 @@ def repeat_interleave(
             raise RuntimeError(f"[repeat_interleave] repeats can not be negative: got {repeats}.")
         shape = list(x.spec.shape)
         return (
-            x.unsqueeze(d + 1).expand([*shape[: d + 1], repeats, *shape[d + 1 :]]).clone().flatten(d, d + 1)
+            x.unsqueeze(d + 1)
+            .expand([*shape[: d + 1], repeats, *shape[d + 1 :]])
+            .contiguous()
+            .flatten(d, d + 1)
         )
     if repeats.spec.ndim > 1 or repeats.spec.numel not in (1, n):
         raise RuntimeError(
@@ -338,7 +349,7 @@ def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Te
         raise RuntimeError(f"[combinations] Expect a non-negative number, but got {r}.")
     places = list((choose_again if with_replacement else choose)(range(self.spec.shape[0]), r)) if r else []
     if not places:
-        return self.new_empty((0, r) if r else (0,))
+        return self.narrow(0, 0, 0).unsqueeze(1).expand(0, r).clone() if r else self.narrow(0, 0, 0).clone()
     flat = tensor([k for row in places for k in row], device=self.device)
     return self.index_select(0, flat).reshape(len(places), r)
 
@@ -367,5 +378,7 @@ def sum_to_size(self: Tensor, size: Sequence[int]) -> Tensor:
         raise RuntimeError(
             f"[sum_to_size] size {list(sizes)} is not expandable to size {list(s.shape)}: needed: equal sizes, or 1."
         )
+    if not sizes:
+        return self.sum()
     dims = [d for d, n in enumerate(s.shape) if d < lead or (sizes[d - lead] == 1 and n != 1)]
     return self.sum(dims, keepdim=True).reshape(sizes) if dims else self

@@ -68,6 +68,8 @@ def _fill_value(op: str, self: Any, mask: Any, value: Any) -> Any:
         raise RuntimeError(
             message(op, f"{op} only supports a 0-dimensional value tensor", do="Use where().", value=value)
         )
+    if value.spec.dtype.is_complex and not self.spec.dtype.is_complex:
+        return check_number(op, value.item(), self.spec.dtype)
     return value if value.spec.dtype is self.spec.dtype else value.to(self.spec.dtype)
 
 
@@ -173,6 +175,7 @@ def unravel_index(indices: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
     from .views import ints
 
     sizes = ints(shape)
+    indices = indices if indices.spec.dtype.rank != 1 else indices.to(dt.int64)
     total = 1
     for n in sizes:
         total *= n
@@ -225,7 +228,11 @@ def masked_select(self: Tensor, mask: Tensor) -> Tensor:
 @composite(batch="loop")
 def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the first elements of ``source`` put, in order, where a mask holds."""
-    chosen = _mask("masked_scatter", mask)
+    if mask.spec.dtype is not dt.bool_:
+        raise RuntimeError(
+            message("masked_scatter", "masked_scatter_ only supports boolean masks", mask=mask)
+        )
+    chosen = mask
     if source.spec.dtype is not self.spec.dtype:
         raise RuntimeError(
             message(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..dtypes import promote_types
+from ..dtypes import bfloat16, float16, float32, promote_types
 from ..errors import message
 from ..layout import Spec, broadcast_shapes, expand_strides, spec_of, wrap_dim
 from ..op import Call, composite, kernel
@@ -64,10 +64,9 @@ def _left(g: Any, self_spec: Spec, other: Any) -> Any:
         return matmul(other.conj(), g.unsqueeze(-1)).squeeze(-1)
     if self_spec.ndim == 2 and other.ndim > 2:
         # The batch sums up inside one product.
-        n = _numel(g, [*range(g.ndim - 2), -1])
-        rows = g.movedim(-2, 0).reshape((g.shape[-2], n))
+        rows = g.movedim(-2, 0).flatten(1)
         return (
-            matmul(rows, other.conj().movedim(-2, 0).reshape((other.shape[-2], n)).mT)
+            matmul(rows, other.conj().movedim(-2, 0).flatten(1).mT)
             if g.ndim == other.ndim
             else matmul(g, other.mT.conj())
         )
@@ -81,8 +80,7 @@ def _right(g: Any, self: Any, other_spec: Spec) -> Any:
     if other_spec.ndim == 1:
         return matmul(self.mT.conj(), g.unsqueeze(-1)).squeeze(-1)
     if other_spec.ndim == 2 and self.ndim > 2:
-        n = _numel(g, range(g.ndim - 1))
-        return matmul(self.reshape((n, self.shape[-1])).mT.conj(), g.reshape((n, g.shape[-1])))
+        return matmul(self.flatten(0, -2).mT.conj(), g.flatten(0, -2))
     return matmul(self.mT.conj(), g)
 
 
@@ -204,7 +202,22 @@ def outer(self: Tensor, vec2: Tensor) -> Tensor:
 
 
 def _scaled(x: Any, factor: Any) -> Any:
-    return x if type(factor) in (int, float) and factor == 1 else x * factor
+    if type(factor) in (int, float) and factor == 1:
+        return x
+    d = x.spec.dtype
+    if d.rank < 2 and type(factor) in (
+        bool,
+        int,
+        float,
+    ):  # integers stay what they are: the factor becomes one
+        return x * (bool(factor) if d.rank == 0 else int(factor))
+    return x * factor
+
+
+def _wide(*tensors: Any) -> tuple[Any, ...]:
+    """Half floats as float32, for what adds up several times."""
+    half = all(t.spec.dtype in (float16, bfloat16) for t in tensors)
+    return tuple(t.to(float32) for t in tensors) if half else tensors
 
 
 def _plus(c: Any, product: Any, beta: Any, alpha: Any) -> Any:
@@ -221,13 +234,16 @@ def addmm(self: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: 
 @composite(inplace=True)
 def baddbmm(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """``beta * self + alpha * bmm(batch1, batch2)``."""
-    return _plus(self, bmm(batch1, batch2), beta, alpha)  # type: ignore[no-any-return]
+    a, b, c = _wide(self, batch1, batch2)
+    return _plus(a, bmm(b, c), beta, alpha).to(self.spec.dtype)  # type: ignore[no-any-return]
 
 
 @composite(inplace=True)
 def addbmm(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """``beta * self + alpha * bmm(batch1, batch2).sum(0)``."""
-    return _plus(self, bmm(batch1, batch2).sum(0), beta, alpha)  # type: ignore[no-any-return]
+    a, b, c = _wide(self, batch1, batch2)
+    product = bmm(b, c)
+    return _plus(a, product.sum(0, dtype=product.dtype), beta, alpha).to(self.spec.dtype)  # type: ignore[no-any-return]
 
 
 @composite(inplace=True)
@@ -239,7 +255,9 @@ def addmv(self: Tensor, mat: Tensor, vec: Tensor, *, beta: Number = 1, alpha: Nu
 @composite(inplace=True)
 def addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """``beta * self + alpha * outer(vec1, vec2)``."""
-    return _plus(self, outer(vec1, vec2), beta, alpha)  # type: ignore[no-any-return]
+    d = promote_types(self.spec.dtype, promote_types(vec1.spec.dtype, vec2.spec.dtype))
+    a, b, c = _wide(self.to(d), vec1.to(d), vec2.to(d))
+    return _plus(a, outer(b, c), beta, alpha).to(d)  # type: ignore[no-any-return]
 
 
 @composite()
@@ -252,6 +270,9 @@ def tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
         left, right = ints(dims[0]), ints(dims[1])
     left = [wrap_dim(d, self.ndim, "tensordot") for d in left]
     right = [wrap_dim(d, other.ndim, "tensordot") for d in right]
+    for i, j in zip(left, right, strict=len(left) == len(right)):
+        if 1 in (self.shape[i], other.shape[j]) and self.shape[i] != other.shape[j]:  # one of them broadcasts
+            self, other = self.sum(i, True), other.sum(j, True)
     if [self.shape[d] for d in left] != [other.shape[d] for d in right]:
         raise RuntimeError(
             message(

@@ -105,11 +105,12 @@ def fill_random(
     """Fill with ``a + b * value``."""
     d = t.spec.dtype
     if d.is_complex:
-        raise RuntimeError(
-            message(
-                "random", "complex tensors are filled through their parts", do="Use view_as_real.", self=t
-            )
-        )
+        # Both parts; the variance of normal numbers is shared by them.
+        if program is _NORMAL:
+            fill_random(OPS["view_as_real"](t), program, generator, 0.0, b * math.sqrt(0.5))
+            return t.add_(a) if a else t
+        fill_random(OPS["view_as_real"](t), program, generator, a, b)
+        return t
     if d not in program:
         raise RuntimeError(
             message("random", "needs a floating-point tensor", do="Use random_ for integers.", self=t)
@@ -135,11 +136,7 @@ def _filled(
     op: str, size: Any, kind: Any, generator: Any, dtype: Any, device: Any, requires_grad: bool
 ) -> Tensor:
     t = _new(op, size, dtype, device)
-    if t.dtype.is_complex:
-        parts = OPS["view_as_real"](t)
-        fill_random(parts, kind, generator, 0.0, math.sqrt(0.5) if kind is _NORMAL else 1.0)
-    else:
-        fill_random(t, kind, generator, 0.0, 1.0)
+    fill_random(t, kind, generator, 0.0, 1.0)
     return t.requires_grad_() if requires_grad else t
 
 
@@ -287,15 +284,18 @@ def normal(
     generator: Generator | None = None,
     dtype: dt.DType | None = None,
     device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:
     """Normal numbers with the given means and standard deviations (numbers with a size, or tensors)."""
     tensors = [t for t in (mean, std) if hasattr(t, "spec")]
     if (hasattr(std, "spec") and bool((std < 0).any())) or (not hasattr(std, "spec") and std < 0):
         raise RuntimeError("[normal] normal expects all elements of std >= 0.0: got a negative one.")
     if not tensors:
-        return fill_random(
-            _new("normal", () if size is None else size, dtype, device), _NORMAL, generator, mean, std
-        )
+        t = _new("normal", () if size is None else size, dtype, device)
+        t = fill_random(t, _NORMAL, generator, mean, std)
+        return t.requires_grad_() if requires_grad else t
     like = (mean + std) if len(tensors) == 2 else tensors[0]
     return randn(like.shape, generator=generator, dtype=like.dtype, device=like.device) * std + mean  # type: ignore[no-any-return]
 
@@ -379,6 +379,46 @@ def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | No
         raise RuntimeError(f"[exponential_] expects lambda > 0.0, but found lambda={lambd}.")
     u = rand(self.spec.shape, generator=generator, device=self.device, dtype=dt.float64)
     return assign(self, (u.neg().log1p() / -lambd).to(self.spec.dtype), "exponential_")
+
+
+def _spread(name: str, doc: str, good: Any, what: str, fill: Any) -> None:
+    """An in-place sampler that turns uniform numbers of float64 into a distribution."""
+
+    def fn(self: Tensor, *args: float, generator: Generator | None = None, **kwargs: float) -> Tensor:
+        given = {**dict(zip(fill.__code__.co_varnames[1:], args, strict=False)), **kwargs}
+        values = [
+            given.get(n, d)
+            for n, d in zip(fill.__code__.co_varnames[1:], fill.__defaults__ or (None,), strict=True)
+        ]
+        if not good(*values):
+            raise RuntimeError(f"[{name}] expects {what}, but found {', '.join(map(str, values))}.")
+        u = rand(self.spec.shape, generator=generator, device=self.device, dtype=dt.float64)
+        return assign(self, fill(u, *values).to(self.spec.dtype), name)
+
+    fn.__doc__ = doc
+    composite(function=False, name=name + "fill", export=name)(fn)
+
+
+_spread(
+    "cauchy_", "Overwrite with Cauchy-distributed numbers.", lambda median, sigma: sigma > 0, "sigma > 0.0",
+    lambda u, median=0.0, sigma=1.0: ((u - 0.5) * math.pi).tan() * sigma + median,
+)  # fmt: skip
+_spread(
+    "geometric_", "Overwrite with numbers of trials until the first success.", lambda p: p is not None and 0 < p < 1,
+    "p to be in (0, 1)", lambda u, p=None: (u.neg().log1p() / math.log1p(-p)).ceil().clamp(min=1),
+)  # fmt: skip
+
+
+@composite(function=False, export="log_normal_", name="log_normal_fill")
+def _log_normal_(
+    self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+) -> Tensor:
+    """Overwrite with numbers whose logarithms are normal."""
+    if std <= 0:
+        raise RuntimeError(f"[log_normal_] expects std > 0.0, but found std={std}.")
+    return assign(
+        self, fill_random(new_tensor(self.spec.like()), _NORMAL, generator, mean, std).exp(), "log_normal_"
+    )
 
 
 @composite()

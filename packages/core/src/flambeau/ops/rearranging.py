@@ -88,6 +88,8 @@ def roll(self: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = 
         raise RuntimeError(
             f"[roll] shifts and dimensions must align: got shifts: {len(by)}, dims: {len(along)}."
         )
+    if along and not s.ndim:
+        raise IndexError(f"[roll] Dimension specified as {along[0]} but tensor has no dimensions.")
     for d in along:
         wrap_dim(d, s.ndim, "roll")
     return Call(s.like(), attrs={"shifts": by, "dims": along})

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
+from .._alias import namespace
 from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
@@ -32,6 +33,8 @@ def reduced(s: Spec, dims: Sequence[int], keepdim: bool, dtype: dt.DType) -> tup
 
 def dims_of(dim: Dims, ndim: int, op: str) -> tuple[int, ...]:
     """Dimensions to reduce, sorted; None and () mean all."""
+    if ndim > 64:
+        raise RuntimeError(f"[{op}] only tensors with up to 64 dims are supported: got {ndim}.")
     if dim is None or dim == ():
         return tuple(range(ndim))
     return tuple(sorted(wrap_dims(ints(dim), ndim, op)))
@@ -414,7 +417,7 @@ def std_mean(
 @kernel(
     vjp={
         "self": lambda g, self, out, dims: (
-            spread(g, self.spec, dims) * (self - spread(out, self.spec, dims)).exp()
+            spread(g, self.spec, dims) * _conj((self - spread(out, self.spec, dims)).exp())
         )
     },
     default=lambda self, dim, keepdim: _logsumexp_default(self, dim, keepdim),
@@ -432,6 +435,10 @@ def logsumexp(self: Tensor, dim: Dims, keepdim: bool = False) -> Any:
     return Call(out, "native", {"dims": dims, "dim": dims}, outs_as=(seen,))
 
 
+def _conj(x: Any) -> Any:
+    return x.conj() if x.is_complex() else x
+
+
 def _logsumexp_default(x: Any, dim: Dims, keepdim: bool) -> Any:
     from ..state import default_dtype
 
@@ -440,7 +447,7 @@ def _logsumexp_default(x: Any, dim: Dims, keepdim: bool) -> Any:
     dims = dims_of(dim, x.ndim, "logsumexp")
     if not x.numel():
         return x.exp().sum(dims, keepdim).log()
-    top = x.amax(dims, keepdim=True)
+    top = (x.real if x.is_complex() else x).amax(dims, keepdim=True)
     top = OPS["where_values"](top.abs() == math.inf, 0, top)
     out = (x - top).exp().sum(dims, keepdim=True).log() + top
     return out if keepdim else out.reshape(reduced(x.spec, dims, False, x.spec.dtype)[0].shape)
@@ -453,7 +460,8 @@ def _norm(x: Any, p: Any, dims: Sequence[int], keepdim: bool) -> Any:
     if p == math.inf or p == -math.inf:
         return (x.abs().amax if p > 0 else x.abs().amin)(dims, keepdim)
     if p == 0:
-        return (x != 0).sum(dims, keepdim, dtype=x.dtype.to_real())
+        # Through x, so that the gradient is zeros and not missing.
+        return OPS["where_values"](x != 0, x.abs().fill(1), 0).sum(dims, keepdim)
     if p == 1:
         return x.abs().sum(dims, keepdim)
     if p == 2:
@@ -499,7 +507,10 @@ def norm(
         raise RuntimeError(message("norm", "Expected a floating point or complex tensor as input", self=self))
     order = 2.0 if p is None or p == "fro" else p
     if isinstance(order, str):
-        raise RuntimeError(f"[norm] order {p!r} is not known: needed: a number or 'fro'.")
+        if order != "nuc":
+            raise RuntimeError(f"[norm] order {p!r} is not known: needed: a number, 'fro' or 'nuc'.")
+        pair = (-2, -1) if dim is None else dim
+        return namespace("linalg").matrix_norm(x, "nuc", pair, keepdim)  # type: ignore[no-any-return]
     return _norm(x, order, dims_of(dim, x.ndim, "norm"), keepdim)  # type: ignore[no-any-return]
 
 

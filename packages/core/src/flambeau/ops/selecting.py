@@ -11,6 +11,7 @@ from ..errors import message
 from ..inplace import inplace
 from ..layout import Spec, broadcast_shapes, wrap_dim
 from ..op import Call, composite, kernel
+from ..registry import OPS
 from .creation import check_number, full
 from .gathering import as_index, gather_at, put_along, scatter_at, scatter_sum
 from .slicing import zeros_of
@@ -164,6 +165,9 @@ def _filling(op: str, self: Any, dim: int, index: Any, value: Any) -> tuple[int,
 def index_fill(self: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """A copy with one number in the rows that an index names."""
     d, places, rows = _filling("index_fill", self, dim, index, value)
+    if rows.rg:  # a place named twice counts once in the value's gradient
+        mask = scatter_at(zeros_of(self.spec.like(dt.bool_)), d, places, full(places.shape, True), None)
+        return OPS["where_values"](mask, value, self)  # type: ignore[no-any-return]
     return scatter_at(self, d, places, rows, None)  # type: ignore[no-any-return]
 
 
@@ -226,6 +230,7 @@ def index_reduce_(
 def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """`gather` with broadcasting; without a dimension along the flattened tensor."""
     index = as_index("take_along_dim", indices, "indices")
+    # Negative places count from the end, unlike those of gather.
     if dim is None:
         return gather_at(self.reshape(-1), 0, index.reshape(-1))  # type: ignore[no-any-return]
     if self.spec.ndim != index.spec.ndim:
@@ -240,6 +245,7 @@ def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Ten
     mine[d] = its[d] = 1
     both = broadcast_shapes(mine, its, op="take_along_dim")
     spread = (*both[:d], self.spec.shape[d], *both[d + 1 :])
+    index = OPS["where_values"](index < 0, index + self.spec.shape[d], index)
     return gather_at(  # type: ignore[no-any-return]
         self.expand(spread), d, index.expand((*both[:d], index.spec.shape[d], *both[d + 1 :]))
     )

@@ -84,8 +84,8 @@ def unflatten(self: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 @composite()
 def ravel(self: Tensor) -> Tensor:
-    """All elements in one dimension; a view where the memory allows it."""
-    return self.reshape((-1,) if self.spec.numel else (0,))
+    """All elements in one dimension; a view where they lie in row-major order without gaps, else a copy."""
+    return self.contiguous().reshape((-1,) if self.spec.numel else (0,))
 
 
 # Order of dimensions

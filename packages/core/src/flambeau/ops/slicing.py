@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
+from ..errors import message
 from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
 from ..op import view as view_op
@@ -181,6 +182,8 @@ def narrow(self: Tensor, dim: int, start: int, length: int) -> Tensor:
     >>> fb.arange(5).narrow(0, 1, 3)
     tensor([1, 2, 3])
     """
+    if hasattr(start, "spec") and (start.spec.ndim or start.spec.dtype.rank != 1):
+        raise RuntimeError(message("narrow", "start must be an 0-dim integral Tensor", start=start))
     first = start if type(start) is int else start.__index__()
     return cut(self, _narrow_key(self.spec.shape, dim, first, length.__index__()))
 

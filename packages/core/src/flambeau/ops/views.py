@@ -247,6 +247,21 @@ def _as_strided_view(
     return r
 
 
+@composite(name="as_strided_replaced", export="as_strided_scatter")
+def _as_strided_replaced(
+    self: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+) -> Tensor:
+    """A copy with one of its `as_strided` views replaced by ``src``."""
+    seen = _as_strided_view(self, size, stride, storage_offset)  # checks
+    if src.spec.shape != seen.spec.shape:
+        raise RuntimeError(
+            f"[as_strided_scatter] expected src to have the view's shape {list(seen.shape)}: got {list(src.shape)}."
+        )
+    offset = (self.offset if storage_offset is None else storage_offset) - self.offset
+    r: Tensor = as_strided_scatter(self, src.to(self.spec.dtype), ints(size), ints(stride), offset)
+    return r
+
+
 @kernel(
     method=False,
     function=False,

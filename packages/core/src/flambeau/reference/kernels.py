@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import bool_, int64
-from ..errors import describe
+from ..errors import OutOfRange, describe
 from ..program import TypedProgram
 from .arrays import NUMPY, Array, as_array, cast, load, store, widen, wider
 from .opcodes import evaluate
@@ -136,14 +136,14 @@ def _checked(op: str, index: Tensor, dim: int, size: int) -> Array:
     """The index as int64 with at least one dimension.
 
     Raises:
-        IndexError: an index below 0 or not below the size.
+        OutOfRange: an index below 0 or not below the size.
     """
     places = _lines(as_array(index)).astype(np.int64, copy=False)
     bad = (places < 0) | (places >= size)
     if bad.any():
         at = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]
         need = f"a number in [0, {size - 1}]" if size else "an empty index"
-        raise IndexError(
+        raise OutOfRange(
             f"[{op}] index out of bounds for dimension {dim} with size {size}: got {int(places[tuple(at)])} at "
             f"position {at if index.spec.ndim else []} (index: {describe(index)}), needed: {need}. Check the index."
         )

@@ -38,15 +38,20 @@ FAMILIES = frozenset(
 NOT_SAMPLED: dict[str, str] = {
     **dict.fromkeys(
         "rand randn rand_like randn_like randint randint_like randperm normal uniform_fill normal_fill random_fill "
-        "bernoulli bernoulli_fill exponential_fill multinomial dropout_keep".split(),
+        "bernoulli bernoulli_fill exponential_fill cauchy_fill geometric_fill log_normal_fill multinomial "
+        "dropout_keep".split(),
         "random: compared by their bits",
     ),
-    **dict.fromkeys("empty empty_like empty_strided new_empty resize_memory".split(), "uninitialised memory"),
+    **dict.fromkeys(
+        "empty empty_like empty_permuted empty_strided new_empty new_empty_strided resize_memory".split(),
+        "uninitialised memory",
+    ),
     **dict.fromkeys("copy_from fill_all zero_all".split(), "in place only: tested by name"),
     **dict.fromkeys(
         "view_dtype as_strided as_strided_view as_strided_backward as_strided_scatter".split(),
         "memory layout",
     ),
+    **dict.fromkeys("angle_complex complex_values polar_values".split(), "part of another op"),
     **dict.fromkeys("result_type new_tensor_from einsum".split(), "other arguments than tensors first"),
 }
 
@@ -141,7 +146,27 @@ TABLE: dict[str, list[Call]] = {
     "new_full": [call(T(2), (2, 3), 2)],
     **dict.fromkeys(("new_zeros", "new_ones"), [call(T(2), (2, 3))]),
     "copy_to": [],
-    "arange": [call(5), call(1, 10, 3), call(0, 1, 0.25), call(5, 0, -2)],
+    "arange": [call(5), call(1, 10, 3), call(0.0, 3.0, 1.0), call(5, 0, -2)],
+    "logspace": [call(0, 1, 5), call(-2.0, 2.0, 1), call(0, 1, 0)],
+    "scalar_tensor": [call(3)],
+    "angle": _unary("angle"),
+    "conj": _unary("conj"),
+    **dict.fromkeys(("gcd", "lcm"), [call(T(3, 4), T(4)), call(T(), T(0))]),
+    "ldexp": [call(T(3, 4), T(4)), call(T(), T(0))],
+    "float_power": [call(T(3, 4, low=0.3), T(4, low=0.5)), call(T(3, low=0.3), 2)],
+    "frexp": [call(T(3, 4)), call(T())],
+    "heaviside": [call(T(3, 4), T(4))],
+    "polar": [call(T(3, kind="float"), T(3, kind="float"))],
+    "diff": [call(T(3, 4)), call(T(3, 4), 2, 0), call(T(3), prepend=T(1), append=T(2))],
+    "gradient": [call(T(4, 5)), call(T(6), spacing=2.0, edge_order=2)],
+    **dict.fromkeys(("trapezoid", "cumulative_trapezoid"), [call(T(3, 4)), call(T(3, 4), T(4)), call(T(3, 4), dx=0.5, dim=0)]),
+    "cross": [call(T(4, 3), T(4, 3), 1), call(T(3, 4), T(3, 4), 0)],
+    "kron": [call(T(2, 3), T(3, 2)), call(T(2), T(2, 2))],
+    "renorm": [call(T(3, 4), 2, 0, 1.0)],
+    "mode": [call(T(3, 4)), call(T(3, 4), 0, True)],
+    "nanmedian": [call(T(5)), call(T(3, 5), 1)],
+    **dict.fromkeys(("quantile", "nanquantile"), [call(T(5), 0.3), call(T(3, 4), 0.6, 1, True), call(T(3, 4), 0.6, 0, interpolation="nearest")]),
+    "hash_tensor": [call(T(3, 4)), call(T(3, 4), 1)],
     "linspace": [call(0, 1, 5), call(-2.0, 2.0, 1), call(0, 1, 0), call(3, -3, 8)],
     "eye": [call(3), call(2, 4), call(0)],
     "adjoint": [call(T(3, 4)), call(T(2, 3, 4))],
