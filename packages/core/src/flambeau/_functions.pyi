@@ -218,7 +218,7 @@ def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
 def conj(input: Tensor, *, out: Any = None) -> Tensor:
     """The complex conjugate, computed; real numbers: the tensor itself."""
 def conj_physical(input: Tensor, *, out: Any = None) -> Tensor:
-    """The complex conjugate, computed."""
+    """The complex conjugate, computed; real numbers: the tensor itself."""
 def conj_physical_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def copysign(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """The magnitude of one with the sign of the other."""

@@ -235,7 +235,7 @@ class TensorMethods:
     def conj(self) -> Tensor:
         """The complex conjugate, computed; real numbers: the tensor itself."""
     def conj_physical(self) -> Tensor:
-        """The complex conjugate, computed."""
+        """The complex conjugate, computed; real numbers: the tensor itself."""
     def conj_physical_(self) -> Tensor:
         """In-place form of `conj_physical`."""
     def contiguous(self, *, memory_format: Any = 'contiguous_format') -> Tensor:

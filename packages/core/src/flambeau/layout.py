@@ -227,7 +227,7 @@ def spec_of(
     return spec
 
 
-def broadcast_shapes(*shapes: Sequence[int], op: str = "broadcast_shapes") -> Size:
+def broadcast_shapes(*shapes: Sequence[int] | int, op: str = "broadcast_shapes") -> Size:
     """The shape to which all broadcast.
 
     Raises:
@@ -236,14 +236,15 @@ def broadcast_shapes(*shapes: Sequence[int], op: str = "broadcast_shapes") -> Si
     >>> broadcast_shapes((3, 1), (4,))
     flambeau.Size([3, 4])
     """
-    ndim = max((len(s) for s in shapes), default=0)
+    given: list[Sequence[int]] = [(s,) if isinstance(s, int) else s for s in shapes]
+    ndim = max((len(s) for s in given), default=0)
     out = [1] * ndim
-    for shape in shapes:
+    for shape in given:
         for i, n in enumerate(shape, ndim - len(shape)):
             if n != 1 and out[i] != n:
                 if out[i] != 1:
                     raise RuntimeError(
-                        f"[{op}] shapes don't broadcast: got {' and '.join(str(list(s)) for s in shapes)}, sizes "
+                        f"[{op}] shapes don't broadcast: got {' and '.join(str(list(s)) for s in given)}, sizes "
                         f"{out[i]} and {n} differ at dimension {i - ndim} (counted from the end); needed: equal "
                         "sizes, or 1. Use reshape, unsqueeze or expand."
                     )

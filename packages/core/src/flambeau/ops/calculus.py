@@ -108,7 +108,8 @@ def gradient(self: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: i
         )
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"[gradient] dim {list(dims)} appears multiple times in the list of dims.")
-    x = self
+    d0 = self.spec.dtype
+    x = self.to(dt.float32) if d0 in (dt.float16, dt.bfloat16) else self
     out = []
     for k, d in enumerate(dims):
         step: Any = spacing[k] if several else 1.0 if spacing is None else spacing
@@ -129,7 +130,8 @@ def gradient(self: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: i
                 )
             if step.spec.dtype.rank < 2:
                 step = step.to(x.spec.dtype if x.spec.dtype.rank > 1 else dt.float32)
-        out.append(_slope(x, d, step, edge_order))
+        slope = _slope(x, d, step, edge_order)
+        out.append(slope if x is self else slope.to(d0))
     return out
 
 

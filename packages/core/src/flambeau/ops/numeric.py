@@ -76,10 +76,15 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     return OPS["polar_values"](abs, angle)  # type: ignore[no-any-return]
 
 
-@pointwise(inplace=True, name="conj_physical")
-def conj_physical(self: Tensor) -> Any:
-    """The complex conjugate, computed."""
+@pointwise(name="conj_values", method=False, function=False, check=only_complex)
+def _conj_values(self: Tensor) -> Any:
     return call("conj", self)
+
+
+@composite(inplace=True)
+def conj_physical(self: Tensor) -> Tensor:
+    """The complex conjugate, computed; real numbers: the tensor itself."""
+    return OPS["conj_values"](self) if self.is_complex() else self
 
 
 # Exponents and logarithms

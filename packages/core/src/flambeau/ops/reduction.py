@@ -466,7 +466,9 @@ def _norm(x: Any, p: Any, dims: Sequence[int], keepdim: bool) -> Any:
         return x.abs().sum(dims, keepdim)
     if p == 2:
         return norm2(x, dims, keepdim)
-    return (x.abs() ** p).sum(dims, keepdim) ** (1 / p)
+    wide = x.to(dt.float32) if x.dtype in (dt.float16, dt.bfloat16) else x  # powers overflow
+    out = (wide.abs() ** p).sum(dims, keepdim) ** (1 / p)
+    return out if wide is x else out.to(x.dtype)
 
 
 @kernel(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
@@ -58,12 +57,25 @@ def cumprod(self: Tensor, dim: int, *, dtype: dt.DType | None = None) -> Any:
     return _scan(s, "cumprod", dim, dtype)
 
 
-@kernel(vjp={"self": lambda g, self, out, dim: _logcumsumexp_gradient(g, self, out, dim)})
+def _logcumsumexp_default(self: Any, dim: int) -> Any:
+    d = wrap_dim(dim, self.ndim, "logcumsumexp")
+    if not self.numel() or not self.ndim:
+        return self.clone()
+    top = self.real.amax(d, keepdim=True)
+    return (self - top).exp().cumsum(d).log() + top
+
+
+@kernel(
+    vjp={"self": lambda g, self, out, dim: _logcumsumexp_gradient(g, self, out, dim)},
+    default=_logcumsumexp_default,
+)
 def logcumsumexp(self: Tensor, dim: int) -> Any:
     """The logarithm of the running sum of exponentials."""
     s: Any = self
-    if s.dtype.rank != 2:
-        raise RuntimeError(message("logcumsumexp", "needs floating-point numbers", self=self))
+    if s.dtype.rank < 2:
+        raise RuntimeError(message("logcumsumexp", "needs floating-point or complex numbers", self=self))
+    if s.dtype.is_complex:
+        return Call(s.like(), "default")
     return _scan(s, "logcumsumexp", dim, None)
 
 
@@ -71,12 +83,13 @@ def _logcumsumexp_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
     if not x.ndim:
         return g
 
-    if is_grad_enabled():
+    if is_grad_enabled() or x.is_complex():
         # To be differentiated again: all weights exp(x_j - out_i) at once, because logarithms of g have no slope at 0.
         n = x.shape[dim]
         xs, outs, gs = (t.movedim(dim, -1) for t in (x, out, g))
         before = OPS["ones"]((n, n), dtype=dt.bool_, device=x.device).tril()
-        weights = OPS["where_values"](before, xs.unsqueeze(-2) - outs.unsqueeze(-1), -math.inf).exp()
+        gap = OPS["where_values"](before, xs.unsqueeze(-2) - outs.unsqueeze(-1), 0)
+        weights = OPS["where_values"](before, gap.exp().conj(), 0)
         return (gs.unsqueeze(-1) * weights).sum(-2).movedim(-1, dim)
 
     # g * exp(x_j - out_i) summed over i >= j; signs apart, so that logarithms exist.

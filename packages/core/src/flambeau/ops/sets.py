@@ -237,6 +237,7 @@ def histc(self: Tensor, bins: int = 100, min: Number = 0, max: Number = 0) -> Te
     if bins <= 0:
         raise RuntimeError(f"[histc] bins must be > 0: got {bins}.")
     x = self.reshape(-1)
+    x = x.to(dt.float32) if x.dtype in (dt.float16, dt.bfloat16) else x
     low, high = (float(v) for v in (min, max))  # type: ignore[arg-type]
     if low == high and x.spec.numel:
         low, high = float(x.amin()), float(x.amax())
@@ -247,4 +248,5 @@ def histc(self: Tensor, bins: int = 100, min: Number = 0, max: Number = 0) -> Te
     inside = (x >= low) & (x <= high)
     place = ((x - low) * (bins / (high - low))).clamp(0, bins - 1)
     place = OPS["where_values"](inside, place, 0).long()
-    return x.new_zeros((bins,)).scatter_add(0, place, inside.to(x.dtype))
+    counts = x.new_zeros((bins,)).scatter_add(0, place, inside.to(x.dtype))
+    return counts.to(self.spec.dtype)

@@ -96,7 +96,7 @@ def _quantile(op: str, self: Any, q: Any, dim: Any, keepdim: bool, interpolation
             raise RuntimeError(message(op, "q tensor must be same dtype as the input tensor", self=self, q=q))
         if q.device is not self.device:
             raise RuntimeError(message(op, "q tensor must be on the same device as the input tensor", q=q))
-        at = q.detach()
+        at = q
     else:
         at = full((), float(q), dtype=self.spec.dtype, device=self.device)
     if at.numel() and not bool(((at >= 0) & (at <= 1)).all()):

@@ -51,7 +51,7 @@ NOT_SAMPLED: dict[str, str] = {
         "view_dtype as_strided as_strided_view as_strided_backward as_strided_scatter".split(),
         "memory layout",
     ),
-    **dict.fromkeys("angle_complex complex_values polar_values".split(), "part of another op"),
+    **dict.fromkeys("angle_complex complex_values conj_values polar_values".split(), "part of another op"),
     **dict.fromkeys("result_type new_tensor_from einsum".split(), "other arguments than tensors first"),
 }
 
@@ -150,7 +150,7 @@ TABLE: dict[str, list[Call]] = {
     "logspace": [call(0, 1, 5), call(-2.0, 2.0, 1), call(0, 1, 0)],
     "scalar_tensor": [call(3)],
     "angle": _unary("angle"),
-    "conj": _unary("conj"),
+    **dict.fromkeys(("conj", "conj_physical"), _unary("conj")),
     **dict.fromkeys(("gcd", "lcm"), [call(T(3, 4), T(4)), call(T(), T(0))]),
     "ldexp": [call(T(3, 4), T(4)), call(T(), T(0))],
     "float_power": [call(T(3, 4, low=0.3), T(4, low=0.5)), call(T(3, low=0.3), 2)],
