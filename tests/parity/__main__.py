@@ -61,9 +61,16 @@ def main() -> int:
     parser.add_argument("--no-gradients", action="store_true")
     parser.add_argument("--failures", type=int, default=3, help="print at most so many per name")
     parser.add_argument("--json", default="", help="write everything that was seen to this file")
+    parser.add_argument("--table", default="", help="write the table of the documentation to this file")
+    parser.add_argument("--from-json", default="", help="don't replay: take what an earlier run has written")
     options = parser.parse_args()
 
     sys.path.insert(0, str(Path(__file__).parents[2]))
+    if options.from_json:
+        from tests.parity.report import main as write
+
+        write(options.from_json, options.table)
+        return 0
     import torch
     from tests.parity.replay import KINDS, Options, replay
     from torch.testing._internal.common_methods_invocations import op_db
@@ -101,6 +108,10 @@ def main() -> int:
     summary(seen)
     if options.json:
         Path(options.json).write_text(json.dumps(seen))
+    if options.table:
+        from tests.parity.report import table
+
+        table(seen, Path(options.table))
     return 0 if all(s["whole"] for s in seen) else 1
 
 

@@ -1,0 +1,101 @@
+"""The parity table of the documentation, from what `python -m tests.parity --json` has seen."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+__all__ = ["KNOWN", "table"]
+
+#: Differences that stay, by name and kind, with their reasons.
+KNOWN: dict[str, dict[str, str]] = {
+    **dict.fromkeys(
+        ("conj", "H", "mH"),
+        {
+            "view": "the conjugate of complex numbers is computed at once; PyTorch marks a view and computes later"
+        },
+    ),
+    "chalf": {"forward": "there is no complex type of half floats"},
+    **dict.fromkeys(
+        ("renorm",), {"gradient": "finite where PyTorch's gradient of the largest complex size is NaN"}
+    ),
+}
+_COLUMNS = (
+    "forward",
+    "method",
+    "in-place",
+    "out=",
+    "alias",
+    "view",
+    "gradient",
+    "double gradient",
+    "error type",
+)
+_HEAD = """# Parity with PyTorch
+
+Written by `hatch run parity --json seen.json --table docs/reference/parity.md`: PyTorch's own operator records, replayed
+on flambeau. A cell gives comparisons that agree / all comparisons; ✓ means all of them, and – that PyTorch's record has
+none. "Dtypes" counts the dtypes of the record in which every forward sample agrees. "Native" says whether the CPU plugin
+has a kernel of its own under the name; all other names are computed by elementwise programs, required entries of the
+backend contract, or defaults in other operators. Values that are random or uninitialised are compared by dtype and shape.
+"""
+
+
+def table(seen: list[dict[str, Any]], path: Path) -> None:
+    """Write the page."""
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for s in seen:
+        groups[s["name"].rpartition(".")[0] or "top level"].append(s)
+    lines = [_HEAD]
+    for group, of in groups.items():
+        whole = sum(s["whole"] for s in of)
+        lines += [f"\n## {group}: {whole} of {len(of)} names agree in everything\n"]
+        lines.append("| name | tier | " + " | ".join(_COLUMNS) + " | dtypes | native |")
+        lines.append("|---" * (len(_COLUMNS) + 4) + "|")
+        for s in sorted(of, key=lambda s: (s["tier"], s["name"])):
+            cells = [_cell(s["kinds"].get(k)) for k in _COLUMNS]
+            good = sum(a == b for a, b in s["dtypes"].values())
+            dtypes = f"{good}/{len(s['dtypes'])}" if s["dtypes"] else "–"
+            lines.append(
+                f"| `{s['name']}` | {s['tier']} | {' | '.join(cells)} | {dtypes} | {_native(s['name'])} |"
+            )
+    lines.append("\n## Known differences\n")
+    for name, kinds in sorted(KNOWN.items()):
+        lines += [f"- `{name}`, {kind}: {reason}." for kind, reason in kinds.items()]
+    unexplained = [s for s in seen if any(f[0] not in KNOWN.get(s["name"], {}) for f in s["failures"])]
+    lines.append("\n## Still open\n\nOne example of each kind of disagreement that has no reason above.\n")
+    for s in unexplained:
+        shown: set[str] = set(KNOWN.get(s["name"], {}))
+        for kind, dtype, _, reason in s["failures"]:
+            if kind not in shown:
+                shown.add(kind)
+                lines.append(f"- `{s['name']}`, {kind}{f', {dtype}' if dtype else ''}: {_plain(reason)}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _cell(counts: Any) -> str:
+    if not counts:
+        return "–"
+    return "✓" if counts[0] == counts[1] else f"{counts[0]}/{counts[1]}"
+
+
+def _native(name: str) -> str:
+    import flambeau as fb
+    from flambeau.registry import OPS, backend_of
+
+    kernels = getattr(backend_of(fb.device("cpu")), "natives", frozenset())
+    short = name.rpartition(".")[2]
+    op = OPS.get(short)
+    return "yes" if short in kernels or (op is not None and op.native in kernels) else ""
+
+
+def _plain(reason: str) -> str:
+    text = reason.split("\n")[0].replace("|", "\\|").replace("<", "&lt;").replace("`", "'")
+    return f"`{text[:200]}`"
+
+
+def main(source: str, path: str) -> None:
+    """From a file of results."""
+    table(json.loads(Path(source).read_text()), Path(path))
