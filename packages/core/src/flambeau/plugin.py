@@ -16,7 +16,7 @@ from .plan import new_tensor, tensor_on
 from .pointwise import Pointwise, pointwise
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
 from .registry import OPS, add_samples, backend_of, force_defaults, loaded_backends, register_backend
-from .state import intercept
+from .state import intercept, watchers
 from .storage import Storage
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "Storage", "TypedProgram", "add_samples", "backend_of", "broadcast_shapes", "call", "composite",
     "explain_fallbacks", "force_defaults", "inplace", "intercept", "into", "kernel", "loaded_backends",
     "message", "multi_apply", "named", "new_tensor", "no_bool", "no_complex", "no_integers", "only_float", "only_int",
-    "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view", "whole",
+    "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view",
+    "watchers", "whole",
 ]  # fmt: skip

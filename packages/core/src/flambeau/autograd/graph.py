@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..state import SAVERS, modes
-from ..tape import Node
+from ..tape import Node, Packed
 
-__all__ = ["Node", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["Node", "hand_over", "save_on_cpu", "saved_tensors_hooks"]
 
 
 class saved_tensors_hooks:
@@ -39,6 +39,18 @@ class saved_tensors_hooks:
     def __exit__(self, *exc: object) -> None:
         modes.savers = modes.savers[:-1]
         SAVERS.pop()
+
+
+def hand_over(t: Any) -> Callable[[], Any]:
+    """Hand a tensor to the innermost hooks as if it were saved.
+
+    Args:
+        t: the tensor.
+
+    Returns:
+        A function that gives it again; where no hooks are, the tensor itself.
+    """
+    return Packed(t, None, modes.savers[-1]).tensor if modes.savers else lambda: t
 
 
 class save_on_cpu(saved_tensors_hooks):

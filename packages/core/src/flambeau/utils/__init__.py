@@ -1,4 +1,4 @@
-"""PyTorch's names for things that live elsewhere: ``utils.data`` is `flambeau.data`; activation checkpointing."""
+"""PyTorch's names for things that live elsewhere: ``utils.data`` is `flambeau.data`; checkpoints."""
 
 from __future__ import annotations
 
