@@ -64,7 +64,9 @@ SAMPLES = Samples(
         "hardshrink": [call(T(3, 4)), call(T(), 0.7)],
         "lstm_memory": [call(*[T(3, 4)] * 4), call(*[T(2, 0)] * 4)],
         "gru_state": [call(*[T(3, 4)] * 7)],
-        "ctc_loss_values": [call(T(5, 2, 4), T(2, 3, low=1, high=4, kind="index"), (5, 4), (2, 1), 0, _grad=False)],
+        "ctc_loss_values": [
+            call(T(5, 2, 4), T(2, 3, low=1, high=4, kind="index"), (5, 4), (2, 1), 0, _grad=False)
+        ],
         "lstm_sequence": [call(T(3, 2, 12), T(2, 3), T(2, 3), T(12, 3))],
         "gru_sequence": [call(T(3, 2, 9), T(2, 3), T(9, 3), T(9))],
     },
