@@ -13,7 +13,7 @@ __all__ = ["register_ops"]
 @hookimpl
 def register_ops() -> None:
     """Import the modules in which the records stand."""
-    for name in ("fft", "linalg", "masked", "signal", "special", "toplevel"):
+    for name in ("fft", "linalg", "masked", "signal", "special", "toplevel", "distributions.samplers"):
         import_module(f"flambeau_math.{name}")
 
 

@@ -440,7 +440,10 @@ def copysign(self: Tensor, other: Tensor | Number) -> Any_:
 @pointwise(inplace=True, result="float")
 def xlogy(self: Tensor | Number, other: Tensor | Number) -> Any_:
     """``self * log(other)``, 0 where self is 0."""
-    return select(call("eq", self, 0) & call("eq", other, other), 0, call("mul", self, call("log", other)))
+    # Only where the logarithm isn't finite, so that the derivative by self stays right at 0.
+    finite = call("isfinite", call("real", call("log", other)))
+    zero = call("eq", self, 0) & call("eq", other, other) & ~finite
+    return select(zero, 0, call("mul", self, call("log", select(zero, 1, other))))
 
 
 # Complex numbers

@@ -78,7 +78,7 @@ def det(A: Tensor) -> Any:
     """
     square("linalg.det", A=A)
     floats("linalg.det", A=A)
-    return determinant(A)
+    return A[..., 0, 0].clone() if A.shape[-1] == 1 else determinant(A)
 
 
 def _slogdet(A: Any) -> Any:
@@ -312,7 +312,8 @@ def vander(x: Tensor, *, N: Any = None) -> Any:
     one = fb.ones((*x.shape, 1), dtype=x.dtype, device=x.device)
     if n <= 1:
         return one[..., :n]
-    return fb.cat([one, x.unsqueeze(-1).expand((*x.shape, n - 1)).cumprod(-1)], -1)
+    columns = x.unsqueeze(-1)
+    return fb.cat([one, columns if n == 2 else columns.expand((*x.shape, n - 1)).cumprod(-1)], -1)
 
 
 # Norms

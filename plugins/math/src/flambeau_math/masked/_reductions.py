@@ -132,8 +132,6 @@ def prod(input: Tensor, dim: Any = None, *, keepdim: Any = False, dtype: Any = N
     op = "masked.prod"
     x = _held(op, _cast(input, dtype, True), mask, 1)
     dims = _dims(op, dim, x.ndim)
-    if not x.ndim:
-        return x.clone()
     for d in reversed(dims):
         x = x.prod(d, _flag(keepdim))
     return x

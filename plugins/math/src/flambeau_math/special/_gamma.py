@@ -92,7 +92,7 @@ _upper = of_two(
 
 
 @top.composite(name="igamma", inplace=True)
-def gammainc(self: Tensor | Number, other: Tensor | Number) -> Any:
+def gammainc(self: Tensor, other: Tensor) -> Any:
     """The regularised lower incomplete gamma function.
 
     Args:
@@ -103,17 +103,23 @@ def gammainc(self: Tensor | Number, other: Tensor | Number) -> Any:
     >>> fb.igamma(fb.tensor(1.), fb.tensor(1.))
     tensor(0.6321)
     """
+    for name, value in (("input", self), ("other", other)):
+        if not isinstance(value, fb.Tensor):
+            raise TypeError(f"[igamma] argument '{name}' must be Tensor, not {type(value).__name__}.")
     return _lower(*promoted("igamma", self, other, integers=False))
 
 
 @top.composite(name="igammac", inplace=True)
-def gammaincc(self: Tensor | Number, other: Tensor | Number) -> Any:
+def gammaincc(self: Tensor, other: Tensor) -> Any:
     """The regularised upper incomplete gamma function, 1 - `igamma`.
 
     >>> import flambeau as fb
     >>> fb.igammac(fb.tensor(1.), fb.tensor(1.))
     tensor(0.3679)
     """
+    for name, value in (("input", self), ("other", other)):
+        if not isinstance(value, fb.Tensor):
+            raise TypeError(f"[igammac] argument '{name}' must be Tensor, not {type(value).__name__}.")
     return _upper(*promoted("igammac", self, other, integers=False))
 
 

@@ -70,8 +70,10 @@ def xlog1py(self: Tensor | Number, other: Tensor | Number) -> Any:
     >>> fb.special.xlog1py(fb.tensor([0.]), fb.tensor([-1.]))
     tensor([0.])
     """
-    zero = call("eq", self, 0) & call("eq", other, other)
-    return select(zero, 0, call("mul", self, call("log1p", other)))
+    # Only where the logarithm isn't finite, so that the derivative by self stays right at 0.
+    zero = call("eq", self, 0) & (call("le", other, -1) | call("eq", other, math.inf))
+    inside = select(zero, 0, other)
+    return select(zero, 0, call("mul", self, call("log1p", inside)))
 
 
 @top.pointwise(result="float", inplace=True)

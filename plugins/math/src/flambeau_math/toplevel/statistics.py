@@ -115,7 +115,7 @@ def corrcoef(self: Tensor) -> Any:
         deviation = deviation.real.to(c.dtype)
     c = c / deviation.unsqueeze(-1) / deviation.unsqueeze(0)
     if c.dtype.is_complex:
-        return fb.complex(c.real.clamp(-1, 1), c.imag.clamp(-1, 1))
+        return fb.view_as_complex(fb.view_as_real(c).clamp(-1, 1))
     return c.clamp(-1, 1)
 
 
@@ -236,7 +236,8 @@ def _histogramdd(op: str, x: Any, bins: Any, given: Any, weight: Any, density: b
                 _fail(op, f"bins[{k}] = {b}, but the number of bins must be positive")
         edges = _edges(op, a, bins, given)
     hist = _count(a, edges, w, density)
-    return tensor_of(hist, x.device), [tensor_of(e, x.device) for e in edges]
+    shown = bins if isinstance(bins[0], fb.Tensor) else [tensor_of(e, x.device) for e in edges]
+    return tensor_of(hist, x.device), shown
 
 
 @top.composite(method=False, batch="loop")
