@@ -213,9 +213,10 @@ def test_the_same_seed_gives_the_same_numbers_on_every_device() -> None:
         for device in ("cpu", "reference"):
             fb.manual_seed(9)
             two = fb.tensor([2.5, 0.7], device=device)
-            args: tuple[Any, ...] = {"Poisson": (two,), "Binomial": (fb.tensor([5.0, 9.0], device=device), two / 4)}.get(
-                name, (two, two + 1)
-            )
+            args: tuple[Any, ...] = {
+                "Poisson": (two,),
+                "Binomial": (fb.tensor([5.0, 9.0], device=device), two / 4),
+            }.get(name, (two, two + 1))
             found.append(getattr(D, name)(*args).sample((50,)).to("reference"))
         assert bool(found[0].isclose(found[1], rtol=1e-5, atol=1e-6).all()), name
 
@@ -228,10 +229,18 @@ SCALAR = ["Bernoulli", "Beta", "Cauchy", "ContinuousBernoulli", "Exponential", "
 @pytest.mark.parametrize(("p", "q"), [*itertools.product(SCALAR, SCALAR)])
 def test_divergences(p: str, q: str) -> None:
     table = dict(reversed(CASES))
-    other = {"loc": 0.2, "scale": 0.5, "rate": 0.3, "concentration": 1.0, "concentration1": 0.5, "concentration0": 0.2}
+    other = {
+        "loc": 0.2,
+        "scale": 0.5,
+        "rate": 0.3,
+        "concentration": 1.0,
+        "concentration1": 0.5,
+        "concentration0": 0.2,
+    }
     ours_p, theirs_p, _, _ = both(p, table[p])
     changed = {
-        k: (np.array(v) + other.get(k, 0.0)).tolist() if isinstance(v, list) else v for k, v in table[q].items()
+        k: (np.array(v) + other.get(k, 0.0)).tolist() if isinstance(v, list) else v
+        for k, v in table[q].items()
     }
     ours_q, theirs_q, _, _ = both(q, changed)
     try:
@@ -287,7 +296,9 @@ def test_mixtures_and_independence() -> None:
     )
     theirs = TD.MixtureSameFamily(
         TD.Categorical(torch.tensor(mix, dtype=torch.float64)),
-        TD.Normal(torch.tensor([0.0, 2.0], dtype=torch.float64), torch.tensor([1.0, 0.5], dtype=torch.float64)),
+        TD.Normal(
+            torch.tensor([0.0, 2.0], dtype=torch.float64), torch.tensor([1.0, 0.5], dtype=torch.float64)
+        ),
     )
     x = np.linspace(-1, 3, 7)
     close(ours.log_prob(fb.tensor(x)), theirs.log_prob(torch.tensor(x)))

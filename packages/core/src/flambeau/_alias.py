@@ -21,7 +21,8 @@ __all__ = ["FIRST_PARTY", "install", "namespace"]
 #: Namespaces that have shims here, and the module that each is; ``flambeau_<x>`` is in ``flambeau-<x>``.
 FIRST_PARTY = {name: f"flambeau_{name}" for name in ("cuda", "data", "io", "nn", "optim", "vision")}
 FIRST_PARTY |= {
-    name: f"flambeau_math.{name}" for name in ("distributions", "fft", "linalg", "masked", "signal", "special")
+    name: f"flambeau_math.{name}"
+    for name in ("distributions", "fft", "linalg", "masked", "signal", "special")
 }
 FIRST_PARTY["amp"] = "flambeau_optim.amp"
 

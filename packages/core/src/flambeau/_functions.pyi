@@ -142,6 +142,8 @@ def bernoulli(input: Tensor, p: _float | None = None, *, generator: Generator | 
     """1 with the probability that the element says (or ``p``), else 0."""
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: _int = 0, *, out: Any = None) -> Tensor:
     """How often each number from 0 on occurs, or the sum of its weights."""
+def binomial(count: Tensor, prob: Tensor, generator: Any = None, *, out: Any = None) -> Any:
+    """Numbers of binomial distributions."""
 def bitwise_and(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self & other``."""
 def bitwise_and_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
@@ -454,12 +456,12 @@ def hypot_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def i0(input: Tensor, *, out: Any = None) -> Tensor:
     """The modified Bessel function of the first kind of order 0."""
 def i0_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def igamma(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Any:
+def igamma(input: Tensor, other: Tensor, *, out: Any = None) -> Any:
     """The regularised lower incomplete gamma function."""
-def igamma_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
-def igammac(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Any:
+def igamma_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
+def igammac(input: Tensor, other: Tensor, *, out: Any = None) -> Any:
     """The regularised upper incomplete gamma function, 1 - `igamma`."""
-def igammac_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def igammac_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
 def imag(input: Tensor, *, out: Any = None) -> Tensor:
     """The imaginary part; a view."""
 def index_add(input: Tensor, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1, out: Any = None) -> Tensor:
@@ -704,6 +706,8 @@ def permute_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `permute` gives, as a copy."""
 def pinverse(input: Tensor, rcond: _float = 1e-15, *, out: Any = None) -> Any:
     """The pseudo-inverse; see `flambeau.linalg.pinv`."""
+def poisson(input: Tensor, generator: Any = None, *, out: Any = None) -> Any:
+    """Numbers of Poisson distributions."""
 def polar(abs: Tensor, angle: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from their size and angle (float32 or float64)."""
 def polygamma(n: _int, input: Tensor, *, out: Any = None) -> Any:
@@ -1083,6 +1087,7 @@ __all__ = [
     "batch_norm",
     "bernoulli",
     "bincount",
+    "binomial",
     "bitwise_and",
     "bitwise_and_",
     "bitwise_left_shift",
@@ -1385,6 +1390,7 @@ __all__ = [
     "permute",
     "permute_copy",
     "pinverse",
+    "poisson",
     "polar",
     "polygamma",
     "positive",

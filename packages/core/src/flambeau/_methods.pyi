@@ -452,13 +452,13 @@ class TensorMethods:
         """The modified Bessel function of the first kind of order 0."""
     def i0_(self) -> Tensor:
         """In-place form of `i0`."""
-    def igamma(self, other: Tensor | _Number) -> Any:
+    def igamma(self, other: Tensor) -> Any:
         """The regularised lower incomplete gamma function."""
-    def igamma_(self, other: Tensor | _Number) -> Tensor:
+    def igamma_(self, other: Tensor) -> Tensor:
         """In-place form of `igamma`."""
-    def igammac(self, other: Tensor | _Number) -> Any:
+    def igammac(self, other: Tensor) -> Any:
         """The regularised upper incomplete gamma function, 1 - `igamma`."""
-    def igammac_(self, other: Tensor | _Number) -> Tensor:
+    def igammac_(self, other: Tensor) -> Tensor:
         """In-place form of `igammac`."""
     def index_add(self, dim: _int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
         """A copy with the rows of ``source`` (times ``alpha``) added to the rows that an index names."""

@@ -1,7 +1,7 @@
 """Probability distributions, with the names of ``torch.distributions``: samples, densities, entropies, divergences.
 
-Samples of ``rsample`` carry gradients by the parameters. Random numbers are those of flambeau's generators, so that a seed
-gives the same samples on every device (up to rounding). See docs/reference/distributions.md.
+Samples of ``rsample`` carry gradients by the parameters. Random numbers are those of flambeau's generators, so that a
+seed gives the same samples on every device (up to rounding). See docs/reference/distributions.md.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ from .transforms import (
 __all__ = [
     "AbsTransform", "AffineTransform", "Bernoulli", "Beta", "Binomial", "CatTransform", "Categorical", "Cauchy", "Chi2",
     "ComposeTransform", "ContinuousBernoulli", "CorrCholeskyTransform", "CumulativeDistributionTransform", "Dirichlet",
-    "Distribution", "ExpTransform", "Exponential", "FisherSnedecor", "Gamma", "GeneralizedPareto", "Geometric", "Gumbel",
-    "HalfCauchy", "HalfNormal", "Independent", "IndependentTransform", "InverseGamma", "Kumaraswamy", "LKJCholesky",
+    "Distribution", "ExpTransform", "Exponential", "FisherSnedecor", "Gamma", "GeneralizedPareto", "Geometric",
+    "Gumbel", "HalfCauchy", "HalfNormal", "Independent", "IndependentTransform", "InverseGamma", "Kumaraswamy", "LKJCholesky",
     "Laplace", "LogNormal", "LogisticNormal", "LogitRelaxedBernoulli", "LowRankMultivariateNormal",
     "LowerCholeskyTransform", "MixtureSameFamily", "Multinomial", "MultivariateNormal", "NegativeBinomial", "Normal",
     "OneHotCategorical", "OneHotCategoricalStraightThrough", "Pareto", "Poisson", "PositiveDefiniteTransform",

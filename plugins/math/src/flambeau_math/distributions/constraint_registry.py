@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +50,7 @@ def _both(constraint: Any, factory: Callable[[Any], Any]) -> None:
 
 def _interval(c: Any) -> Any:
     low, high = c.lower_bound, c.upper_bound
-    unit = isinstance(low, numbers.Number) and isinstance(high, numbers.Number) and low == 0 and high == 1
+    unit = isinstance(low, (int, float)) and isinstance(high, (int, float)) and low == 0 and high == 1
     if unit:
         return transforms.SigmoidTransform()
     return transforms.ComposeTransform(
@@ -60,11 +59,13 @@ def _interval(c: Any) -> Any:
 
 
 def _above(c: Any) -> Any:
-    return transforms.ComposeTransform([transforms.ExpTransform(), transforms.AffineTransform(c.lower_bound, 1)])
+    return transforms.ComposeTransform(
+        [transforms.ExpTransform(), transforms.AffineTransform(c.lower_bound, 1)]
+    )
 
 
 def _positive(c: Any) -> Any:
-    zero = isinstance(c.lower_bound, numbers.Number) and c.lower_bound == 0
+    zero = isinstance(c.lower_bound, (int, float)) and c.lower_bound == 0
     return transforms.ExpTransform() if zero else _above(c)
 
 

@@ -28,7 +28,12 @@ class Constraint:
     """
 
     def __init__(
-        self, name: str, test: Callable[[Any], Any], is_discrete: bool = False, event_dim: int = 0, **fields: Any
+        self,
+        name: str,
+        test: Callable[[Any], Any],
+        is_discrete: bool = False,
+        event_dim: int = 0,
+        **fields: Any,
     ) -> None:
         self.name, self.test, self.is_discrete, self.event_dim = name, test, is_discrete, event_dim
         self.fields = fields
@@ -118,7 +123,9 @@ def half_open_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
 
 def greater_than(lower_bound: Any) -> Constraint:
     """Numbers above a bound."""
-    return Constraint(f"GreaterThan(lower_bound={lower_bound})", lambda v: v > lower_bound, lower_bound=lower_bound)
+    return Constraint(
+        f"GreaterThan(lower_bound={lower_bound})", lambda v: v > lower_bound, lower_bound=lower_bound
+    )
 
 
 def greater_than_eq(lower_bound: Any) -> Constraint:
@@ -130,7 +137,9 @@ def greater_than_eq(lower_bound: Any) -> Constraint:
 
 def less_than(upper_bound: Any) -> Constraint:
     """Numbers below a bound."""
-    return Constraint(f"LessThan(upper_bound={upper_bound})", lambda v: v < upper_bound, upper_bound=upper_bound)
+    return Constraint(
+        f"LessThan(upper_bound={upper_bound})", lambda v: v < upper_bound, upper_bound=upper_bound
+    )
 
 
 positive = greater_than(0.0)
@@ -158,7 +167,11 @@ one_hot = Constraint("OneHot()", lambda v: ((v == 0) | (v == 1)).all(-1) & (v.su
 def multinomial(upper_bound: Any) -> Constraint:
     """Counts that sum to at most a bound."""
     return Constraint(
-        "Multinomial()", lambda v: (v >= 0).all(-1) & (v.sum(-1) <= upper_bound), True, 1, upper_bound=upper_bound
+        "Multinomial()",
+        lambda v: (v >= 0).all(-1) & (v.sum(-1) <= upper_bound),
+        True,
+        1,
+        upper_bound=upper_bound,
     )
 
 
@@ -168,7 +181,9 @@ square = Constraint(
 )  # fmt: skip
 lower_triangular = Constraint("LowerTriangular()", lambda v: _all(v.tril() == v, 2), event_dim=2)
 lower_cholesky = Constraint(
-    "LowerCholesky()", lambda v: _all(v.tril() == v, 2) & (v.diagonal(dim1=-2, dim2=-1) > 0).all(-1), event_dim=2
+    "LowerCholesky()",
+    lambda v: _all(v.tril() == v, 2) & (v.diagonal(dim1=-2, dim2=-1) > 0).all(-1),
+    event_dim=2,
 )
 
 

@@ -156,7 +156,7 @@ class Uniform(_Simple):
             raise ValueError("[Uniform] Uniform is not defined when low >= high.")
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.interval(self.low, self.high)
 
     @property
@@ -340,7 +340,13 @@ class Beta(_Simple):
     def log_prob(self, value: Any) -> Any:
         value = self._checked_value(value)
         a, b = self.concentration1, self.concentration0
-        return fb.xlogy(a - 1, value) + fb.special.xlog1py(b - 1, -value) + (a + b).lgamma() - a.lgamma() - b.lgamma()
+        return (
+            fb.xlogy(a - 1, value)
+            + fb.special.xlog1py(b - 1, -value)
+            + (a + b).lgamma()
+            - a.lgamma()
+            - b.lgamma()
+        )
 
     def entropy(self) -> Any:
         a, b = self.concentration1, self.concentration0
@@ -379,7 +385,9 @@ class Cauchy(_Simple):
         return fb.full_like(self.loc, float("inf"))
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Any:
-        return self.icdf(self._noise(sample_shape, self.loc, fb.rand).clamp_min(fb.finfo(self.loc.dtype).tiny))
+        return self.icdf(
+            self._noise(sample_shape, self.loc, fb.rand).clamp_min(fb.finfo(self.loc.dtype).tiny)
+        )
 
     def log_prob(self, value: Any) -> Any:
         z = (self._checked_value(value) - self.loc) / self.scale
@@ -433,7 +441,13 @@ class StudentT(_Simple):
     def log_prob(self, value: Any) -> Any:
         y = (self._checked_value(value) - self.loc) / self.scale
         n = self.df
-        norm = self.scale.log() + 0.5 * n.log() + 0.5 * math.log(math.pi) + (n / 2).lgamma() - ((n + 1) / 2).lgamma()
+        norm = (
+            self.scale.log()
+            + 0.5 * n.log()
+            + 0.5 * math.log(math.pi)
+            + (n / 2).lgamma()
+            - ((n + 1) / 2).lgamma()
+        )
         return -0.5 * (n + 1) * (y**2 / n).log1p() - norm
 
     def entropy(self) -> Any:
@@ -501,7 +515,7 @@ class GeneralizedPareto(_Simple):
         super().__init__(validate_args, loc=loc, scale=scale, concentration=concentration)
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         end = fb.where(self.concentration < 0, self.loc - self.scale / self.concentration, float("inf"))
         return constraints.interval(self.loc, end)
 
@@ -511,7 +525,9 @@ class GeneralizedPareto(_Simple):
 
     @property
     def mean(self) -> Any:
-        return fb.where(self.concentration < 1, self.loc + self.scale / (1 - self.concentration), float("inf"))
+        return fb.where(
+            self.concentration < 1, self.loc + self.scale / (1 - self.concentration), float("inf")
+        )
 
     @property
     def mode(self) -> Any:
@@ -560,7 +576,9 @@ class ContinuousBernoulli(_Simple):
         validate_args: bool | None = None,
     ) -> None:  # fmt: skip
         if (probs is None) == (logits is None):
-            raise ValueError("[ContinuousBernoulli] Either `probs` or `logits` must be specified, but not both.")
+            raise ValueError(
+                "[ContinuousBernoulli] Either `probs` or `logits` must be specified, but not both."
+            )
         self.lims = lims
         (value,) = broadcast_all(probs if logits is None else logits)
         p = value if logits is None else value.sigmoid()

@@ -40,7 +40,7 @@ class TransformedDistribution(Distribution):
         transforms: f, or a list of maps that are applied one after the other.
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints = {}
 
     def __init__(self, base_distribution: Any, transforms: Any, validate_args: bool | None = None) -> None:
         self.transforms = [transforms] if isinstance(transforms, Transform) else list(transforms)
@@ -70,7 +70,7 @@ class TransformedDistribution(Distribution):
         return bool(self.base_dist.has_rsample)
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         if not self.transforms:
             return self.base_dist.support
         support = self.transforms[-1].codomain
@@ -137,7 +137,7 @@ class Independent(Distribution):
     (flambeau.Size([]), flambeau.Size([3]))
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints = {}
 
     def __init__(
         self, base_distribution: Any, reinterpreted_batch_ndims: int, validate_args: bool | None = None
@@ -159,7 +159,7 @@ class Independent(Distribution):
         return bool(self.base_dist.has_rsample)
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.independent(self.base_dist.support, self.reinterpreted_batch_ndims)
 
     @property
@@ -176,7 +176,9 @@ class Independent(Distribution):
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
         extra = self._event_shape[: self.reinterpreted_batch_ndims]
-        return Independent(self.base_dist.expand((*batch_shape, *extra)), self.reinterpreted_batch_ndims, False)
+        return Independent(
+            self.base_dist.expand((*batch_shape, *extra)), self.reinterpreted_batch_ndims, False
+        )
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Any:
         return self.base_dist.sample(sample_shape)
@@ -202,17 +204,22 @@ class MixtureSameFamily(Distribution):
         component_distribution: the components stand along its last batch dimension.
     """
 
-    arg_constraints: dict[str, Any] = {}
+    arg_constraints = {}
 
     def __init__(
         self, mixture_distribution: Any, component_distribution: Any, validate_args: bool | None = None
     ) -> None:
-        self._mixture_distribution, self._component_distribution = mixture_distribution, component_distribution
+        self._mixture_distribution, self._component_distribution = (
+            mixture_distribution,
+            component_distribution,
+        )
         if not isinstance(mixture_distribution, Categorical):
             raise ValueError("[MixtureSameFamily] The Mixture distribution needs to be an instance of "
                              "distributions.Categorical.")  # fmt: skip
         if not isinstance(component_distribution, Distribution):
-            raise ValueError("[MixtureSameFamily] The Component distribution needs to be an instance of Distribution.")
+            raise ValueError(
+                "[MixtureSameFamily] The Component distribution needs to be an instance of Distribution."
+            )
         batch = component_distribution.batch_shape
         k = mixture_distribution.logits.shape[-1]
         if batch[-1] != k:
@@ -232,7 +239,7 @@ class MixtureSameFamily(Distribution):
         return self._component_distribution
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return self._component_distribution.support
 
     def _weights(self) -> Any:
@@ -257,7 +264,8 @@ class MixtureSameFamily(Distribution):
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Any:
         k = self._component_distribution.batch_shape[-1]
         return MixtureSameFamily(
-            self._mixture_distribution.expand(batch_shape), self._component_distribution.expand((*batch_shape, k))
+            self._mixture_distribution.expand(batch_shape),
+            self._component_distribution.expand((*batch_shape, k)),
         )
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Any:
@@ -471,11 +479,13 @@ class Pareto(TransformedDistribution):
     def __init__(self, scale: Any, alpha: Any, validate_args: bool | None = None) -> None:
         self.scale, self.alpha = broadcast_all(scale, alpha)
         super().__init__(
-            Exponential(self.alpha, validate_args), [ExpTransform(), AffineTransform(0, self.scale)], validate_args
+            Exponential(self.alpha, validate_args),
+            [ExpTransform(), AffineTransform(0, self.scale)],
+            validate_args,
         )
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.greater_than_eq(self.scale)
 
     @property
@@ -548,7 +558,12 @@ class Gumbel(TransformedDistribution):
         info = fb.finfo(self.loc.dtype)
         base = Uniform(fb.full_like(self.loc, info.tiny), fb.full_like(self.loc, 1 - info.eps), validate_args)
         one = fb.ones_like(self.scale)
-        steps = [ExpTransform().inv, AffineTransform(0, -one), ExpTransform().inv, AffineTransform(loc, -self.scale)]
+        steps = [
+            ExpTransform().inv,
+            AffineTransform(0, -one),
+            ExpTransform().inv,
+            AffineTransform(loc, -self.scale),
+        ]
         super().__init__(base, steps, validate_args)
 
     @property
@@ -686,7 +701,9 @@ class LogitRelaxedBernoulli(Distribution):
 
     def log_prob(self, value: Any) -> Any:
         gap = self.logits - self._checked_value(value) * self.temperature
-        log_t = self.temperature.log() if isinstance(self.temperature, fb.Tensor) else math.log(self.temperature)
+        log_t = (
+            self.temperature.log() if isinstance(self.temperature, fb.Tensor) else math.log(self.temperature)
+        )
         return log_t + gap - 2 * gap.exp().log1p()
 
 
@@ -704,7 +721,9 @@ class RelaxedBernoulli(TransformedDistribution):
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         super().__init__(
-            LogitRelaxedBernoulli(temperature, probs, logits, validate_args), SigmoidTransform(), validate_args
+            LogitRelaxedBernoulli(temperature, probs, logits, validate_args),
+            SigmoidTransform(),
+            validate_args,
         )
 
     @property
@@ -746,7 +765,11 @@ class _ExpRelaxedCategorical(Distribution):
         value = self._checked_value(value)
         logits, value = fb.broadcast_tensors(self._categorical.logits, value)
         k = logits.shape[-1]
-        t = self.temperature if isinstance(self.temperature, fb.Tensor) else fb.tensor(float(self.temperature))
+        t = (
+            self.temperature
+            if isinstance(self.temperature, fb.Tensor)
+            else fb.tensor(float(self.temperature))
+        )
         scale = math.lgamma(k) + (k - 1) * t.log()
         score = logits - value * t
         return (score - score.logsumexp(-1, keepdim=True)).sum(-1) + scale

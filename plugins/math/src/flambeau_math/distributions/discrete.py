@@ -122,7 +122,9 @@ class Geometric(_Odds):
         self._init(probs, logits, validate_args)
         super().__init__(self._numbers, validate_args=validate_args)
         if self._validate_args and probs is not None and not bool((self.probs > 0).all()):
-            raise ValueError(f"[Geometric] Expected probs to be positive, but found invalid values: {self.probs}.")
+            raise ValueError(
+                f"[Geometric] Expected probs to be positive, but found invalid values: {self.probs}."
+            )
 
     @property
     def mean(self) -> Any:
@@ -207,7 +209,7 @@ class Binomial(_Odds):
         super().__init__(values[0].shape, validate_args=validate_args)
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.integer_interval(0, self.total_count)
 
     @property
@@ -236,7 +238,9 @@ class Binomial(_Odds):
     def enumerate_support(self, expand: bool = True) -> Any:
         n = int(self.total_count.max())
         if int(self.total_count.min()) != n:
-            raise NotImplementedError("[Binomial] Inhomogeneous total count not supported by `enumerate_support`.")
+            raise NotImplementedError(
+                "[Binomial] Inhomogeneous total count not supported by `enumerate_support`."
+            )
         values = fb.arange(n + 1, dtype=self._param.dtype, device=self._param.device)
         values = values.reshape((-1, *[1] * len(self._batch_shape)))
         return values.expand((n + 1, *self._batch_shape)) if expand else values
@@ -310,7 +314,9 @@ class Categorical(Distribution):
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         if (probs is None) == (logits is None):
-            raise ValueError(f"[{type(self).__name__}] Either `probs` or `logits` must be specified, but not both.")
+            raise ValueError(
+                f"[{type(self).__name__}] Either `probs` or `logits` must be specified, but not both."
+            )
         given = probs if logits is None else logits
         if given.ndim < 1:
             raise ValueError(f"[{type(self).__name__}] `{'probs' if logits is None else 'logits'}` parameter must be "
@@ -340,7 +346,7 @@ class Categorical(Distribution):
         return self._param.shape
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.integer_interval(0, self._num_events - 1)
 
     @property
@@ -463,7 +469,9 @@ class Multinomial(Distribution):
         self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
         if not isinstance(total_count, int):
-            raise NotImplementedError(f"[Multinomial] inhomogeneous total_count is not supported: got {total_count!r}.")
+            raise NotImplementedError(
+                f"[Multinomial] inhomogeneous total_count is not supported: got {total_count!r}."
+            )
         self.total_count = total_count
         self._categorical = Categorical(probs, logits, validate_args)
         super().__init__(
@@ -481,7 +489,7 @@ class Multinomial(Distribution):
         return self._categorical.logits
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         return constraints.multinomial(self.total_count)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import flambeau as fb
 
@@ -62,6 +62,10 @@ class Distribution:
     param_event_dims: ClassVar[dict[str, int]] = {}
     _checked = True
 
+    if TYPE_CHECKING:  # parameters are attributes
+
+        def __getattr__(self, name: str) -> Any: ...
+
     @staticmethod
     def set_default_validate_args(value: bool) -> None:
         """Whether distributions made from now on check their arguments."""
@@ -70,7 +74,10 @@ class Distribution:
         Distribution._checked = value
 
     def __init__(
-        self, batch_shape: Sequence[int] = (), event_shape: Sequence[int] = (), validate_args: bool | None = None
+        self,
+        batch_shape: Sequence[int] = (),
+        event_shape: Sequence[int] = (),
+        validate_args: bool | None = None,
     ) -> None:
         self._batch_shape, self._event_shape = fb.Size(batch_shape), fb.Size(event_shape)
         self._validate_args = Distribution._checked if validate_args is None else validate_args
@@ -97,7 +104,9 @@ class Distribution:
         return self._event_shape
 
     def _unknown(self, what: str) -> Any:
-        raise NotImplementedError(f"[{type(self).__name__}] {what} has no closed form here. Estimate it from samples.")
+        raise NotImplementedError(
+            f"[{type(self).__name__}] {what} has no closed form here. Estimate it from samples."
+        )
 
     @property
     def mean(self) -> Any:
@@ -161,7 +170,9 @@ class Distribution:
 
     def _validate_sample(self, value: Any) -> None:
         if not isinstance(value, fb.Tensor):
-            raise ValueError(f"[{type(self).__name__}] The value argument to log_prob must be a Tensor: got {value!r}.")
+            raise ValueError(
+                f"[{type(self).__name__}] The value argument to log_prob must be a Tensor: got {value!r}."
+            )
         n = len(self._event_shape)
         if tuple(value.shape[value.ndim - n :]) != tuple(self._event_shape):
             raise ValueError(
@@ -176,7 +187,11 @@ class Distribution:
                     f"{list(value.shape)} vs {list(wanted)}."
                 )
         support = self.support
-        if support is not None and not constraints.is_dependent(support) and not bool(support.check(value).all()):
+        if (
+            support is not None
+            and not constraints.is_dependent(support)
+            and not bool(support.check(value).all())
+        ):
             raise ValueError(
                 f"[{type(self).__name__}] Expected value argument ({type(value).__name__} of shape "
                 f"{tuple(value.shape)}) to be within the support ({support!r}) of the distribution {self!r}, but "
@@ -206,6 +221,7 @@ class Distribution:
     def __repr__(self) -> str:
         held = [n for n in self.arg_constraints if n in self.__dict__]
         parts = [
-            f"{n}: {self.__dict__[n] if self.__dict__[n].numel() == 1 else tuple(self.__dict__[n].shape)}" for n in held
+            f"{n}: {self.__dict__[n] if self.__dict__[n].numel() == 1 else tuple(self.__dict__[n].shape)}"
+            for n in held
         ]
         return f"{type(self).__name__}({', '.join(parts)})"

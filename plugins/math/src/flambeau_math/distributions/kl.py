@@ -20,7 +20,9 @@ _EULER = 0.57721566490153286060
 _RULES: dict[tuple[type, type], Callable[[Any, Any], Any]] = {}
 
 
-def register_kl(type_p: type, type_q: type) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any, Any], Any]]:
+def register_kl(
+    type_p: type, type_q: type
+) -> Callable[[Callable[[Any, Any], Any]], Callable[[Any, Any], Any]]:
     """Decorator: the function is the divergence of a ``type_p`` from a ``type_q``."""
 
     def keep(fn: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -136,7 +138,11 @@ def _exponential(p: Any, q: Any) -> Any:
 def _exponential_gamma(p: Any, q: Any) -> Any:
     ratio = q.rate / p.rate
     return (
-        -q.concentration * ratio.log() + ratio + q.concentration.lgamma() + q.concentration * _EULER - (1 + _EULER)
+        -q.concentration * ratio.log()
+        + ratio
+        + q.concentration.lgamma()
+        + q.concentration * _EULER
+        - (1 + _EULER)
     )
 
 
@@ -157,7 +163,10 @@ def _laplace_normal(p: Any, q: Any) -> Any:
     variance = q.scale**2
     ratio = p.scale**2 / variance
     return (
-        -0.5 * (2 * ratio / math.pi).log() + ratio + (0.5 * p.loc**2 - p.loc * q.loc + 0.5 * q.loc**2) / variance - 1
+        -0.5 * (2 * ratio / math.pi).log()
+        + ratio
+        + (0.5 * p.loc**2 - p.loc * q.loc + 0.5 * q.loc**2) / variance
+        - 1
     )
 
 
@@ -271,12 +280,16 @@ for _a in (MultivariateNormal, LowRankMultivariateNormal):
 @register_kl(TransformedDistribution, TransformedDistribution)
 def _transformed(p: Any, q: Any) -> Any:
     if p.transforms != q.transforms or p.event_shape != q.event_shape:
-        raise NotImplementedError("[kl_divergence] of transformed distributions needs equal transforms and events.")
+        raise NotImplementedError(
+            "[kl_divergence] of transformed distributions needs equal transforms and events."
+        )
     return kl_divergence(p.base_dist, q.base_dist)
 
 
 @register_kl(Independent, Independent)
 def _independent(p: Any, q: Any) -> Any:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
-        raise NotImplementedError("[kl_divergence] of Independent distributions needs equal reinterpreted_batch_ndims.")
+        raise NotImplementedError(
+            "[kl_divergence] of Independent distributions needs equal reinterpreted_batch_ndims."
+        )
     return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)

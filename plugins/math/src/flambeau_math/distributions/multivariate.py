@@ -65,7 +65,10 @@ class Dirichlet(Distribution):
         a = self.concentration
         k, total = a.shape[-1], a.sum(-1)
         return (
-            a.lgamma().sum(-1) - total.lgamma() - (k - total) * total.digamma() - ((a - 1) * a.digamma()).sum(-1)
+            a.lgamma().sum(-1)
+            - total.lgamma()
+            - (k - total) * total.digamma()
+            - ((a - 1) * a.digamma()).sum(-1)
         )
 
 
@@ -117,8 +120,8 @@ class MultivariateNormal(Distribution):
                              "may be specified.")  # fmt: skip
         ((name, matrix),) = held.items()
         if matrix.ndim < 2:
-            raise ValueError(f"[MultivariateNormal] {name} must be at least two-dimensional, with optional leading batch "
-                             "dimensions.")  # fmt: skip
+            raise ValueError(f"[MultivariateNormal] {name} must be at least two-dimensional, with optional leading "
+                             "batch dimensions.")  # fmt: skip
         batch = fb.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
         self.loc = loc.expand((*batch, loc.shape[-1]))
         self.__dict__[name] = matrix.expand((*batch, *matrix.shape[-2:]))
@@ -160,7 +163,10 @@ class MultivariateNormal(Distribution):
     def log_prob(self, value: Any) -> Any:
         gap = self._checked_value(value) - self.loc
         half_log_det = self._tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + _mahalanobis(self._tril, gap)) - half_log_det
+        return (
+            -0.5 * (self._event_shape[0] * math.log(2 * math.pi) + _mahalanobis(self._tril, gap))
+            - half_log_det
+        )
 
     def entropy(self) -> Any:
         half_log_det = self._tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -189,8 +195,8 @@ class LowRankMultivariateNormal(Distribution):
             raise ValueError("[LowRankMultivariateNormal] loc must be at least one-dimensional.")
         k = loc.shape[-1]
         if cov_factor.ndim < 2 or cov_factor.shape[-2] != k:
-            raise ValueError(f"[LowRankMultivariateNormal] cov_factor must be a batch of matrices with shape {k} x m: got "
-                             f"{list(cov_factor.shape)}.")  # fmt: skip
+            raise ValueError(f"[LowRankMultivariateNormal] cov_factor must be a batch of matrices with shape {k} x m: "
+                             f"got {list(cov_factor.shape)}.")  # fmt: skip
         if cov_diag.shape[-1:] != (k,):
             raise ValueError(f"[LowRankMultivariateNormal] cov_diag must be a batch of vectors with shape ({k},): got "
                              f"{list(cov_diag.shape)}.")  # fmt: skip
@@ -266,7 +272,9 @@ class LKJCholesky(Distribution):
 
     def __init__(self, dim: int, concentration: Any = 1.0, validate_args: bool | None = None) -> None:
         if dim < 2:
-            raise ValueError(f"[LKJCholesky] Expected dim to be an integer greater than or equal to 2: got {dim}.")
+            raise ValueError(
+                f"[LKJCholesky] Expected dim to be an integer greater than or equal to 2: got {dim}."
+            )
         self.dim = dim
         (self.concentration,) = broadcast_all(concentration)
         super().__init__(self.concentration.shape, (dim, dim), validate_args)
@@ -277,7 +285,11 @@ class LKJCholesky(Distribution):
             offset = fb.arange(self.dim - 1, dtype=c.dtype, device=c.device)
             offset = fb.cat([offset.new_zeros((1,)), offset])
             marginal = c.unsqueeze(-1) + 0.5 * (self.dim - 2)
-            y = Beta(offset + 0.5, marginal - 0.5 * offset, validate_args=False).sample(sample_shape).unsqueeze(-1)
+            y = (
+                Beta(offset + 0.5, marginal - 0.5 * offset, validate_args=False)
+                .sample(sample_shape)
+                .unsqueeze(-1)
+            )
             u = fb.randn(self._extended_shape(sample_shape), dtype=c.dtype, device=c.device).tril(-1)
             size = u.norm(dim=-1, keepdim=True)
             unit = u / fb.where(size == 0, 1.0, size)
@@ -324,11 +336,17 @@ class Wishart(Distribution):
         }  # fmt: skip
         held = {n: v for n, v in given.items() if v is not None}
         if len(held) != 1:
-            raise ValueError("[Wishart] Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified.")
+            raise ValueError(
+                "[Wishart] Exactly one of covariance_matrix or precision_matrix or scale_tril may be specified."
+            )
         ((name, matrix),) = held.items()
         if matrix.ndim < 2:
             raise ValueError(f"[Wishart] {name} must be at least two-dimensional.")
-        df = df if isinstance(df, fb.Tensor) else fb.tensor(float(df), dtype=matrix.dtype, device=matrix.device)
+        df = (
+            df
+            if isinstance(df, fb.Tensor)
+            else fb.tensor(float(df), dtype=matrix.dtype, device=matrix.device)
+        )
         batch = fb.broadcast_shapes(df.shape, matrix.shape[:-2])
         k = matrix.shape[-1]
         self.df = df.expand(batch)
@@ -343,7 +361,8 @@ class Wishart(Distribution):
         else:
             self._tril = _precision_to_tril(self.precision_matrix)
 
-    __getattr__ = MultivariateNormal.__getattr__
+    def __getattr__(self, name: str) -> Any:
+        return MultivariateNormal.__getattr__(self, name)  # type: ignore[arg-type]
 
     @property
     def mean(self) -> Any:
@@ -387,5 +406,8 @@ class Wishart(Distribution):
         steps = fb.arange(k, dtype=n.dtype, device=n.device)
         total = (n.unsqueeze(-1) / 2 - steps / 2).digamma().sum(-1)
         return (
-            (k + 1) / 2 * (log_det + k * math.log(2)) + fb.mvlgamma(n / 2, k) - (n - k - 1) / 2 * total + n * k / 2
+            (k + 1) / 2 * (log_det + k * math.log(2))
+            + fb.mvlgamma(n / 2, k)
+            - (n - k - 1) / 2 * total
+            + n * k / 2
         )

@@ -116,11 +116,11 @@ class _Inverse(Transform):
         self._of = transform
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         return self._of.codomain
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         return self._of.domain
 
     @property
@@ -128,7 +128,7 @@ class _Inverse(Transform):
         return self._of.bijective
 
     @property
-    def sign(self) -> Any:  # type: ignore[override]
+    def sign(self) -> Any:
         return self._of.sign
 
     @property
@@ -172,23 +172,27 @@ class ComposeTransform(Transform):
         self.parts = [p.with_cache(cache_size) if cache_size else p for p in parts]
 
     @property
-    def domain(self) -> Any:  # type: ignore[override]
+    def domain(self) -> Any:
         if not self.parts:
             return constraints.real
         domain = self.parts[0].domain
         event_dim = self.parts[-1].codomain.event_dim
         for part in reversed(self.parts):
-            event_dim = max(event_dim + part.domain.event_dim - part.codomain.event_dim, part.domain.event_dim)
+            event_dim = max(
+                event_dim + part.domain.event_dim - part.codomain.event_dim, part.domain.event_dim
+            )
         return constraints.independent(domain, event_dim - domain.event_dim)
 
     @property
-    def codomain(self) -> Any:  # type: ignore[override]
+    def codomain(self) -> Any:
         if not self.parts:
             return constraints.real
         codomain = self.parts[-1].codomain
         event_dim = self.parts[0].domain.event_dim
         for part in self.parts:
-            event_dim = max(event_dim + part.codomain.event_dim - part.domain.event_dim, part.codomain.event_dim)
+            event_dim = max(
+                event_dim + part.codomain.event_dim - part.domain.event_dim, part.codomain.event_dim
+            )
         return constraints.independent(codomain, event_dim - codomain.event_dim)
 
     @property
@@ -196,7 +200,7 @@ class ComposeTransform(Transform):
         return all(p.bijective for p in self.parts)
 
     @property
-    def sign(self) -> Any:  # type: ignore[override]
+    def sign(self) -> Any:
         return reduce(operator.mul, (p.sign for p in self.parts), 1)
 
     @property
@@ -223,7 +227,9 @@ class ComposeTransform(Transform):
         event_dim = self.domain.event_dim
         for part in self.parts:
             out = part(x)
-            total = total + sum_rightmost(part.log_abs_det_jacobian(x, out), event_dim - part.domain.event_dim)
+            total = total + sum_rightmost(
+                part.log_abs_det_jacobian(x, out), event_dim - part.domain.event_dim
+            )
             event_dim += part.codomain.event_dim - part.domain.event_dim
             x = out
         return total
@@ -259,7 +265,9 @@ class IndependentTransform(Transform):
         reinterpreted_batch_ndims: how many dimensions.
     """
 
-    def __init__(self, base_transform: Transform, reinterpreted_batch_ndims: int, cache_size: int = 0) -> None:
+    def __init__(
+        self, base_transform: Transform, reinterpreted_batch_ndims: int, cache_size: int = 0
+    ) -> None:
         super().__init__(cache_size)
         self.base_transform = base_transform
         self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
@@ -297,7 +305,8 @@ class ReshapeTransform(Transform):
         self.in_shape, self.out_shape = fb.Size(in_shape), fb.Size(out_shape)
         if self.in_shape.numel() != self.out_shape.numel():
             raise ValueError(
-                f"[ReshapeTransform] in_shape, out_shape have different numbers of elements: got {in_shape}, {out_shape}."
+                f"[ReshapeTransform] in_shape, out_shape have different numbers of elements: got {in_shape}, "
+                f"{out_shape}."
             )
         self.domain = constraints.independent(constraints.real, len(self.in_shape))
         self.codomain = constraints.independent(constraints.real, len(self.out_shape))
@@ -314,13 +323,17 @@ class ReshapeTransform(Transform):
     def forward_shape(self, shape: Sequence[int]) -> Any:
         n = len(self.in_shape)
         if len(shape) < n or tuple(shape[len(shape) - n :]) != tuple(self.in_shape):
-            raise ValueError(f"[ReshapeTransform] Shape mismatch: expected {list(self.in_shape)} but got {list(shape)}.")
+            raise ValueError(
+                f"[ReshapeTransform] Shape mismatch: expected {list(self.in_shape)} but got {list(shape)}."
+            )
         return fb.Size((*shape[: len(shape) - n], *self.out_shape))
 
     def inverse_shape(self, shape: Sequence[int]) -> Any:
         n = len(self.out_shape)
         if len(shape) < n or tuple(shape[len(shape) - n :]) != tuple(self.out_shape):
-            raise ValueError(f"[ReshapeTransform] Shape mismatch: expected {list(self.out_shape)} but got {list(shape)}.")
+            raise ValueError(
+                f"[ReshapeTransform] Shape mismatch: expected {list(self.out_shape)} but got {list(shape)}."
+            )
         return fb.Size((*shape[: len(shape) - n], *self.in_shape))
 
 
@@ -366,7 +379,7 @@ class PowerTransform(Transform):
         self.exponent = exponent if isinstance(exponent, fb.Tensor) else fb.tensor(float(exponent))
 
     @property
-    def sign(self) -> Any:  # type: ignore[override]
+    def sign(self) -> Any:
         return self.exponent.sign()
 
     def _call(self, x: Any) -> Any:
@@ -467,7 +480,7 @@ class AffineTransform(Transform):
         self.domain = self.codomain = constraints.independent(constraints.real, event_dim)
 
     @property
-    def sign(self) -> Any:  # type: ignore[override]
+    def sign(self) -> Any:
         if isinstance(self.scale, fb.Tensor):
             return self.scale.sign()
         return int(self.scale > 0) - int(self.scale < 0)
@@ -495,7 +508,9 @@ class AffineTransform(Transform):
             both = a == b
             return bool(both.all()) if isinstance(both, fb.Tensor) else bool(both)
 
-        return isinstance(other, AffineTransform) and same(self.loc, other.loc) and same(self.scale, other.scale)
+        return (
+            isinstance(other, AffineTransform) and same(self.loc, other.loc) and same(self.scale, other.scale)
+        )
 
     def __hash__(self) -> int:
         return hash(type(self))
@@ -641,7 +656,11 @@ class CatTransform(Transform):
     """
 
     def __init__(
-        self, tseq: Sequence[Transform], dim: int = 0, lengths: Sequence[int] | None = None, cache_size: int = 0
+        self,
+        tseq: Sequence[Transform],
+        dim: int = 0,
+        lengths: Sequence[int] | None = None,
+        cache_size: int = 0,
     ) -> None:
         super().__init__(cache_size)
         self.transforms, self.dim = list(tseq), dim
