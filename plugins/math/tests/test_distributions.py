@@ -14,7 +14,7 @@ import flambeau as fb
 
 torch: Any = pytest.importorskip("torch")
 D, TD = fb.distributions, torch.distributions
-pytestmark = [pytest.mark.parity]
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::UserWarning:torch")]
 
 _A = [[2.0, 0.3], [0.3, 1.0]]
 _L = [[1.2, 0.0], [0.4, 0.9]]

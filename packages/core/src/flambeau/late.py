@@ -18,10 +18,11 @@ __all__ = ["METHODS", "NAMES", "LateMethod", "function", "load"]
 NAMES = {
     "nn": """adaptive_avg_pool1d avg_pool1d batch_norm celu celu_ conv1d conv2d conv3d conv_transpose1d conv_transpose2d
         conv_transpose3d dropout group_norm hardshrink layer_norm max_pool1d max_pool2d prelu rms_norm selu selu_""",
-    "math": """bartlett_window binomial blackman_window cdist chain_matmul cholesky cholesky_inverse cholesky_solve corrcoef
-        cov det geqrf hamming_window hann_window histogram histogramdd i0 i0_ igamma igamma_ igammac igammac_ inverse istft
-        kaiser_window lobpcg logdet logit logit_ lu lu_solve lu_unpack matrix_exp matrix_power mvlgamma mvlgamma_ orgqr
-        ormqr pca_lowrank pinverse poisson polygamma qr sinc sinc_ slogdet stft svd svd_lowrank triangular_solve""",
+    "math": """bartlett_window binomial blackman_window cdist chain_matmul cholesky cholesky_inverse cholesky_solve
+        corrcoef cov det geqrf hamming_window hann_window histogram histogramdd i0 i0_ igamma igamma_
+        igammac igammac_ inverse istft kaiser_window lobpcg logdet logit logit_ lu lu_solve lu_unpack
+        matrix_exp matrix_power mvlgamma mvlgamma_ orgqr ormqr pca_lowrank pinverse poisson polygamma qr
+        sinc sinc_ slogdet stft svd svd_lowrank triangular_solve""",
 }
 #: Methods of tensors likewise.
 METHODS = {

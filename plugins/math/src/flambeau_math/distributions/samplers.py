@@ -118,7 +118,9 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Any:
         q = np.where(inside, p, 0.5)
         guess = n * q + np.sqrt(n * q * (1 - q)) * sp.ndtri(u)
         steady = np.clip(guess, 0, n)
-        out = np.minimum(
-            _inverse(u, steady, lambda k: np.where(k >= n, 1.0, sp.bdtr(np.minimum(k, n), n, q))), n
+        # The distribution function is an incomplete beta function.
+        out = _inverse(
+            u, steady, lambda k: np.where(k >= n, 1.0, sp.betainc(np.maximum(n - k, 1e-300), k + 1, 1 - q))
         )
+        out = np.minimum(out, n)
     return tensor_of(np.where(inside, out, np.where(p >= 1, n, 0.0)), count.device).to(prob.dtype)
