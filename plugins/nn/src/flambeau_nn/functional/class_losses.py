@@ -105,9 +105,8 @@ def multi_margin_loss(
         )  # fmt: skip
     if weight is not None and tuple(weight.shape) != (x.shape[1],):
         needed = f"one-dimensional, of {x.shape[1]} elements"
-        raise ValueError(
-            message("multi_margin_loss", "weight must be one-dimensional", needed, weight=weight)
-        )
+        kind = ValueError if weight.ndim != 1 else RuntimeError
+        raise kind(message("multi_margin_loss", "inconsistent size of weight", needed, weight=weight))
     if target.is_floating_point():
         raise RuntimeError(
             message("multi_margin_loss", "class indices must be integers", "int64", target=target)

@@ -11,6 +11,7 @@ from flambeau.errors import message
 
 from ._common import need_tensors
 from .pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from .pooling_volumes import adaptive_avg_pool3d
 
 __all__ = ["interpolate", "upsample", "upsample_bilinear", "upsample_nearest"]
 
@@ -58,7 +59,7 @@ def interpolate(
         return _area(input, sizes)
     dtype = input.dtype
     result = input if mode.startswith("nearest") or dtype not in _NARROW else input.to(fb.float32)
-    for place, (out, factor) in enumerate(zip(sizes, factors, strict=True)):
+    for place, (out, factor) in reversed(list(enumerate(zip(sizes, factors, strict=True)))):
         dim = place + 2
         if antialias:
             result = _antialiased(result, dim, out, factor, mode, bool(align_corners))
@@ -66,9 +67,9 @@ def interpolate(
             result = _nearest(result, dim, out, factor, mode == "nearest-exact")
         else:
             result = _weighted(result, dim, out, factor, mode == "bicubic", bool(align_corners))
-    if result.dtype != dtype:
-        result = (result.round().clamp(0, 255) if dtype == fb.uint8 else result).to(dtype)
-    return result
+        if dtype == fb.uint8 and not mode.startswith("nearest"):
+            result = (result + 0.5).floor().clamp(0, 255)
+    return result.to(dtype)
 
 
 def _check(input: fb.Tensor, mode: str, align_corners: bool | None, antialias: bool) -> None:
@@ -125,9 +126,7 @@ def _area(input: fb.Tensor, sizes: list[int]) -> fb.Tensor:
         return adaptive_avg_pool1d(input, sizes[0])
     if len(sizes) == 2:
         return adaptive_avg_pool2d(input, sizes)
-    n, c, d, h, w = input.shape
-    flat = adaptive_avg_pool2d(input.reshape(n, c * d, h, w), sizes[1:]).reshape(n, c, d, -1)
-    return adaptive_avg_pool2d(flat, (sizes[0], flat.shape[3])).reshape(n, c, *sizes)
+    return adaptive_avg_pool3d(input, sizes)
 
 
 def _nearest(x: fb.Tensor, dim: int, out: int, factor: float | None, exact: bool) -> fb.Tensor:

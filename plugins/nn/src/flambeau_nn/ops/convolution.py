@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flambeau import complex as complex_of
+from flambeau import float64, stack, view_as_complex
 from flambeau.plugin import Call, kernel, message, only_float
 
 from .windows import Ints, add_windows, padded, widened, windows
@@ -212,15 +212,18 @@ def _input_default(
     return _plus(room, bias).to(grad.dtype).contiguous()
 
 
+def _as_far(found: Any, gy: Any) -> Any:
+    """The windows that ``gy`` has; the input's size may allow further ones."""
+    for k, n in enumerate(gy.shape[2:]):
+        found = found if found.shape[2 + k] == n else found.narrow(2 + k, 0, n)
+    return found
+
+
 def _input_gradients(
     g: Any, gy: Any, w: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int, needs: tuple[bool, ...]
 ) -> list[Any]:
     how = (stride, padding, dilation, groups)
-    g_gy = None
-    if needs[0]:
-        g_gy = convolve(g, w, None, *how)
-        for k, n in enumerate(gy.shape[2:]):  # the size may allow further windows, which gy hadn't
-            g_gy = g_gy.narrow(2 + k, 0, n)
+    g_gy = _as_far(convolve(g, w, None, *how), gy) if needs[0] else None
     gw = convolution_backward_weight(gy, g, tuple(w.shape[2:]), *how, False)[0] if needs[1] else None
     return [g_gy, gw, _over_channels(g) if needs[2] else None]
 
@@ -286,7 +289,7 @@ def _weight_gradients(
     how = (stride, padding, dilation, groups)
     if gw is None:
         return [gb.reshape((-1, *[1] * (gy.ndim - 2))).expand(gy.shape) if needs[0] else None, None]
-    g_gy = convolve(x, gw, gb, *how) if needs[0] else None
+    g_gy = _as_far(convolve(x, gw, gb, *how), gy) if needs[0] else None
     g_x = convolution_backward_input(gy, gw, None, tuple(x.shape[2:]), *how) if needs[1] else None
     return [g_gy, g_x]
 
@@ -325,7 +328,7 @@ def _complex(x: Any, w: Any, bias: Any, *how: Any) -> Any:
         )
     real = convolution(x.real, w.real, None, *how) - convolution(x.imag, w.imag, None, *how)
     imag = convolution(x.real, w.imag, None, *how) + convolution(x.imag, w.real, None, *how)
-    return _plus(complex_of(real, imag), bias)
+    return _plus(view_as_complex(stack([real, imag], -1)), bias)
 
 
 def convolution(
@@ -350,6 +353,12 @@ def convolution(
         output_padding: sizes added to the transposed convolution's result, less than stride or dilation.
         groups: into how many independent parts channels are split.
     """
+    whole = input.spec.dtype.is_integer and weight.dtype is input.dtype
+    if whole and (bias is None or bias.dtype is input.dtype):
+        # Exact as long as sums are below 2 ** 53.
+        x, w, b = (t if t is None else t.to(float64) for t in (input, weight, bias))
+        exact = convolution(x, w, b, stride, padding, dilation, transposed, output_padding, groups)
+        return exact.round().to(input.dtype)
     if input.is_complex():
         return _complex(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
     how = (tuple(stride), tuple(padding), tuple(dilation), groups)
