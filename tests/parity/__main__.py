@@ -75,7 +75,10 @@ def main() -> int:
     from tests.parity.replay import KINDS, Options, replay
     from torch.testing._internal.common_methods_invocations import op_db
 
+    import flambeau as fb
+
     torch.set_num_threads(1)
+    fb.set_num_threads(1)
     records: dict[str, list[Any]] = defaultdict(list)
     for op in op_db:
         records[op.name].append(op)

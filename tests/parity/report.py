@@ -38,7 +38,7 @@ _HEAD = """# Parity with PyTorch
 Written by `hatch run parity --json seen.json --table docs/reference/parity.md`: PyTorch's own operator records replayed
 on flambeau. A cell gives comparisons that agree / all of them; ✓ means all, and – that PyTorch's record has none.
 "Dtypes" counts the dtypes of the record in which every forward sample agrees. "Native" says whether the CPU plugin has
-a kernel of its own under the name; all other names are computed by elementwise programs, required entries of the backend
+a kernel of its own under the name; other names are computed by elementwise programs, required entries of the backend
 contract, or defaults in other operators. Values that are random or uninitialised are compared by dtype and shape.
 """
 

@@ -179,6 +179,11 @@ class Spec:
         self.count.shape = shape
         self.itemsize = dtype.itemsize
         self.nbytes = self.numel * dtype.itemsize
+        if self.nbytes >> 63:
+            raise RuntimeError(
+                f"[sizes] storage size calculation overflowed: got sizes {list(shape)} of {dtype.name}, needed: fewer "
+                "than 2**63 bytes."
+            )
         self.dense = self.numel == 0 or all(
             n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True)
         )

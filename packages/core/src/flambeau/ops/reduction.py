@@ -248,6 +248,10 @@ def _extreme(op: str, self: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     if hasattr(dim, "spec") or other is not None:
         return OPS[op + "imum"](self, other if other is not None else dim)
     if dim is None:
+        if not self.numel():
+            raise RuntimeError(
+                message(op, "Expected reduction dim to be specified for input.numel() == 0", "an element", self=self)
+            )
         return OPS["a" + op](self)
     if not self.ndim:
         wrap_dim(dim, 0, op)
