@@ -21,7 +21,10 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "out= of a narrower dtype": (lambda: fb.exp(x, out=fb.empty(2, 3, dtype=fb.int64)), RuntimeError),
     "out= on another device": (lambda: fb.exp(x, out=fb.empty(2, 3, device="meta")), RuntimeError),
     "out= no tensor": (lambda: fb.exp(x, out=3), TypeError),
-    "out= the input, where it is read again": (lambda: fb.gather(x, 1, fb.tensor([[0]]), out=x), RuntimeError),
+    "out= the input, where it is read again": (
+        lambda: fb.gather(x, 1, fb.tensor([[0]]), out=x),
+        RuntimeError,
+    ),
     "out= part of the input": (lambda: (lambda a: fb.exp(a[1:], out=a[:-1]))(fb.zeros(5)), RuntimeError),
     "out= with gradients": (lambda: fb.exp(x.clone().requires_grad_(), out=fb.empty(2, 3)), RuntimeError),
     "a negative size": (lambda: fb.zeros(2, -1), RuntimeError),
@@ -79,4 +82,3 @@ def test_pytorch_refuses_it_so(name: str) -> None:
     theirs = FunctionType(call.__code__, {**globals(), "fb": torch, "x": torch.arange(6.0).reshape(2, 3)})
     with pytest.raises(kind):
         theirs()
-

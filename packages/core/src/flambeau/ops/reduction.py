@@ -250,7 +250,12 @@ def _extreme(op: str, self: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     if dim is None:
         if not self.numel():
             raise RuntimeError(
-                message(op, "Expected reduction dim to be specified for input.numel() == 0", "an element", self=self)
+                message(
+                    op,
+                    "Expected reduction dim to be specified for input.numel() == 0",
+                    "an element",
+                    self=self,
+                )
             )
         return OPS["a" + op](self)
     if not self.ndim:
