@@ -197,3 +197,7 @@ def multigammaln(self: Tensor, p: int) -> Any:
     x = self.to(fb.get_default_dtype()) if self.dtype.rank < 2 else self
     steps = fb.arange(p, dtype=x.dtype, device=x.device) * -0.5
     return (x.unsqueeze(-1) + steps).lgamma().sum(-1) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+# out= may have any dtype that the result casts to, as PyTorch's.
+multigammaln.casts_out = True

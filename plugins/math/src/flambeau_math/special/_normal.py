@@ -102,3 +102,7 @@ def logit(self: Tensor, eps: float | None = None) -> Any:
         low = call("lt", x, eps)
         x = select(low, eps, select(call("gt", x, 1 - eps), 1 - eps, x))
     return (x / (1 - x)).log()
+
+
+# out= may have any dtype that the result casts to, as PyTorch's.
+sinc.casts_out = logit.casts_out = True
