@@ -148,3 +148,49 @@ def test_one_entry_serves_calls_by_position_and_by_name() -> None:
         x.sum(1.0)
     with pytest.raises(TypeError):
         x.sum(dim=1.0)
+
+
+def inference_cases(m: Any) -> list[tuple[str, Callable[[], Any]]]:
+    w = m.tensor([1.0, 2.0], requires_grad=True)
+    normal = m.ones(2)
+    with m.inference_mode():
+        x = m.tensor([3.0, 4.0])
+        y = x * 2
+        part = normal[:1]
+        y.add_(1)
+    return [
+        ("it is one", lambda: (x.is_inference(), y.is_inference(), y[:1].is_inference())),
+        ("a view of a normal one", lambda: (part.is_inference(), part.requires_grad)),
+        ("a clone", lambda: y.clone().is_inference()),
+        ("computing", lambda: (y + 1).tolist()),
+        ("not saved", lambda: (w + y).sum().backward()),
+        ("saved", lambda: w * y),
+        ("saved as a clone", lambda: (w * y.clone()).sum().backward()),
+        ("in place", lambda: y.add_(1)),
+        ("in place again", lambda: y.mul_(2)),
+        ("assigned", lambda: y.__setitem__(0, 1.0)),
+        ("copied to", lambda: y.copy_(normal)),
+        ("filled", lambda: y.zero_()),
+        ("requires grad", lambda: y.requires_grad_()),
+        ("version", lambda: y._version),
+    ]
+
+
+@pytest.mark.parity
+def test_inference_tensors() -> None:
+    for (name, ours), (_, theirs) in zip(inference_cases(fb), inference_cases(torch), strict=True):
+        if name in (
+            "saved",
+            "in place",
+            "in place again",
+            "assigned",
+            "copied to",
+            "filled",
+            "requires grad",
+            "version",
+        ):
+            for program in (ours, theirs):
+                with pytest.raises(RuntimeError, match="(?i)inference tensor"):
+                    program()
+        else:
+            assert repr(ours()) == repr(theirs()), name

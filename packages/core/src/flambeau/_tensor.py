@@ -14,7 +14,7 @@ from .dtypes import ALIASES, DType
 from .errors import message
 from .late import METHODS, LateMethod
 from .layout import FORMATS, Size, Spec, format_strides, spec_of, wrap_dim
-from .state import default_dtype
+from .state import default_dtype, modes
 from .storage import Storage
 
 __all__ = ["Tensor", "install"]
@@ -225,6 +225,8 @@ class Tensor(TensorMethods):
 
     @property
     def _version(self) -> int:
+        if self.mem.watch is False:
+            raise RuntimeError("[_version] Inference tensors do not track version counter.")
         return self.mem.version
 
     # Gradients
@@ -248,6 +250,11 @@ class Tensor(TensorMethods):
             raise RuntimeError(
                 f"[requires_grad_] only Tensors of floating point and complex dtype can require gradients: got "
                 f"{self.spec.dtype.name}. Convert it first, e.g. x.float()."
+            )
+        if requires_grad and self.mem.watch is False and not modes.inference:
+            raise RuntimeError(
+                "[requires_grad_] Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. "
+                "Make a clone() of it to get a normal tensor."
             )
         node = self.grad_fn
         if node is not None and not requires_grad:
@@ -306,8 +313,8 @@ class Tensor(TensorMethods):
         return self.grad_fn is not None and bool(self.extra and self.extra.get("retains"))
 
     def is_inference(self) -> bool:
-        """Whether it can never be recorded; flambeau has no such tensors."""
-        return False
+        """Whether it was made in inference mode: it is never saved for backward nor written to outside."""
+        return self.mem.watch is False
 
     def backward(
         self,
@@ -417,8 +424,9 @@ class Tensor(TensorMethods):
         Raises:
             RuntimeError: it has not exactly one element.
         """
-        from .interop import item
+        from .transfer import item
 
+        Tensor.item = item  # type: ignore[assignment,method-assign]  # without the way round from now on
         return item(self)
 
     def tolist(self) -> Any:
@@ -736,7 +744,11 @@ def install() -> dict[str, Callable[..., Any]]:
         found = registry.OPS.get(name)
         if found is not None:
             op = found
-            setattr(Tensor, f"__{py}__", _operator(op) if op.kind == "composite" else op.short(_operator(op)))
+            setattr(
+                Tensor,
+                f"__{py}__",
+                _operator(functions[name]) if op.kind == "composite" else op.short(_operator(op)),
+            )
             setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
             if name != "matmul":
                 setattr(Tensor, f"__i{py}__", _inplace_method(op, _operator(_inplace_method(op))))

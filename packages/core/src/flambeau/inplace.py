@@ -41,7 +41,7 @@ def touched(t: Tensor, op: str) -> None:
     """Say that a tensor's memory was written in place; where the tape watches it, note by what and where."""
     mem = t.mem
     mem.version += 1
-    if mem.watch is not None:
+    if type(mem.watch) is tuple:
         mem.watch = (*mem.watch, writer(op))[-64:]
 
 
@@ -54,11 +54,16 @@ def writer(op: str) -> str:
 
 
 def check_writable(t: Tensor, op: str) -> None:
-    """Refuse tensors whose elements share memory among themselves.
+    """Refuse tensors whose elements share memory among themselves, and what nobody may write to.
 
     Raises:
-        RuntimeError: a dimension has stride 0.
+        RuntimeError: a dimension has stride 0, or they were made in inference mode, which has ended.
     """
+    if t.mem.watch is False and not modes.inference:
+        raise RuntimeError(
+            f"[{op}] Inplace update to inference tensor outside InferenceMode is not allowed: got self: "
+            f"{list(t.spec.shape)} {t.spec.dtype.name}. Make a clone() of it to get a normal tensor."
+        )
     if not t.spec.dense and any(s == 0 and n > 1 for s, n in zip(t.spec.strides, t.spec.shape, strict=True)):
         raise RuntimeError(
             message(
@@ -192,8 +197,9 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
         into = (*key, "into") if type(key) is tuple else (key, "into")
         if not (on and (is_leaf_view(t) or any(x.rg for x in tensors))):
             plan = op.plans.get(into)
-            if plan is None:
+            if plan is None or t.mem.watch is False:
                 check_writable(t, name)
+            if plan is None:
                 values = op.bind(values, {}) if len(values) < len(op.params) else list(values)
                 op.check_tensors(values)
                 values, moved = op.on_one_device(values, tensors)

@@ -99,7 +99,7 @@ def multi_apply(
         for t in written:
             mem = t.mem
             mem.version += 1
-            if mem.watch is not None:
+            if type(mem.watch) is tuple:
                 note = note or writer(fn.__name__)
                 mem.watch = (*mem.watch, note)[-8:]
 

@@ -549,7 +549,7 @@ class Op:
 
         elif entry == "native" and (not registry.settings["force_defaults"] or self.default is None):
             entry = self.native
-            native = backend.kernel(entry, specs, attrs)
+            native = self.native_kernel(backend, specs, attrs)
             if native is not None:
 
                 def body(outs: Any, ins: Any, numbers: Any) -> None:
@@ -571,6 +571,10 @@ class Op:
             self.mutates if call.mutates is None else call.mutates,
             call.single,
         )
+
+    def native_kernel(self, backend: Backend, specs: Sequence[Any], attrs: dict[str, Any]) -> Any:
+        """The backend's own kernel, ``fn(outs, ins, attrs)``, or None."""
+        return backend.kernel(self.native, specs, attrs)
 
     def run_default(self, values: list[Any], backend: Backend) -> Callable[..., Any]:
         """The default implementation as a function of the tensors, its other arguments known.
@@ -801,7 +805,8 @@ def put_out(op: Op, values: Sequence[Any], result: Any, out: Any) -> Any:
     return out
 
 
-def _register(cls: type[Op], fn: Callable[..., Any], **fields: Any) -> Op:
+def register(cls: type[Op], fn: Callable[..., Any], **fields: Any) -> Op:
+    """A record, put among all records."""
     op = cls(fn, **fields)
     if op.name in registry.OPS:
         raise RuntimeError(f"[{op.name}] there are two records of this name. Rename one.")
@@ -813,14 +818,14 @@ def _register(cls: type[Op], fn: Callable[..., Any], **fields: Any) -> Op:
 
 def kernel(**fields: Any) -> Callable[[Callable[..., Any]], Op]:
     """Decorator: the function is the infer of an op that a backend's kernel computes. Fields: see `Op`."""
-    return lambda fn: _register(Op, fn, **fields)
+    return lambda fn: register(Op, fn, **fields)
 
 
 def view(**fields: Any) -> Callable[[Callable[..., Any]], Op]:
     """Decorator: the function is the geometry of a view. Fields: see `Op`."""
-    return lambda fn: _register(View, fn, **fields)
+    return lambda fn: register(View, fn, **fields)
 
 
 def composite(**fields: Any) -> Callable[[Callable[..., Any]], Op]:
     """Decorator: the function is the op, written in other public ops. Fields: see `Op`."""
-    return lambda fn: _register(Composite, fn, **fields)
+    return lambda fn: register(Composite, fn, **fields)

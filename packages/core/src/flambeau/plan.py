@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import registry
 from .layout import Spec
+from .state import GRAD_OFF, modes
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _maker(spec: Spec, backend: Backend) -> Callable[[], Any]:
         m.free = free
         m.owner = None
         m.version = 0
-        m.watch = None
+        m.watch = False if GRAD_OFF and modes.inference else None
         t: Any = new(cls)
         t.spec = spec
         t.mem = m
@@ -144,6 +145,8 @@ def new_tensor(spec: Spec) -> Tensor:
 def tensor_on(mem: Storage, spec: Spec, offset: int = 0) -> Tensor:
     """A tensor over memory that exists, its first element ``offset`` elements (of the spec's dtype) into it."""
     handle = mem.handle
+    if modes.inference and mem.watch is None and not mem.version:
+        mem.watch = False
     t: Tensor = TENSOR(spec, mem, handle + offset * spec.itemsize if type(handle) is int else handle, offset)
     return t
 

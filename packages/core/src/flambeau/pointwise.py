@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import dtypes as dt
-from . import op as opmod
 from . import registry, tape
 from .derive import backward as derive_backward
 from .derive import given as given_backward
 from .errors import message
 from .layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
-from .op import NUMBERS, Op, Param
+from .op import NUMBERS, Op, Param, register
 from .plan import Plan, Table, prepared
 from .program import Expr, Program, TypedProgram
 from .state import WATCHED, default_dtype, is_grad_enabled, modes, past_watchers
@@ -434,7 +433,7 @@ def pointwise(**fields: Any) -> Callable[[Callable[..., Any]], Pointwise]:
     """Decorator: the function is the elementwise program of an op. Fields: see `Pointwise` and `Op`."""
 
     def make(fn: Callable[..., Any]) -> Pointwise:
-        op = opmod._register(Pointwise, fn, **fields)
+        op = register(Pointwise, fn, **fields)
         assert isinstance(op, Pointwise)
         return op
 

@@ -21,7 +21,8 @@ class Storage:
         version: how often it was written in place since it was made.
         free: the backend's ``free``, or None for foreign memory.
         owner: what keeps foreign memory alive.
-        watch: None; the latest in-place writers once the tape has saved a tensor that lies here.
+        watch: None, or the latest in-place writers once the tape has saved a tensor that lies here; False: it was
+            made in inference mode and is never saved.
     """
 
     __slots__ = ("__weakref__", "device", "free", "handle", "nbytes", "owner", "version", "watch")
@@ -33,7 +34,7 @@ class Storage:
         self.free = free
         self.owner = owner
         self.version = 0
-        self.watch: tuple[str, ...] | None = None
+        self.watch: tuple[str, ...] | bool | None = None
 
     def __del__(self) -> None:
         free = self.free

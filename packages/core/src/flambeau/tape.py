@@ -250,8 +250,8 @@ def record(plan: Any, tensors: Sequence[Any], values: Any, out: Any) -> None:
     for k in kind.ins:
         t = tensors[k]
         mem = t.mem
-        if mem.watch is None:
-            mem.watch = ()
+        if not mem.watch:
+            watch(mem)
         saved.append((t, mem.version))
     tracked = kind.tracked
     for k in kind.keep:
@@ -266,13 +266,27 @@ def record(plan: Any, tensors: Sequence[Any], values: Any, out: Any) -> None:
             t.node, t.nr, t.rg = node, k, True
 
 
+def watch(mem: Any) -> None:
+    """Note who writes to memory from now on.
+
+    Raises:
+        RuntimeError: it was made in inference mode.
+    """
+    if mem.watch is False:
+        raise RuntimeError(
+            "[save_for_backward] Inference tensors cannot be saved for backward: one of the operands was made in "
+            "inference_mode(). Make a clone() of it outside to get a normal tensor."
+        )
+    if mem.watch is None:
+        mem.watch = ()
+
+
 def save(tensors: Sequence[Any]) -> list[Any]:
     """Keep tensors for the backward pass, with the versions that they have now."""
     kept = []
     for t in tensors:
         mem = t.mem
-        if mem.watch is None:
-            mem.watch = ()
+        watch(mem)
         kept.append((t, mem.version))
     return kept
 
@@ -280,8 +294,7 @@ def save(tensors: Sequence[Any]) -> list[Any]:
 def save_output(t: Any) -> tuple[Any, int]:
     """Keep an output: its parts, because the tensor itself would keep its node alive in a circle."""
     mem = t.mem
-    if mem.watch is None:
-        mem.watch = ()
+    watch(mem)
     return (t.spec, mem, t.ptr, t.offset), mem.version
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import tape
 from ..errors import message
 from ..state import WATCHED, grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
 from ..tape import Node
 from . import graph
+
+if TYPE_CHECKING:
+    from ..testing.gradients import gradcheck, gradgradcheck
 
 __all__ = [
     "Function", "Node", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
@@ -203,7 +206,17 @@ class enable_grad(grad_mode):
 
 
 class inference_mode(grad_mode):
-    """Context manager and decorator: as `no_grad`, for results that will never be recorded."""
+    """Context manager and decorator: as `no_grad`, for results that will never be recorded.
+
+    What is made inside can't be saved for backward, written in place or made to require grad outside; ``clone()``
+    gives a normal tensor. Views of normal tensors stay normal.
+
+    >>> import flambeau as fb
+    >>> with fb.inference_mode():
+    ...     x = fb.ones(2)
+    >>> x.is_inference(), x.clone().is_inference()
+    (True, False)
+    """
 
     def __init__(self, mode: Any = True) -> None:
         super().__init__(not mode, bool(mode))
@@ -254,6 +267,13 @@ class detect_anomaly(set_detect_anomaly):
         super().__init__(True, check_nan)
 
 
+def __getattr__(name: str) -> Any:
+    if name not in ("gradcheck", "gradgradcheck"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ..testing import gradients
+
+    return getattr(gradients, name)
+
+
 from . import functional  # noqa: E402
-from .check import gradcheck, gradgradcheck  # noqa: E402
 from .function import Function  # noqa: E402

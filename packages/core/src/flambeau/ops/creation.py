@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
@@ -79,6 +80,9 @@ def _holder(d: dt.DType) -> dt.DType:
     return dt.float32 if d in (dt.float16, dt.bfloat16) else d
 
 
+_finfo = lru_cache(16)(dt.finfo)
+
+
 def _overflow(op: str, value: Any, d: dt.DType) -> RuntimeError:
     return RuntimeError(f"[{op}] value cannot be converted to type {d.name} without overflow: got {value}.")
 
@@ -105,7 +109,7 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
     if d is dt.bool_:
         return bool(value)
     if d.is_floating_point:
-        if math.isfinite(value) and abs(value) > dt.finfo(d).max:
+        if math.isfinite(value) and abs(value) > _finfo(d).max:
             raise _overflow(op, value, d)
         return float(value)
     if isinstance(value, float) and not math.isfinite(value):

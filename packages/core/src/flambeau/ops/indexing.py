@@ -201,7 +201,13 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
     if type(index) is plans.TENSOR and type(value) is plans.TENSOR and not WATCHED:
         put = _puts.get((t.spec, index.spec, value.spec))
         mem = t.mem
-        if put and mem is not value.mem and mem is not index.mem and not recording(t, value):
+        if (
+            put
+            and mem.watch is not False
+            and mem is not value.mem
+            and mem is not index.mem
+            and not recording(t, value)
+        ):
             try:
                 put(t.ptr, index.ptr, value.ptr)
             except IndexError:  # a negative place, or one out of range
