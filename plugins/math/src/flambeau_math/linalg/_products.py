@@ -338,7 +338,7 @@ def _dims(dim: Any) -> tuple[int, ...] | None:
 
 
 @linalg.composite()
-def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def vector_norm(x: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The p-norm of vectors.
 
     Args:
@@ -402,7 +402,7 @@ def _power_norm(x: Any, p: float, dims: Any, keepdim: bool) -> Any:
 
 @linalg.composite()
 def matrix_norm(
-    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
+    A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, dtype: Any = None
 ) -> Any:
     """The norm of matrices.
 
@@ -458,7 +458,7 @@ def matrix_norm(
 
 
 @linalg.composite()
-def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def norm(A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The norm of vectors or matrices.
 
     Args:

@@ -412,3 +412,7 @@ def matrix_exp(A: Tensor) -> Any:
     if A.dtype in (fb.float16, fb.bfloat16):
         return exponential(A.to(fb.float32)).to(A.dtype)
     return exponential(A)
+
+
+# out= may have any dtype that the result casts to, as PyTorch's.
+matrix_rank.casts_out = True
