@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.parity.convert import Converter, to_torch
 
 import flambeau as fb
 from flambeau import nn
+
+from .convert import Converter, to_torch
 
 __all__ = ["Sample", "failures", "samples", "tiers"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("torch")
-from tests.parity.modules import failures, tiers
+from parity.modules import failures, tiers
 
 NAMES = [(tier, name) for tier, names in tiers().items() for name in names]
 
