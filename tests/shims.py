@@ -30,8 +30,8 @@ def _exported(module: Path) -> list[str]:
         else:
             continue
         if node.value is not None and ast.unparse(target) == "__all__":
-            names: list[str] = ast.literal_eval(node.value)
-            return names
+            # Names of other modules' lists are no submodules.
+            return [n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant)]
     raise ValueError(f"{module} has no __all__")
 
 

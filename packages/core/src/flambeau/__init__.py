@@ -113,7 +113,7 @@ _PLUGINS = {
     "is_autocast_available": "amp", "is_autocast_cache_enabled": "amp", "is_autocast_enabled": "amp", "load": "io",
     "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp",
 }  # fmt: skip
-_MODULES = frozenset("array_api autograd doctor func hooks ops plugin plugins random testing utils".split())
+_MODULES = frozenset("autograd doctor func hooks ops plugin plugins random testing utils".split())
 strided = "flambeau.strided"
 contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"
 newaxis = None

@@ -22,7 +22,7 @@ __all__ = ["FIRST_PARTY", "install", "namespace"]
 FIRST_PARTY = {name: f"flambeau_{name}" for name in ("cuda", "data", "io", "nn", "optim", "vision")}
 FIRST_PARTY |= {
     name: f"flambeau_math.{name}"
-    for name in ("distributions", "fft", "linalg", "masked", "signal", "special")
+    for name in ("array_api", "distributions", "fft", "linalg", "masked", "signal", "special")
 }
 FIRST_PARTY["amp"] = "flambeau_optim.amp"
 

@@ -455,8 +455,9 @@ class Tensor(TensorMethods):
 
     def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
         """The namespace of the Python Array API standard: `flambeau.array_api`."""
-        from . import array_api
+        from importlib import import_module
 
+        array_api = import_module("flambeau.array_api")
         if api_version not in (None, *array_api.info.VERSIONS):
             raise ValueError(
                 f"[__array_namespace__] got api_version={api_version!r}; needed: one of "

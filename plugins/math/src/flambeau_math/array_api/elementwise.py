@@ -7,7 +7,6 @@ from typing import Any
 import flambeau as fb
 from flambeau import Tensor
 
-from ..dtypes import promote_types
 from .info import with_number
 
 #: Standard name -> flambeau's, for functions of one array.
@@ -33,7 +32,7 @@ def together(x1: Any, x2: Any) -> tuple[Any, Any]:
     if isinstance(x1, Tensor) and isinstance(x2, Tensor):
         if x1.dtype is x2.dtype:
             return x1, x2
-        common = promote_types(x1.dtype, x2.dtype)
+        common = fb.promote_types(x1.dtype, x2.dtype)
         return x1.to(common), x2.to(common)
     given, other = (x1, x2) if isinstance(x1, Tensor) else (x2, x1)
     common = with_number(given.dtype, other)
@@ -82,7 +81,7 @@ def expm1(x: Tensor, /) -> Tensor:
     a, b = x.real, x.imag
     endless = ~fb.isfinite(b)
     half = fb.sin(b / 2)
-    re = fb.where(b == 0, fb.expm1(a), fb.expm1(a) * fb.cos(b) - 2 * half * half)
+    re = fb.where(b == 0, fb.expm1(a) + 0, fb.expm1(a) * fb.cos(b) - 2 * half * half)
     im = fb.where(b == 0, b, fb.exp(a) * fb.sin(b))
     re = fb.where(fb.isinf(a) & (endless | (a < 0)), fb.expm1(a), re)
     return fb.complex(re, fb.where((a == -float("inf")) & endless, fb.zeros_like(b), im))

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import flambeau as fb
 from flambeau import Tensor
 
-from ..layout import wrap_dims
 from .elementwise import together
 from .info import result_type
 
@@ -85,10 +84,14 @@ def expand_dims(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
 def _wrapped(axes: tuple[int, ...], ndim: int, op: str) -> tuple[int, ...]:
     if not ndim and axes:
         raise IndexError(f"[{op}] got axis {axes} for a 0-d array; needed: none. Leave it out.")
-    try:
-        return tuple(wrap_dims(axes, ndim, op))
-    except RuntimeError as e:
-        raise ValueError(str(e)) from None
+    if bad := [a for a in axes if not -ndim <= a < ndim]:
+        raise IndexError(
+            f"[{op}] got axis {bad[0]} of {ndim}; needed: from {-ndim} to {ndim - 1}. Name those."
+        )
+    found = tuple(a % ndim for a in axes)
+    if len({*found}) < len(found):
+        raise ValueError(f"[{op}] got axis {axes}; needed: every axis once. Leave out the repeated one.")
+    return found
 
 
 def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
@@ -327,12 +330,20 @@ def _sum_dtype(x: Tensor, dtype: Any_) -> Any_:
 
 def sum(x: Tensor, /, *, axis: Axis = None, dtype: Any_ = None, keepdims: bool = False) -> Tensor:
     """The sum over axes."""
-    return x.clone() if axis == () else fb.sum(x, axis, keepdims, dtype=_sum_dtype(x, dtype))
+    return (
+        x.to(_sum_dtype(x, dtype), copy=True)
+        if axis == ()
+        else fb.sum(x, axis, keepdims, dtype=_sum_dtype(x, dtype))
+    )
 
 
 def prod(x: Tensor, /, *, axis: Axis = None, dtype: Any_ = None, keepdims: bool = False) -> Tensor:
     """The product over axes."""
-    return x.clone() if axis == () else fb.prod(x, axis, keepdims, dtype=_sum_dtype(x, dtype))
+    return (
+        x.to(_sum_dtype(x, dtype), copy=True)
+        if axis == ()
+        else fb.prod(x, axis, keepdims, dtype=_sum_dtype(x, dtype))
+    )
 
 
 def max(x: Tensor, /, *, axis: Axis = None, keepdims: bool = False) -> Tensor:

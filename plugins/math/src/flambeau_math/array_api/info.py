@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .. import dtypes as dt
-from .._tensor import Tensor
-from ..devices import Device
-from ..pointwise import number_dtype
-from ..state import default_device, default_dtype
+import flambeau as fb
+from flambeau import Tensor
+from flambeau.plugin import DTYPES, loaded_backends
 
 __all__ = ["__array_namespace_info__", "can_cast", "finfo", "iinfo", "isdtype", "result_type"]
 
@@ -26,6 +24,16 @@ KINDS = {
 }  # fmt: skip
 
 
+_BY_NAME = {d.name: d for d in DTYPES}
+#: The dtype that a Python number has on its own.
+_NUMBERS: dict[type, Any] = {
+    bool: lambda: fb.bool,
+    int: lambda: fb.int64,
+    float: fb.get_default_dtype,
+    complex: lambda: fb.get_default_dtype().to_complex(),
+}
+
+
 class Info:
     """The answers of ``__array_namespace_info__``."""
 
@@ -33,41 +41,34 @@ class Info:
         """What may be relied upon."""
         return {"boolean indexing": True, "data-dependent shapes": True, "max dimensions": 64}
 
-    def default_device(self) -> Device:
+    def default_device(self) -> fb.device:
         """Where new arrays lie."""
-        return default_device()
+        return fb.get_default_device()
 
-    def default_dtypes(self, *, device: Any = None) -> dict[str, dt.DType]:
+    def default_dtypes(self, *, device: Any = None) -> dict[str, fb.dtype]:
         """The dtypes of new arrays and of indices."""
-        real = default_dtype()
+        real = fb.get_default_dtype()
         return {
             "real floating": real,
             "complex floating": real.to_complex(),
-            "integral": dt.int64,
-            "indexing": dt.int64,
+            "integral": fb.int64,
+            "indexing": fb.int64,
         }
 
-    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, dt.DType]:
+    def dtypes(self, *, device: Any = None, kind: Any = None) -> dict[str, fb.dtype]:
         """The dtypes of one kind, of several, or all."""
         kinds = ("bool", "numeric") if kind is None else (kind,) if isinstance(kind, str) else kind
-        return {name: dt.BY_NAME[name] for k in kinds for name in KINDS[k]}
+        return {name: _BY_NAME[name] for k in kinds for name in KINDS[k]}
 
-    def devices(self) -> tuple[Device, ...]:
-        """The devices of the installed backends, the default one first."""
-        from ..plugins import entries
-
-        found = [default_device(), Device("cpu"), *(Device(e.name) for e in entries("backends"))]
-        return tuple(dict.fromkeys(d for d in found if _there(d)))
-
-
-def _there(device: Device) -> bool:
-    from ..errors import BackendError
-    from ..registry import backend_of
-
-    try:
-        return backend_of(device).device_count() > 0
-    except BackendError:
-        return False
+    def devices(self) -> tuple[fb.device, ...]:
+        """The default device, the CPU, and the devices of the backends in use."""
+        found = [fb.get_default_device(), fb.device("cpu")]
+        for name, backend in loaded_backends().items():
+            if name not in ("meta", "reference"):
+                found += (
+                    [fb.device(f"{name}:{k}") for k in range(backend.device_count())] if name != "cpu" else []
+                )
+        return tuple(dict.fromkeys(found))
 
 
 def __array_namespace_info__() -> Info:  # noqa: N807
@@ -75,7 +76,7 @@ def __array_namespace_info__() -> Info:  # noqa: N807
     return Info()
 
 
-def isdtype(dtype: dt.DType, kind: Any) -> bool:
+def isdtype(dtype: fb.dtype, kind: Any) -> bool:
     """Whether a dtype is of a kind: a dtype, the name of a kind, or a tuple of those.
 
     Raises:
@@ -83,7 +84,7 @@ def isdtype(dtype: dt.DType, kind: Any) -> bool:
     """
     if isinstance(kind, tuple):
         return any(isdtype(dtype, k) for k in kind)
-    if isinstance(kind, dt.DType):
+    if isinstance(kind, fb.dtype):
         return dtype is kind
     if kind not in KINDS:
         raise ValueError(
@@ -92,7 +93,7 @@ def isdtype(dtype: dt.DType, kind: Any) -> bool:
     return dtype.name in KINDS[kind] or (kind in ("real floating", "numeric") and dtype.is_floating_point)
 
 
-def result_type(*arrays_and_dtypes: Any) -> dt.DType:
+def result_type(*arrays_and_dtypes: Any) -> fb.dtype:
     """The dtype that arrays, dtypes and Python numbers promote to; 0-d arrays count as any other.
 
     Raises:
@@ -106,33 +107,33 @@ def result_type(*arrays_and_dtypes: Any) -> dt.DType:
         )
     common = found[0]
     for d in found[1:]:
-        common = dt.promote_types(common, d)
+        common = fb.promote_types(common, d)
     for v in arrays_and_dtypes:
         if _dtype_of(v) is None:
             common = with_number(common, v)
     return common
 
 
-def _dtype_of(v: Any) -> dt.DType | None:
+def _dtype_of(v: Any) -> fb.dtype | None:
     if isinstance(v, Tensor):
         return v.dtype
-    return v if isinstance(v, dt.DType) else None
+    return v if isinstance(v, fb.dtype) else None
 
 
-def with_number(dtype: dt.DType, number: Any) -> dt.DType:
+def with_number(dtype: fb.dtype, number: Any) -> fb.dtype:
     """The dtype that one of arrays becomes beside a Python number: the same unless the number is of a higher kind."""
-    own = number_dtype(type(number))
+    own = _NUMBERS[type(number)]()
     if own.rank <= dtype.rank:
         return dtype
     return dtype.to_complex() if dtype.rank == 2 else own
 
 
-def can_cast(from_: Any, to: dt.DType, /) -> bool:
+def can_cast(from_: Any, to: fb.dtype, /) -> bool:
     """Whether values of a dtype, or of an array, can be converted without loss by promotion."""
     have = _dtype_of(from_)
     assert have is not None
     try:
-        return dt.promote_types(have, to) is to
+        return fb.promote_types(have, to) is to
     except RuntimeError:
         return False
 
@@ -145,7 +146,7 @@ class FloatInfo(NamedTuple):
     max: float
     min: float
     smallest_normal: float
-    dtype: dt.DType
+    dtype: fb.dtype
 
 
 class IntInfo(NamedTuple):
@@ -154,14 +155,14 @@ class IntInfo(NamedTuple):
     bits: int
     max: int
     min: int
-    dtype: dt.DType
+    dtype: fb.dtype
 
 
 def finfo(type: Any, /) -> FloatInfo:
     """Limits of a floating-point dtype, or of an array's."""
     dtype = _dtype_of(type)
     assert dtype is not None
-    f = dt.finfo(dtype)
+    f = fb.finfo(dtype)
     return FloatInfo(f.bits, f.eps, f.max, f.min, f.smallest_normal, dtype.to_real())
 
 
@@ -169,5 +170,5 @@ def iinfo(type: Any, /) -> IntInfo:
     """Limits of an integer dtype, or of an array's."""
     dtype = _dtype_of(type)
     assert dtype is not None
-    i = dt.iinfo(dtype)
+    i = fb.iinfo(dtype)
     return IntInfo(i.bits, i.max, i.min, dtype)
