@@ -36,6 +36,8 @@ def batch_norm(
         momentum: the weight of the new statistics.
         eps: added to the variance.
     """
+    if isinstance(input, fb.Tensor) and input.ndim == 1 and not input.numel():
+        return input.clone()  # nothing to normalise; PyTorch takes it without channels
     if training:
         _more_than_one("batch_norm", input)
     elif running_mean is None or running_var is None:
