@@ -55,17 +55,17 @@ def _unique(op: str, self: Any, sort: bool, inverse: bool, counts: bool, dim: in
     else:
         d = wrap_dim(dim, self.spec.ndim, op)
         back = self.movedim(d, 0)
-        if 0 in back.spec.shape[1:] or not back.spec.shape[0]:
+        if 0 in back.spec.shape[1:]:
             raise RuntimeError(
                 message(op, "there are 0 sized dimensions, so unique cannot be applied", self=self)
             )
-        rows = back.reshape((back.spec.shape[0], -1))
+        rows = back.flatten(1) if back.spec.ndim > 1 else back.unsqueeze(1)
     order = _order_of_rows(rows) if sort else None
     values, place, number = _distinct(rows if order is None else rows.index_select(0, order), order)
     if back is None:
         place = place.reshape(self.spec.shape)
     else:
-        values = values.reshape((-1, *back.spec.shape[1:])).movedim(0, d)
+        values = values.reshape((values.shape[0], *back.spec.shape[1:])).movedim(0, d)
     extra = [*([place] if inverse else []), *([number] if counts else [])]
     return (values, *extra) if extra else values
 
