@@ -132,7 +132,7 @@ def check_leaf(t: Tensor, op: str) -> None:
         )
 
 
-def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = ()) -> None:
+def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), exact: bool = False) -> None:
     """Put the result of a record (or of a function, by name) into ``out``, which takes its shape if it has none.
 
     Raises:
@@ -146,7 +146,7 @@ def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = ()) ->
     if out.spec.device is not result.spec.device:
         raise RuntimeError(message(op, "out= is on another device", "one device", out=out, result=result))
     if result.spec.dtype is not out.spec.dtype and (
-        (not named and not rec.casts_out) or not can_cast(result.spec.dtype, out.spec.dtype)
+        exact or (not named and not rec.casts_out) or not can_cast(result.spec.dtype, out.spec.dtype)
     ):
         raise RuntimeError(
             f"[{op}] result type {result.dtype.name} can't be cast to the desired output type {out.dtype.name}. "

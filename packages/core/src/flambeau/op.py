@@ -799,7 +799,7 @@ def put_out(op: Op, values: Sequence[Any], result: Any, out: Any) -> Any:
         if len(out) != len(result):
             raise RuntimeError(f"[{op.name}] out= needs {len(result)} tensors: got {len(out)}.")
         for r, o in zip(result, out, strict=True):
-            into(op, o, r, given)
+            into(op, o, r, given, True)
         return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
     into(op, out, result, given)
     return out

@@ -61,8 +61,11 @@ def _logcumsumexp_default(self: Any, dim: int) -> Any:
     d = wrap_dim(dim, self.ndim, "logcumsumexp")
     if not self.numel() or not self.ndim:
         return self.clone()
-    top = self.real.amax(d, keepdim=True)
-    return (self - top).exp().cumsum(d).log() + top
+    # One step after the other: the imaginary part runs on beyond pi, as PyTorch's does.
+    out: list[Any] = []
+    for part in self.unbind(d):
+        out.append(OPS["logaddexp"](part, out[-1]) if out else part)
+    return OPS["stack"](out, d)
 
 
 @kernel(

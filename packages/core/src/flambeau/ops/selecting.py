@@ -212,6 +212,8 @@ def index_copy_(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 def index_fill_(self: Tensor, dim: int, index: Tensor, value: Tensor | Number) -> Tensor:
     """In-place form of `index_fill`."""
     d, places, rows = _filling("index_fill_", self, dim, index, value)
+    if rows.rg:
+        return inplace(index_fill, self, (dim, index, value), {})
     return put_along(self, d, places, rows, None, "index_fill_")  # type: ignore[no-any-return]
 
 
