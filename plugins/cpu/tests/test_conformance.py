@@ -12,3 +12,4 @@ class TestNative(BackendSuite):
 class TestDefaults(BackendSuite):
     device = "cpu"
     defaults = True
+    every = 4

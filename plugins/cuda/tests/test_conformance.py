@@ -12,11 +12,13 @@ gpu = pytest.mark.skipif(not fb.cuda.is_available(), reason=f"needs a GPU: {fb.c
 
 class TestSim(BackendSuite):
     device = "cuda-sim"
+    every = 50  # each program is compiled on the host
 
 
 class TestSimDefaults(BackendSuite):
     device = "cuda-sim"
     defaults = True
+    every = 150
 
 
 @gpu

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, ClassVar
+from zlib import crc32
 
 import pytest
 
@@ -28,12 +29,15 @@ class SuiteBase:
             stops declaring something fails.
         expected_failures: test ids without ``test_``, such as ``"forward[erfinv-float64-0]"``, with the reasons why
             they fail; ``*`` stands for anything. Ids that match no test, and tests that pass, are failures.
+        every: run one in so many cases, always the same ones, where all would take too long (a device that compiles
+            for every call); `flambeau certify` runs them all.
     """
 
     device: ClassVar[str] = "cpu"
     defaults: ClassVar[bool] = False
     capabilities: ClassVar[dict[str, Any]] = {}
     expected_failures: ClassVar[dict[str, str]] = {}
+    every: ClassVar[int] = 1
     _forced: ClassVar[Any]
 
     @property
@@ -55,6 +59,8 @@ class SuiteBase:
     @pytest.fixture(autouse=True)
     def _expected(self, request: pytest.FixtureRequest) -> Iterator[None]:
         node = request.node
+        if self.every > 1 and "[" in node.name and crc32(node.name.encode()) % self.every:
+            pytest.skip(f"one in {self.every} cases")
         reason = expected_failure(type(self), node.name)
         if reason is not None:
             node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
