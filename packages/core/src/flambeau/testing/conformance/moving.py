@@ -44,7 +44,7 @@ class Moving(SuiteBase):
         assert there.dtype is dtype
         compare(layout(there).to("reference"), layout(x).clone(), "from the device")
         back = layout(x).to(self.device, copy=True)
-        assert back.spec.dense
+        assert back.spec.dense or self.device == "reference"  # a clone may keep the order of dimensions
         compare(back, layout(x).clone(), "to the device")
 
     @each("case", {d.name: d for d in dt.DTYPES})
