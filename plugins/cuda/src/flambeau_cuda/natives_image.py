@@ -89,6 +89,34 @@ def _conv_launch(
     return bind(backend, slot, fn, "QQQQ", static, grid, (BLOCK,)), splits, 8 if acc == "f64" else 4
 
 
+def _pointwise(
+    backend: GpuBackend, kind: int, w: Spec, other: Spec, out: Spec, attrs: Attrs
+) -> Launch | None:
+    """``launch(out, a, weight, bias)`` of a 1x1 convolution (or, kind 1, its gradient by the input) as a product.
+
+    Args:
+        other: the input, or the gradient of the result.
+    """
+    plain = all(n == 1 for n in (*w.shape[2:], *attrs["stride"], *attrs["dilation"], attrs["groups"]))
+    blas = backend.blas(out.device.slot)
+    if not plain or any(attrs["padding"]) or blas is None:
+        return None
+    from flambeau.plugin import spec_of
+
+    n, places = out.shape[0], _product(out.shape[2:])
+    rows, columns = w.shape[:2]
+    turned = (n, columns, rows), (0, 1, columns)
+    shape, strides = turned if kind == 1 else ((n, rows, columns), (0, columns, 1))
+    left = spec_of(w.dtype, shape, w.device, strides)
+    product = blas.plan(
+        backend,
+        out.like(shape=(n, out.shape[1], places)),
+        left,
+        other.like(shape=(n, other.shape[1], places)),
+    )
+    return None if product is None else lambda o, a, b, bias: product(o, b, a)
+
+
 def _takes(*specs: Spec | None) -> bool:
     return all(s is None or (s.dtype.is_floating_point and s.numel > 0) for s in specs)
 
@@ -137,19 +165,28 @@ def _convolution_backward_input(backend: GpuBackend, ins: Sequence[Spec | None],
         return None
     slot, size = g.device.slot, attrs["size"]
     channels = w.shape[1] * attrs["groups"]
-    made = _conv_launch(
-        backend,
-        1,
-        g.dtype,
-        slot,
-        g.shape[0],
-        channels,
-        w.shape[0],
-        size,
-        g.shape[2:],
-        w.shape[2:],
-        attrs,
-        bias is not None,
+    product = (
+        None
+        if bias is not None
+        else _pointwise(backend, 1, w, g, g.like(shape=(g.shape[0], channels, *size)), attrs)
+    )
+    made = (
+        (product, 1, 4)
+        if product is not None
+        else _conv_launch(
+            backend,
+            1,
+            g.dtype,
+            slot,
+            g.shape[0],
+            channels,
+            w.shape[0],
+            size,
+            g.shape[2:],
+            w.shape[2:],
+            attrs,
+            bias is not None,
+        )
     )
     if made is None or not _product(size):
         return None
