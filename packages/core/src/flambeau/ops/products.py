@@ -272,7 +272,7 @@ def tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
     right = [wrap_dim(d, other.ndim, "tensordot") for d in right]
     for i, j in zip(left, right, strict=len(left) == len(right)):
         if 1 in (self.shape[i], other.shape[j]) and self.shape[i] != other.shape[j]:  # one of them broadcasts
-            self, other = self.sum(i, True), other.sum(j, True)
+            self, other = self.sum(i, True, dtype=self.dtype), other.sum(j, True, dtype=other.dtype)
     if [self.shape[d] for d in left] != [other.shape[d] for d in right]:
         raise RuntimeError(
             message(

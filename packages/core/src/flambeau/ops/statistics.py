@@ -151,7 +151,7 @@ def nanquantile(
     return _quantile("nanquantile", self, q, dim, keepdim, interpolation, True)  # type: ignore[no-any-return]
 
 
-@composite(method=False)
+@composite()
 def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
     """The exclusive or of all elements' bits (of float64 or int64), as uint64."""
     dims = dims_of(dim, self.ndim, "hash_tensor")
@@ -164,6 +164,7 @@ def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int
         )
     kept = [d for d in range(self.ndim) if d not in dims]
     wide: Any = self.detach().to(dt.float64 if self.is_floating_point() else dt.int64)
+    wide = wide.clone() if wide.mem is self.mem else wide
     bits = wide.contiguous().view(dt.int64).permute([*kept, *dims])
     bits = bits.reshape([*[self.shape[d] for d in kept], math.prod(self.shape[d] for d in dims)])
     while bits.shape[-1] > 1:
