@@ -74,7 +74,7 @@ FBC_INLINE VF vf_log_of(VF e, VF f) {
     return vf_fma(e, C(LN2_HI_F), f + t);
 }
 FBC_INLINE VF vf_split(VF x, VF *f) { /* x normal and positive */
-    VI u = vf_bits(x) - 0x3f3504f3; /* sqrt(1/2) */
+    VI u = (vf_bits(x) & 0x7fffffff) - 0x3f3504f3; /* sqrt(1/2) */
     *f = vf_of_bits((u & 0x7fffff) + 0x3f3504f3) - C(1.0f);
     return vf_of_int(u >> 23);
 }
