@@ -36,6 +36,8 @@ def acosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def arccosh(input: Tensor, *, out: Any = None) -> Tensor:
     """The inverse hyperbolic cosine."""
 def arccosh_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def adaptive_avg_pool1d(input: Tensor, output_size: _int | Sequence[_int], *, out: Any = None) -> Tensor:
+    """The means of ``output_size`` windows that cover (N, C, L) evenly."""
 def add(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``self + alpha * other``."""
 def add_(input: Tensor | _Number, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor: ...
@@ -127,11 +129,15 @@ def atleast_2d(*tensors: Any, out: Any = None) -> Any:
     """Tensors with at least two dimensions; vectors become rows."""
 def atleast_3d(*tensors: Any, out: Any = None) -> Any:
     """Tensors with at least three dimensions; vectors lie along the middle one."""
+def avg_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, ceil_mode: _bool = False, count_include_pad: _bool = True, *, out: Any = None) -> Tensor:
+    """The mean of each window of (N, C, L)."""
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``beta * self + alpha * bmm(batch1, batch2)``."""
 def baddbmm_(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: _Number = 1, alpha: _Number = 1, out: Any = None) -> Tensor: ...
 def bartlett_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
     """A triangle; see `flambeau.signal.windows.bartlett`."""
+def batch_norm(input: Tensor, weight: Tensor | None, bias: Tensor | None, running_mean: Tensor | None, running_var: Tensor | None, training: _bool, momentum: _float, eps: _float, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
+    """Channels of (N, C, *) with mean 0 and variance 1 over the batch, then scaled and shifted."""
 def bernoulli(input: Tensor, p: _float | None = None, *, generator: Generator | None = None, out: Any = None) -> Tensor:
     """1 with the probability that the element says (or ``p``), else 0."""
 def bincount(input: Tensor, weights: Tensor | None = None, minlength: _int = 0, *, out: Any = None) -> Tensor:
@@ -185,6 +191,9 @@ def cdist(x1: Tensor, x2: Tensor, p: _float = 2.0, compute_mode: _str = 'use_mm_
 def ceil(input: Tensor, *, out: Any = None) -> Tensor:
     """Rounded up."""
 def ceil_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def celu(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor:
+    """``x`` where positive, else ``alpha * (exp(x / alpha) - 1)``."""
+def celu_(input: Tensor, alpha: _Number = 1.0, *, out: Any = None) -> Tensor: ...
 def chain_matmul(*given: Tensor, out: Any = None) -> Any:
     """The product of matrices in the order that costs least."""
 def cholesky(input: Tensor, upper: _bool = False, *, out: Any = None) -> Any:
@@ -222,6 +231,18 @@ def conj(input: Tensor, *, out: Any = None) -> Tensor:
 def conj_physical(input: Tensor, *, out: Any = None) -> Tensor:
     """The complex conjugate, computed; real numbers: the tensor itself."""
 def conj_physical_(input: Tensor, *, out: Any = None) -> Tensor: ...
+def conv1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
+    """The cross-correlation of (N, C, L) with weights (O, C / groups, K)."""
+def conv2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
+    """The cross-correlation of (N, C, H, W) with weights (O, C / groups, kH, kW)."""
+def conv3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] | _str = 0, dilation: _int | Sequence[_int] = 1, groups: _int = 1, *, out: Any = None) -> Tensor:
+    """The cross-correlation of (N, C, D, H, W) with weights (O, C / groups, kD, kH, kW)."""
+def conv_transpose1d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
+    """The transposed convolution of (N, C, L) with weights (C, O / groups, K)."""
+def conv_transpose2d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
+    """The transposed convolution of (N, C, H, W) with weights (C, O / groups, kH, kW): the gradient of `conv2d`."""
+def conv_transpose3d(input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: _int | Sequence[_int] = 1, padding: _int | Sequence[_int] = 0, output_padding: _int | Sequence[_int] = 0, groups: _int = 1, dilation: _int | Sequence[_int] = 1, *, out: Any = None) -> Tensor:
+    """The transposed convolution of (N, C, D, H, W) with weights (C, O / groups, kD, kH, kW)."""
 def copysign(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """The magnitude of one with the sign of the other."""
 def copysign_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
@@ -283,6 +304,8 @@ def divide(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _
 def divide_(input: Tensor | _Number, other: Tensor | _Number, *, rounding_mode: _str | None = None, out: Any = None) -> Tensor: ...
 def dot(input: Tensor, tensor: Tensor, *, out: Any = None) -> Tensor:
     """The product of two vectors."""
+def dropout(input: Tensor, p: _float, train: _bool, *, out: Any = None) -> Tensor:
+    """Elements set to 0 with probability ``p``, the others scaled by ``1 / (1 - p)``."""
 def dsplit(input: Tensor, indices_or_sections: _int | Sequence[_int], *, out: Any = None) -> tuple[Tensor, ...]:
     """Split along the third dimension."""
 def dstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
@@ -398,6 +421,8 @@ def geqrf(input: Tensor, *, out: Any = None) -> Tensor:
     """LAPACK's QR: R in the upper triangle, the reflections below it and their factors."""
 def gradient(input: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: _int = 1, out: Any = None) -> list[Tensor]:
     """Slopes along dimensions of values sampled on a grid."""
+def group_norm(input: Tensor, num_groups: _int, weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enabled: _bool = True, *, out: Any = None) -> Tensor:
+    """Groups of channels of (N, C, *) with mean 0 and variance 1, then scaled and shifted per channel."""
 def gt(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self > other``, elementwise."""
 def gt_(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor: ...
@@ -408,6 +433,8 @@ def hamming_window(window_length: _int, periodic: _bool = True, first: Any = Non
     """Hamming's window ``alpha - beta * cos(x)``."""
 def hann_window(window_length: _int, periodic: _bool = True, first: Any = None, second: Any = None, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: _bool = False, requires_grad: _bool = False, out: Any = None) -> Any:
     """Hann's window; see `flambeau.signal.windows.hann`."""
+def hardshrink(input: Tensor, lambd: _Number = 0.5, *, out: Any = None) -> Tensor:
+    """0 where ``-lambd <= x <= lambd``, else ``x``."""
 def hash_tensor(input: Tensor, dim: Any = ..., *, keepdim: _bool = False, mode: _int = 0, out: Any = None) -> Tensor:
     """The exclusive or of all elements' bits (of float64 or int64), as uint64."""
 def heaviside(input: Tensor, values: Tensor, *, out: Any = None) -> Tensor:
@@ -481,6 +508,8 @@ def kron(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The Kronecker product."""
 def kthvalue(input: Tensor, k: _int, dim: _int = -1, keepdim: _bool = False, *, out: Any = None) -> Any:
     """The k-th smallest element along a dimension and where it is."""
+def layer_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, bias: Tensor | None = None, eps: _float = 1e-05, cudnn_enable: _bool = True, *, out: Any = None) -> Tensor:
+    """The last dimensions, of sizes ``normalized_shape``, with mean 0 and variance 1, then scaled and shifted."""
 def lcm(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The least common multiple; 0 where either is 0."""
 def lcm_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
@@ -570,6 +599,10 @@ def matrix_power(input: Tensor, n: _int, *, out: Any = None) -> Any:
     """A power of square matrices; see `flambeau.linalg.matrix_power`."""
 def max(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
     """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
+def max_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
+    """The largest value of each window of (N, C, L)."""
+def max_pool2d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
+    """The largest value of each window of (N, C, H, W)."""
 def maximum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The larger of each pair; NaN if either is."""
 def maximum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
@@ -684,6 +717,8 @@ def positive(input: Tensor, *, out: Any = None) -> Tensor:
 def pow(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self ** exponent``."""
 def pow_(input: Tensor | _Number, exponent: Tensor | _Number, *, out: Any = None) -> Tensor: ...
+def prelu(input: Tensor, weight: Tensor, *, out: Any = None) -> Tensor:
+    """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
 def prod(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None, out: Any = None) -> Tensor:
     """The product over a dimension (all by default); integers multiply as int64."""
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: _bool = False, *, out: Any = None) -> Tensor:
@@ -751,6 +786,8 @@ def resolve_neg(input: Tensor, *, out: Any = None) -> Tensor:
     """Itself: conjugates and negatives are computed at once here, never kept for later."""
 def result_type(tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, out: Any = None) -> DType:
     """The dtype in which two operands meet."""
+def rms_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, eps: _float | None = None, *, out: Any = None) -> Tensor:
+    """The last dimensions divided by their root mean square, then scaled."""
 def roll(input: Tensor, shifts: _int | Sequence[_int], dims: _int | Sequence[_int] = ..., *, out: Any = None) -> Tensor:
     """Elements moved along dimensions; those that leave at the end come in at the start."""
 def rot90(input: Tensor, k: _int = 1, dims: Sequence[_int] = ..., *, out: Any = None) -> Tensor:
@@ -779,6 +816,9 @@ def select_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `select` gives, as a copy."""
 def select_scatter(input: Tensor, src: Tensor, dim: _int, index: _int, *, out: Any = None) -> Tensor:
     """A copy with one place of a dimension replaced by ``src``."""
+def selu(input: Tensor, *, out: Any = None) -> Tensor:
+    """The scaled exponential linear unit, whose constants keep mean 0 and variance 1."""
+def selu_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def sgn(input: Tensor, *, out: Any = None) -> Tensor:
     """``self / abs(self)``, 0 at 0."""
 def sgn_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -981,6 +1021,7 @@ __all__ = [
     "acos_",
     "acosh",
     "acosh_",
+    "adaptive_avg_pool1d",
     "add",
     "add_",
     "addbmm",
@@ -1039,9 +1080,11 @@ __all__ = [
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "avg_pool1d",
     "baddbmm",
     "baddbmm_",
     "bartlett_window",
+    "batch_norm",
     "bernoulli",
     "bincount",
     "binomial",
@@ -1068,6 +1111,8 @@ __all__ = [
     "cdist",
     "ceil",
     "ceil_",
+    "celu",
+    "celu_",
     "chain_matmul",
     "cholesky",
     "cholesky_inverse",
@@ -1090,6 +1135,12 @@ __all__ = [
     "conj",
     "conj_physical",
     "conj_physical_",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "copysign",
     "copysign_",
     "corrcoef",
@@ -1125,6 +1176,7 @@ __all__ = [
     "divide",
     "divide_",
     "dot",
+    "dropout",
     "dsplit",
     "dstack",
     "einsum",
@@ -1185,10 +1237,12 @@ __all__ = [
     "greater_",
     "greater_equal",
     "greater_equal_",
+    "group_norm",
     "gt",
     "gt_",
     "hamming_window",
     "hann_window",
+    "hardshrink",
     "hash_tensor",
     "heaviside",
     "heaviside_",
@@ -1228,6 +1282,7 @@ __all__ = [
     "kaiser_window",
     "kron",
     "kthvalue",
+    "layer_norm",
     "lcm",
     "lcm_",
     "ldexp",
@@ -1281,6 +1336,8 @@ __all__ = [
     "matrix_exp",
     "matrix_power",
     "max",
+    "max_pool1d",
+    "max_pool2d",
     "maximum",
     "maximum_",
     "mean",
@@ -1339,6 +1396,7 @@ __all__ = [
     "positive",
     "pow",
     "pow_",
+    "prelu",
     "prod",
     "put",
     "qr",
@@ -1369,6 +1427,7 @@ __all__ = [
     "resolve_conj",
     "resolve_neg",
     "result_type",
+    "rms_norm",
     "roll",
     "rot90",
     "round",
@@ -1385,6 +1444,8 @@ __all__ = [
     "select",
     "select_copy",
     "select_scatter",
+    "selu",
+    "selu_",
     "sgn",
     "sgn_",
     "sigmoid",

@@ -198,6 +198,8 @@ class TensorMethods:
         """In-place form of `ceil`."""
     def ceil_float_(self) -> Tensor:
         """In-place form of `ceil_float`."""
+    def celu_(self, alpha: _Number = 1.0) -> Tensor:
+        """In-place form of `celu`."""
     def cfloat(self, memory_format: Any = None) -> Tensor:
         """Converted to complex64."""
     def char(self, memory_format: Any = None) -> Tensor:
@@ -430,6 +432,8 @@ class TensorMethods:
         """In-place form of `greater`."""
     def half(self, memory_format: Any = None) -> Tensor:
         """Converted to float16."""
+    def hardshrink(self, lambd: _Number = 0.5) -> Tensor:
+        """0 where ``-lambd <= x <= lambd``, else ``x``."""
     def hash_tensor(self, dim: Any = ..., *, keepdim: _bool = False, mode: _int = 0) -> Tensor:
         """The exclusive or of all elements' bits (of float64 or int64), as uint64."""
     def heaviside(self, values: Tensor) -> Tensor:
@@ -754,6 +758,8 @@ class TensorMethods:
         """``self ** exponent``."""
     def pow_(self, exponent: Tensor | _Number) -> Tensor:
         """In-place form of `pow`."""
+    def prelu(self, weight: Tensor) -> Tensor:
+        """``x`` where positive, else ``weight * x``, with one weight or one per channel (dimension 1)."""
     def prod(self, dim: _Dims = None, keepdim: _bool = False, *, dtype: DType | None = None) -> Tensor:
         """The product over a dimension (all by default); integers multiply as int64."""
     def put(self, index: Tensor, source: Tensor, accumulate: _bool = False) -> Tensor:
@@ -842,6 +848,8 @@ class TensorMethods:
         """The part at one place of a dimension, which goes; a view."""
     def select_scatter(self, src: Tensor, dim: _int, index: _int) -> Tensor:
         """A copy with one place of a dimension replaced by ``src``."""
+    def selu_(self) -> Tensor:
+        """In-place form of `selu`."""
     def sgn(self) -> Tensor:
         """``self / abs(self)``, 0 at 0."""
     def sgn_(self) -> Tensor:

@@ -86,7 +86,8 @@ def one_by_one(level: Level, op: Any, values: list[Any]) -> Any:
 def example(level: Level, v: Any, k: int) -> Any:
     """What a value, or a list of values, is for one example."""
     if isinstance(v, (list, tuple)):
-        return [example(level, e, k) for e in v]
+        parts = [example(level, e, k) for e in v]
+        return tuple(parts) if isinstance(v, tuple) else parts
     return v.value.select(0, k) if level.has(v) else v
 
 

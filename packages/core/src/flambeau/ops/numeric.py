@@ -187,7 +187,7 @@ def heaviside(self: Tensor, values: Tensor) -> Tensor:
 # Integers
 
 
-@composite(inplace=True)
+@composite(inplace=True, batch="loop")
 def gcd(self: Tensor, other: Tensor) -> Tensor:
     """The greatest common divisor, by Euclid's algorithm."""
     OPS["gcd"].check_tensors([self, other])

@@ -151,7 +151,7 @@ def nanquantile(
     return _quantile("nanquantile", self, q, dim, keepdim, interpolation, True)  # type: ignore[no-any-return]
 
 
-@composite()
+@composite(batch="loop")
 def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
     """The exclusive or of all elements' bits (of float64 or int64), as uint64."""
     dims = dims_of(dim, self.ndim, "hash_tensor")
