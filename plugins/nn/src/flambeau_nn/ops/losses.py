@@ -11,9 +11,10 @@ from flambeau.plugin import (
     call,
     kernel,
     message,
-    no_complex,
+    no_bool,
     only_float,
     pointwise,
+    real_numbers,
     select,
     whole,
 )
@@ -43,14 +44,14 @@ def reduced(op: str, loss: Any, reduction: str) -> Any:
     raise ValueError(f"[{op}] {reduction!r} is not a valid value for reduction: needed: none, mean or sum.")
 
 
-@pointwise(module="nn", method=False, function=False)
+@pointwise(module="nn", method=False, function=False, check=no_bool)
 def squared_error(input: Tensor, target: Tensor) -> Any:
     """``(x - y) ** 2``."""
     off = call("sub", input, target)
     return off * off
 
 
-@pointwise(module="nn", method=False, function=False, check=no_complex)
+@pointwise(module="nn", method=False, function=False, check=real_numbers)
 def absolute_error(input: Tensor, target: Tensor) -> Any:
     """``abs(x - y)``."""
     return call("abs", call("sub", input, target))
@@ -63,7 +64,7 @@ def _bent_slope(x: Any, y: Any, beta: Any) -> Expr:
 
 
 @pointwise(
-    module="nn", method=False, function=False, check=no_complex,
+    module="nn", method=False, function=False, check=real_numbers,
     vjp={
         "input": lambda g, out, x, y, beta: g * _bent_slope(x, y, beta) / beta,
         "target": lambda g, out, x, y, beta: -(g * _bent_slope(x, y, beta) / beta),
@@ -76,7 +77,7 @@ def smooth_error(input: Tensor, target: Tensor, beta: Number = 1.0) -> Any:
 
 
 @pointwise(
-    module="nn", method=False, function=False, check=no_complex,
+    module="nn", method=False, function=False, check=real_numbers,
     vjp={
         "input": lambda g, out, x, y, delta: g * _bent_slope(x, y, delta),
         "target": lambda g, out, x, y, delta: -(g * _bent_slope(x, y, delta)),
