@@ -35,7 +35,7 @@ def _same(op: str, *tensors: Any) -> None:
 _HALF_TURN = 180 / math.pi
 
 
-@pointwise(name="angle_real", result="float", method=False, function=False)
+@pointwise(name="angle_real", result="float", check=no_complex, method=False, function=False)
 def _angle_real(self: Tensor) -> Any:
     return select(call("ne", self, self), self, select(call("lt", self, 0), math.pi, 0.0))
 
