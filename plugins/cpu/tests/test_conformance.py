@@ -12,4 +12,4 @@ class TestNative(BackendSuite):
 class TestDefaults(BackendSuite):
     device = "cpu"
     defaults = True
-    every = 4
+    every = 4  # the same records run whole on the required entries of the reference and of the template

@@ -18,7 +18,7 @@ class TestSim(BackendSuite):
 class TestSimDefaults(BackendSuite):
     device = "cuda-sim"
     defaults = True
-    every = 150
+    every = 150  # as above, and a default takes several programs
 
 
 @gpu
