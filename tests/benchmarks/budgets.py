@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tokenize
+from importlib.util import find_spec
 from pathlib import Path
 
 import flambeau
@@ -13,6 +14,8 @@ import flambeau
 __all__ = ["budgets", "code_lines", "import_time", "sizes"]
 
 CORE = Path(flambeau.__file__).parent
+ROOT = Path(__file__).parents[2]
+MEMBERS = sorted(p.parent.name for p in ROOT.glob("p*/*/src/*/__init__.py"))
 
 
 def lines(*paths: Path) -> int:
@@ -56,11 +59,26 @@ def import_time(module: str, runs: int = 9) -> float:
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     found = []
     for _ in range(runs):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=env
+        )
         if done.returncode:
             return float("nan")
         found.append(float(done.stdout))
     return min(found)
+
+
+def installed(*packages: str) -> float:
+    """Megabytes of the packages' files, compiled bytecode not counted; nan where one isn't installed."""
+    total = 0
+    for package in packages:
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            return float("nan")
+        for folder in spec.submodule_search_locations:
+            files = (f for f in Path(folder).rglob("*") if f.is_file() and f.suffix != ".pyc")
+            total += sum(f.stat().st_size for f in files)
+    return total / 1e6
 
 
 def budgets() -> str:
@@ -76,6 +94,9 @@ def budgets() -> str:
             "–" if theirs != theirs else f"{theirs * 1e3:.0f} ms (ratio {ours / theirs:.3f})",
             "ratio 0.1",
         ),
+        ("installed, core and CPU plugin", f"{installed('flambeau', 'flambeau_cpu'):.1f} MB", "–"),
+        ("installed, all members", f"{installed(*MEMBERS):.1f} MB", "–"),
+        ("installed, torch", f"{installed('torch'):.0f} MB", "–"),
     ]
     return (
         "\n".join(
