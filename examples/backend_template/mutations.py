@@ -44,12 +44,12 @@ DEFECTS = [
     Defect("copy_in keeps the caller's buffer", "np.frombuffer(bytes(data), np.uint8)", "np.frombuffer(data, np.uint8)", "copy_in_is"),
     Defect("copy_out at offset 0", "handle.data[offset : offset + nbytes].tobytes()", "handle.data[:nbytes].tobytes()", "handles"),
     Defect("copy_in at offset 0", "place = slice(offset, offset + staged.size)", "place = slice(0, staged.size)", "handles"),
-    Defect("leak: freed memory still counted", "handle.device.allocated -= nbytes", "pass", "statistics|memory_is_returned"),
+    Defect("leak: freed memory still counted", "handle.device.account.free(nbytes)", "pass", "statistics|memory_is_returned"),
     Defect("free that raises", "handle.device.work.put(handle.release)", "raise RuntimeError('free')", "handles"),
     Defect("memory freed before its work is done", "handle.device.work.put(handle.release)", "handle.release()", r"memory_is_returned|results_are_complete|test_model|^model"),
-    Defect("no out-of-memory error", "if device.allocated + nbytes > device.limit:", "if False:", "never_be_met"),
-    Defect("failed allocation counted", "if device.allocated + nbytes > device.limit:", "device.allocated += nbytes\n            if device.allocated > device.limit:", "statistics|never_be_met|memory_is"),
-    Defect("one device too few", "self.devices = [Device(256 << 20), Device(256 << 20)]", "self.devices = [Device(256 << 20)]\n\n    def device_count(self):\n        return 2\n\n    def unused(self): ...\n", "numbered"),
+    Defect("no out-of-memory error", "return device.account.allocate(nbytes, partial(Memory, device))", "return Memory(device, nbytes)", "never_be_met"),
+    Defect("failed allocation counted", "return device.account.allocate(", "device.account.allocated += nbytes if nbytes > 256 << 20 else 0\n        return device.account.allocate(", "never_be_met|memory_is"),
+    Defect("one device too few", "for index in range(2)]", "for index in range(1)]\n\n    def device_count(self):\n        return 2\n\n    def unused(self): ...\n", "numbered"),
     Defect("errors of the queue swallowed", "self.failure = self.failure or failure", "pass", "index_out_of_bounds|error"),
     Defect("index not checked", "if bad.any():", "if False:", r"index_out_of_bounds"),
     Defect("negative index wraps", "(at < 0)", "(at < -size)", r"index_out_of_bounds"),
@@ -71,7 +71,7 @@ DEFECTS = [
     Defect("round half away from zero", "\"round\": np.rint", "\"round\": lambda x: np.trunc(x + np.copysign(0.5, x))", r"^extremes\[round|^program\[round"),
     Defect("wrong random stream", "np.uint64(stream.flat[0])", "np.uint64(stream.flat[0] + np.uint64(1))", "random_vectors"),
     Defect("random words of another order", "np.stack(words, 1)", "np.stack(words[::-1], 1)", "random_vectors"),
-    Defect("lost determinism", "return np.array([value], kind)", "import time\n    return np.array([value], kind) * (kind.type(1 + time.perf_counter_ns() % 7 * 1e-7) if kind.kind == 'f' else kind.type(1))", "deterministic|random_bits"),
+    Defect("lost determinism", "np.array([v], NUMPY[d]) for v, d in numbers]", "np.array([v + __import__('time').perf_counter_ns() % 7 * 1e-7 * v if d.is_floating_point else v], NUMPY[d]) for v, d in numbers]", "deterministic|random_bits"),
 ]  # fmt: skip
 
 

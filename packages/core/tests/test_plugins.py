@@ -183,7 +183,22 @@ def test_a_faulty_hook_is_left_out_and_told(site: Site, entry: str, text: str, r
 def test_a_name_registered_twice_names_both(site: Site) -> None:
     site.add("a-birds", HOOKS + "a.register_datasets = a_birds\n", a_birds=BIRDS)
     site.add("b-birds", HOOKS + "b.register_datasets = b_birds\n", b_birds=BIRDS)
-    assert "'birds' is registered twice: got a_birds.birds and b_birds.birds" in site.run(NAMES).stderr
+    said = "'birds' is registered twice: got a-birds 1.2 (a_birds) and b-birds 1.2 (b_birds), needed: one."
+    assert said in site.run(NAMES).stderr
+
+
+FORMAT = """
+    from flambeau.hooks import hookimpl
+    @hookimpl
+    def register_formats(registry): registry.add("words", "a format")
+"""
+
+
+def test_file_formats_are_registered_by_name(site: Site) -> None:
+    site.add("my-words", HOOKS + "my.register_formats = my_words\n", my_words=FORMAT)
+    assert site.says("from flambeau import hooks; print(hooks.formats()['words'])") == "a format"
+    done = site.run("from flambeau import hooks; hooks.formats()['lines']")
+    assert "LookupError: [hooks] no file format of that name: got 'lines', needed: one of " in done.stderr
 
 
 def test_hook_calls_can_be_traced(site: Site) -> None:

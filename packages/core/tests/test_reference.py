@@ -433,9 +433,18 @@ def test_bitcast() -> None:
     assert as_array(bits).tolist() == [0x3F800000, 0x80000000]
 
 
-def test_numbers_wrap() -> None:
-    assert number(-1, dt.uint64).tolist() == [2**64 - 1]
-    assert number(2**63, dt.int64).tolist() == [-(2**63)]
+def test_numbers_fit_their_dtypes() -> None:
+    given = {
+        dt.uint64: -1,
+        dt.int64: 2**63,
+        dt.uint8: 300,
+        dt.int8: 200,
+        dt.bool_: 7,
+        dt.float32: 2,
+        dt.complex64: 1,
+    }
+    program = TypedProgram((), tuple(given), (), (), (), ())
+    assert program.fit(list(given.values())) == [2**64 - 1, -(2**63), 44, -56, True, 2.0, 1 + 0j]
     assert number(1.5, dt.bfloat16).tolist() == [0x3FC0]
 
 
@@ -731,13 +740,13 @@ def test_memory_is_counted() -> None:
 
 def test_out_of_memory() -> None:
     backend = ReferenceBackend()
-    backend.memory_limit = 100
+    backend.account.limit = 100
     backend.allocate(60, 0)
     with pytest.raises(
-        OutOfMemoryError, match=r"out of memory: got a request for 50 bytes with 60 .*limit 100"
+        OutOfMemoryError, match=r"out of memory on reference: got a request for 50 bytes with 60 .*limit 100"
     ):
         backend.allocate(50, 0)
-    backend.memory_limit = None
+    backend.account.limit = None
     for nbytes in (1 << 60, 1 << 63, 1 << 70):
         with pytest.raises(OutOfMemoryError, match="Free tensors"):
             backend.allocate(nbytes, 0)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from flambeau.plugin import DTYPES, Backend, OutOfMemoryError, TypedProgram, message
+from flambeau.plugin import DTYPES, Backend, MemoryAccount, TypedProgram, bad_index
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -117,20 +117,14 @@ class MlxBackend(Backend):
 
     def __init__(self) -> None:
         mx.set_default_device(mx.cpu)
-        self.allocated = 0
+        self.account = MemoryAccount(self.name, LIMIT)
 
     @locked
     def allocate(self, nbytes: int, index: int) -> Memory:
-        if nbytes > LIMIT:
-            raise OutOfMemoryError(
-                f"[allocate] out of memory on mlx: got a request for {nbytes} bytes. Use less."
-            )
-        self.allocated += nbytes
-        return Memory(nbytes)
+        return self.account.allocate(nbytes, Memory)
 
     def free(self, handle: Memory, nbytes: int, index: int) -> None:
-        with LOCK:
-            self.allocated -= nbytes
+        self.account.free(nbytes)
 
     @locked
     def copy_in(self, handle: Memory, offset: int, data: Any) -> None:
@@ -151,7 +145,7 @@ class MlxBackend(Backend):
         return {"name": "MLX on the CPU"}
 
     def memory_stats(self, index: int) -> dict[str, int]:
-        return {"allocated": self.allocated}
+        return self.account.stats()
 
     @locked
     def run_program(
@@ -160,7 +154,7 @@ class MlxBackend(Backend):
         shape = tuple(outs[0].spec.shape)
         registers = [load(t) for t in ins]
         numbers = [*zip(scalars, program.scalars, strict=True), *program.consts]
-        registers += [number(value, dtype) for value, dtype in numbers]
+        registers += [mx.array([value], KINDS[dtype]) for value, dtype in numbers]
         for step in program.code:
             operands = [registers[s] for s in step.srcs]
             if step.op == "cast":
@@ -268,23 +262,13 @@ class MlxBackend(Backend):
         store(indices, at)
 
 
-def number(value: Any, dtype: Any) -> Array:
-    """A Python number as an array of one element; integers wrap."""
-    if dtype.is_integer:
-        size = dtype.itemsize
-        word = np.array([int(value) & ((1 << size * 8) - 1)], f"u{size}").view(dtype.name)
-        return mx.array(word)
-    return mx.array([value], KINDS[dtype])
-
-
 def checked(op: str, at: Array, dim: int, target: Tensor) -> Array:
     """The places; a bad one raises IndexError."""
     size = target.spec.shape[dim] if target.spec.ndim else 1
     values = np.array(at)
     bad = (values < 0) | (values >= size)
     if bad.any():
-        wrong = f"index out of bounds for dimension {dim} with size {size}: got {int(values[bad][0])}"
-        raise IndexError(message(op, wrong, f"a number in [0, {size - 1}]", "Check the index."))
+        raise bad_index(op, int(values[bad][0]), dim, size)
     return at
 
 

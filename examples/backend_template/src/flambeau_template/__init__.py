@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
-from flambeau.plugin import DTYPES, Backend, OutOfMemoryError, TypedProgram, message
+from flambeau.plugin import DTYPES, Backend, MemoryAccount, TypedProgram, bad_index
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -58,9 +58,8 @@ class Memory:
 class Device:
     """One accelerator: a queue of work, and the thread that does it."""
 
-    def __init__(self, memory: int) -> None:
-        self.limit, self.allocated, self.peak = memory, 0, 0
-        self.lock = threading.RLock()  # the garbage collector may free memory in the middle of counting
+    def __init__(self, name: str, memory: int) -> None:
+        self.account = MemoryAccount(name, memory)
         self.failure: BaseException | None = None
         self.work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, daemon=True)
@@ -154,23 +153,14 @@ class TemplateBackend(Backend):
     lacks = frozenset("erfc erfinv lgamma digamma nextafter scan.logcumsumexp".split())
 
     def __init__(self) -> None:
-        self.devices = [Device(256 << 20), Device(256 << 20)]
+        self.devices = [Device(f"template:{index}", 256 << 20) for index in range(2)]
 
     def allocate(self, nbytes: int, index: int) -> Memory:
         device = self.devices[index]
-        with device.lock:
-            if device.allocated + nbytes > device.limit:
-                raise OutOfMemoryError(
-                    f"[allocate] out of memory on {self.name}:{index}: got a request for {nbytes} bytes with "
-                    f"{device.allocated} of {device.limit} in use. Free tensors, or use smaller ones."
-                )
-            device.allocated += nbytes
-            device.peak = max(device.peak, device.allocated)
-        return Memory(device, nbytes)
+        return device.account.allocate(nbytes, partial(Memory, device))
 
     def free(self, handle: Memory, nbytes: int, index: int) -> None:
-        with handle.device.lock:
-            handle.device.allocated -= nbytes
+        handle.device.account.free(nbytes)
         handle.device.work.put(handle.release)  # behind the work that still uses it
 
     def copy_in(self, handle: Memory, offset: int, data: Any) -> None:
@@ -192,8 +182,7 @@ class TemplateBackend(Backend):
         return len(self.devices)
 
     def memory_stats(self, index: int) -> dict[str, int]:
-        device = self.devices[index]
-        return {"allocated": device.allocated, "peak": device.peak, "limit": device.limit}
+        return self.devices[index].account.stats()
 
     # [kernel]
     @on_device
@@ -205,9 +194,8 @@ class TemplateBackend(Backend):
     @on_device
     def run_program(program: TypedProgram, outs: list[Part], ins: list[Part], scalars: Sequence[Any]) -> None:
         shape = (1, *outs[0].spec.shape)  # NumPy computes with 0-d arrays by other rules
-        registers = [part.array()[None] for part in ins]
-        registers += [number(v, NUMPY[d]) for v, d in zip(scalars, program.scalars, strict=True)]
-        registers += [number(v, NUMPY[d]) for v, d in program.consts]
+        numbers = [*zip(scalars, program.scalars, strict=True), *program.consts]
+        registers = [part.array()[None] for part in ins] + [np.array([v], NUMPY[d]) for v, d in numbers]
         for step in program.code:
             operands = [registers[s] for s in step.srcs]
             if step.op in ("cast", "bitcast"):
@@ -295,17 +283,8 @@ def checked(op: str, index: Part, dim: int, target: Part) -> Array:
     size = target.spec.shape[dim] if target.spec.ndim else 1
     bad = (at < 0) | (at >= size)
     if bad.any():
-        first = int(at[bad][0])
-        wrong = f"index out of bounds for dimension {dim} with size {size}: got {first}"
-        raise IndexError(message(op, wrong, f"a number in [0, {size - 1}]", "Check the index."))
+        raise bad_index(op, int(at[bad][0]), dim, size)
     return at
-
-
-def number(value: Any, kind: Any) -> Array:
-    """A Python number as an array of one element; integers wrap."""
-    if kind.kind in "ui":
-        return np.array([int(value) & ((1 << kind.itemsize * 8) - 1)], f"u{kind.itemsize}").view(kind)
-    return np.array([value], kind)
 
 
 def philox(bits: int, shape: Sequence[int], seed: Array, stream: Array) -> Array:

@@ -162,7 +162,10 @@ class Backend(ABC):
     def run_program(
         self, program: TypedProgram, outs: Sequence[Tensor], ins: Sequence[Tensor], scalars: Sequence[Any]
     ) -> None:
-        """Run an elementwise program; all tensors have the outputs' shape (repeated ones by stride 0)."""
+        """Run an elementwise program; all tensors have the outputs' shape (repeated ones by stride 0).
+
+        ``scalars`` are Python numbers of the program's scalar dtypes; integers fit.
+        """
 
     def copy(self, out: Tensor, src: Tensor) -> None:
         """Copy with cast between tensors of one shape."""

@@ -28,7 +28,7 @@ def report() -> tuple[str, bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they would say stands in the report
         devices = list(_devices())
-        registered = list(hooks.datasets())
+        registered = {"data sets": list(hooks.datasets()), "file formats": list(hooks.formats())}
         for entry in plugins.entries("namespaces"):
             if entry.name in _own_names():
                 plugins.failures[entry.key] = plugins.PluginError(
@@ -39,7 +39,11 @@ def report() -> tuple[str, bool]:
     lines = [*_about(), "", "plugins", *_indent(_plugins()), "", "devices"]
     for name, backend in devices:
         lines += _indent(_device(name, backend))
-    lines += ["", "registered", *_indent([f"data sets: {', '.join(registered) or 'none'}"])]
+    lines += [
+        "",
+        "registered",
+        *_indent([f"{kind}: {', '.join(names) or 'none'}" for kind, names in registered.items()]),
+    ]
     lines += _indent([f"fallbacks to the host: {sum(f.calls for f in explain_fallbacks())} calls"])
     broken = [
         backend

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "OutOfRange", "describe", "message",
+    "BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "OutOfRange", "bad_index", "describe",
+    "message",
 ]  # fmt: skip
 
 
@@ -68,3 +69,21 @@ def message(op: str, wrong: str, need: str = "", do: str = "", **got: Any) -> st
     if need:
         text += f"{';' if got else ':'} needed: {need}"
     return f"{text}. {do}" if do else f"{text}."
+
+
+def bad_index(op: str, got: Any, dim: int, size: int, where: str = "") -> OutOfRange:
+    """The error of an index that lies beyond its dimension: what `gather` and `scatter` of every backend raise.
+
+    Args:
+        op: the entry.
+        got: the first bad index.
+        dim: the dimension that it points into.
+        size: of that dimension.
+        where: more about it, where that is known: ``" at position [1, 0]"``.
+
+    >>> print(bad_index("gather", 7, 0, 4))
+    [gather] index out of bounds for dimension 0 with size 4: got 7; needed: a number in [0, 3]. Check the index.
+    """
+    need = f"a number in [0, {size - 1}]" if size else "an empty index"
+    wrong = f"index out of bounds for dimension {dim} with size {size}: got {got}{where}"
+    return OutOfRange(f"[{op}] {wrong}; needed: {need}. Check the index.")

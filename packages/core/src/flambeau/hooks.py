@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import plugins
@@ -34,6 +34,7 @@ __all__ = [
     "PluginWarning",
     "Registry",
     "datasets",
+    "formats",
     "hookimpl",
     "providers",
     "refresh",
@@ -50,22 +51,24 @@ class Registry:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._made: dict[str, Callable[..., Any]] = {}
+        self.source = "this program"  # whose hook is being called
+        self._made: dict[str, Any] = {}
+        self._sources: dict[str, str] = {}
 
-    def add(self, name: str, make: Callable[..., Any]) -> None:
-        """Register a class or function under a name.
+    def add(self, name: str, made: Any) -> None:
+        """Register something under a name.
 
         Raises:
-            PluginError: the name is taken; the message names both.
+            PluginError: the name is taken; the message names both plugins.
         """
-        taken = self._made.setdefault(name, make)
-        if taken is not make:
+        if self._made.setdefault(name, made) is not made:
             raise plugins.PluginError(
                 f"[hooks] {self.kind} {name!r} is registered twice: "
-                f"got {_where(taken)} and {_where(make)}, needed: one. Uninstall or rename one."
+                f"got {self._sources[name]} and {self.source}, needed: one. Uninstall or rename one."
             )
+        self._sources.setdefault(name, self.source)
 
-    def __getitem__(self, name: str) -> Callable[..., Any]:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._made:
             failed = [str(entry) for entry in plugins.entries("hooks") if entry.key in plugins.failures]
             raise LookupError(
@@ -94,6 +97,13 @@ class HookSpecs:
             registry: takes ``registry.add(name, make)``; ``make(**options)`` gives a data set.
         """
 
+    def register_formats(self, registry: Registry) -> None:
+        """Called at the first use of :func:`formats`: the first `flambeau.save` or `flambeau.load`.
+
+        Args:
+            registry: takes ``registry.add(name, format)`` with a `flambeau.io.Format`.
+        """
+
     def register_ops(self) -> None:
         """Called when a name of an operator isn't found, or all operators are needed: imports the plugin's records.
 
@@ -102,7 +112,7 @@ class HookSpecs:
 
 
 _manager: pluggy.PluginManager | None = None
-_datasets: Registry | None = None
+_registries: dict[str, Registry] = {}
 
 
 def datasets() -> Registry:
@@ -111,12 +121,24 @@ def datasets() -> Registry:
     >>> "digits" in datasets()
     True
     """
-    global _datasets
-    if _datasets is None:
-        made = Registry("data set")
-        _call("register_datasets", registry=made)
-        _datasets = made
-    return _datasets
+    return _filled("register_datasets", "data set")
+
+
+def formats() -> Registry:
+    """The file formats that plugins provide, by name.
+
+    >>> "safetensors" in formats()
+    True
+    """
+    return _filled("register_formats", "file format")
+
+
+def _filled(hook: str, kind: str) -> Registry:
+    if hook not in _registries:
+        made = Registry(kind)
+        _call(hook, registry=made)
+        _registries[hook] = made
+    return _registries[hook]
 
 
 def providers(hook: str) -> list[str]:
@@ -132,8 +154,9 @@ def register_ops(names: list[str]) -> None:
 
 def refresh() -> None:
     """Forget what plugins have registered; the next use asks them again."""
-    global _manager, _datasets
-    _manager = _datasets = None
+    global _manager
+    _manager = None
+    _registries.clear()
     plugins.refresh()
 
 
@@ -153,6 +176,8 @@ def _call(hook: str, only: list[str] | None = None, **arguments: Any) -> None:
                 raise plugins.PluginError(f"there is no hook {asked!r}{_similar(asked)}")
             if asked == hook:
                 _register(manager, plugins.load(entry), hook)
+                if "registry" in arguments:
+                    arguments["registry"].source = str(entry)
                 others = [module for name, module in manager.list_name_plugin() if name != entry.value]
                 manager.subset_hook_caller(hook, others)(**arguments)
         except Exception as error:  # a plugin's failure is its own
@@ -206,10 +231,6 @@ def _similar(name: str) -> str:
     known = [spec for spec in vars(HookSpecs) if not spec.startswith("_")]
     close = difflib.get_close_matches(name, known, 1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known)}"
-
-
-def _where(make: Callable[..., Any]) -> str:
-    return f"{make.__module__}.{getattr(make, '__qualname__', make)}"
 
 
 def __getattr__(name: str) -> Any:

@@ -48,7 +48,7 @@ def _prepare(program: Program, specs: Sequence[Any], width: int, n_write: int) -
 
     def run_programs(lists: Sequence[Sequence[Any]], scalars: Sequence[Any]) -> None:
         for t, group in zip(typed, zip(*lists, strict=True), strict=True):
-            backend.run_program(t, group[:n_write], group, scalars)
+            backend.run_program(t, group[:n_write], group, t.fit(scalars))
 
     return run_programs
 

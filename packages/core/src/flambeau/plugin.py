@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from .backend import CONTRACT, Backend
 from .dtypes import DTYPES
-from .errors import BackendError, DeviceUnavailable, FallbackWarning, OutOfMemoryError, OutOfRange, message
+from .errors import (
+    BackendError,
+    DeviceUnavailable,
+    FallbackWarning,
+    OutOfMemoryError,
+    OutOfRange,
+    bad_index,
+    message,
+)  # fmt: skip
 from .fallback import explain_fallbacks
 from .inplace import inplace, into
 from .layout import Spec, broadcast_shapes, spec_of
@@ -17,14 +25,14 @@ from .pointwise import Pointwise, pointwise
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
 from .registry import OPS, add_samples, backend_of, force_defaults, loaded_backends, register_backend
 from .state import intercept, watchers
-from .storage import Storage
+from .storage import MemoryAccount, Storage
 
 __all__ = [
     "CONTRACT", "DTYPES", "OPS", "Backend", "BackendError", "Call", "DeviceUnavailable", "Expr",
-    "FallbackWarning", "Instr", "Number", "Op", "OutOfMemoryError", "OutOfRange", "Pointwise", "Program", "Spec",
-    "Storage", "TypedProgram", "add_samples", "backend_of", "broadcast_shapes", "call", "composite",
-    "explain_fallbacks", "force_defaults", "inplace", "intercept", "into", "kernel", "loaded_backends",
-    "message", "multi_apply", "named", "new_tensor", "no_bool", "no_complex", "no_integers", "only_float", "only_int",
-    "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on", "view",
-    "watchers", "whole",
+    "FallbackWarning", "Instr", "MemoryAccount", "Number", "Op", "OutOfMemoryError", "OutOfRange", "Pointwise",
+    "Program", "Spec", "Storage", "TypedProgram", "add_samples", "backend_of", "bad_index", "broadcast_shapes",
+    "call", "composite", "explain_fallbacks", "force_defaults", "inplace", "intercept", "into", "kernel",
+    "loaded_backends", "message", "multi_apply", "named", "new_tensor", "no_bool", "no_complex", "no_integers",
+    "only_float", "only_int", "pointwise", "real_numbers", "register_backend", "select", "spec_of", "tensor_on",
+    "view", "watchers", "whole",
 ]  # fmt: skip

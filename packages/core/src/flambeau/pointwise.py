@@ -318,7 +318,7 @@ def run_program(
     ]
 
     def body(outs: Any, ins: Any, numbers: Any) -> None:
-        backend.run_program(typed, outs, ins, numbers)
+        backend.run_program(typed, outs, ins, typed.fit(numbers))
 
     run = prepared(backend, "run_program", body, (out,), ins, {"program": typed}, into=into, scalars=numbers)
     assert run is not None
@@ -348,7 +348,7 @@ def writer(typed: TypedProgram, spec: Spec) -> Callable[..., None]:
         if launch is not None:
             launch(out.ptr, *numbers)
         else:
-            backend.run_program(typed, (out,), (), numbers)
+            backend.run_program(typed, (out,), (), typed.fit(numbers))
 
     return write
 

@@ -216,6 +216,10 @@ class TypedProgram:
         self.code, self.results, self.outs = code, results, outs
         self.cache: dict[Any, Any] = {}  # for backends: what they made of this program
 
+    def fit(self, numbers: Sequence[Any]) -> list[Number]:
+        """Run-time numbers as `Backend.run_program` gets them: of the scalars' dtypes, integers wrapped."""
+        return [_fit(value, dtype) for value, dtype in zip(numbers, self.scalars, strict=True)]
+
     def __repr__(self) -> str:
         lines = [f"r{k}: {d.name} = in" for k, d in enumerate(self.ins)]
         lines += [f"r{len(lines) + k}: {d.name} = scalar" for k, d in enumerate(self.scalars)]
@@ -507,4 +511,8 @@ def _fit(value: Number, dtype: DType) -> Number:
     if dtype.is_complex:
         return complex(value)
     assert not isinstance(value, complex)
-    return bool(value) if dtype is bool_ else float(value) if dtype.is_floating_point else int(value)
+    if not dtype.is_integer:
+        return bool(value) if dtype is bool_ else float(value)
+    bits = dtype.itemsize * 8
+    word = int(value) & ((1 << bits) - 1)
+    return word - (1 << bits) if word >> (bits - 1) and dtype.is_signed else word

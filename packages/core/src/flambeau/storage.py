@@ -1,14 +1,20 @@
-"""A buffer of a backend: who allocated it, how large it is, and how often it was written in place."""
+"""A buffer of a backend: who allocated it, how large it is, how often it was written in place; accounts of memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from threading import RLock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from .backend import Backend
     from .devices import Device
 
-__all__ = ["Storage"]
+__all__ = ["MemoryAccount", "Storage"]
+
+T = TypeVar("T")
 
 
 class Storage:
@@ -50,3 +56,68 @@ class Storage:
     def wrap(cls, handle: Any, nbytes: int, device: Device, owner: Any) -> Storage:
         """Foreign memory: ``owner`` is kept alive; nothing is freed here."""
         return cls(handle, nbytes, device, None, owner)
+
+
+class MemoryAccount:
+    """How much memory of a device is in use: what a backend's ``allocate``, ``free`` and ``memory_stats`` stand on.
+
+    Any thread may use it.
+
+    Args:
+        device: its name, for messages.
+        limit: bytes that may be in use at a time; None: as many as there are.
+
+    >>> account = MemoryAccount("npu:0", limit=100)
+    >>> memory = account.allocate(60, bytearray)
+    >>> account.free(60)
+    >>> account.stats()["allocated"], account.stats()["peak"]
+    (0, 60)
+    """
+
+    def __init__(self, device: str, limit: int | None = None) -> None:
+        self.device = device
+        self.limit = limit
+        self.allocated = self.peak = self.live = self.total = 0
+        self._lock = RLock()  # the garbage collector may free memory in the middle of counting
+
+    def allocate(self, nbytes: int, make: Callable[[int], T]) -> T:
+        """What ``make(nbytes)`` gives, counted.
+
+        Raises:
+            OutOfMemoryError: that goes beyond the limit, or ``make`` finds no memory.
+        """
+        with self._lock:
+            try:
+                if self.limit is not None and self.allocated + nbytes > self.limit:
+                    raise MemoryError
+                made = make(nbytes)
+            except (
+                MemoryError,
+                ValueError,
+                OverflowError,
+            ):  # Python and NumPy say by these that it is too much
+                limit = "" if self.limit is None else f", limit {self.limit}"
+                raise OutOfMemoryError(
+                    f"[allocate] out of memory on {self.device}: got a request for {nbytes} bytes with "
+                    f"{self.allocated} in use by {self.live} allocations{limit}. Free tensors, or use smaller ones."
+                ) from None
+            self.allocated += nbytes
+            self.peak = max(self.peak, self.allocated)
+            self.live += 1
+            self.total += 1
+        return made
+
+    def free(self, nbytes: int) -> None:
+        """Count memory as given back."""
+        with self._lock:
+            self.allocated -= nbytes
+            self.live -= 1
+
+    def stats(self) -> dict[str, int]:
+        """The counts, as `Backend.memory_stats` gives them."""
+        with self._lock:
+            stats = {
+                "allocated": self.allocated, "reserved": self.allocated, "peak": self.peak, "allocations": self.live,
+                "total_allocations": self.total,
+            }  # fmt: skip
+            return stats if self.limit is None else {**stats, "limit": self.limit}

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from flambeau.plugin import OutOfRange
+from flambeau.plugin import OutOfRange, bad_index
 
 from ._C import ffi, lib
 from .kernels_plan import Layout, View, run
@@ -46,10 +46,7 @@ def _unravel(flat: int, shape: Sequence[int]) -> tuple[int, ...]:
 def _out_of_bounds(op: str, index: Any, position: Sequence[int], size: int, dim: int) -> OutOfRange:
     value = _read_index(index, position)
     where = f" at position {list(position)}" if position else ""
-    return OutOfRange(
-        f"[{op}] index out of bounds: index {value}{where}, dimension {dim} has size {size}. "
-        f"Use values in 0..{size - 1}."
-    )
+    return bad_index(op, value, dim, size, where)
 
 
 def _take(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flambeau.plugin import bad_index
+
 from ._C import lib
 from .kernels_index import index_error, take_specs
 from .kernels_plan import Launch, View, bound, fail, launcher
@@ -57,10 +59,8 @@ def _scatter(outs: Specs, ins: Specs, attrs: dict[str, Any]) -> Launch | None:
         if code < 0:
             if code > -16:
                 fail("scatter", code)
-            raise IndexError(
-                f"[scatter] index out of bounds: at position {lib.FBK_EINDEX - code} of dimension {attrs['dim']} of "
-                f"size {outs[0].shape[attrs['dim']]}. Use values inside it."
-            )
+            where = f" at position {lib.FBK_EINDEX - code}"
+            raise bad_index("scatter", "a bad index", attrs["dim"], outs[0].shape[attrs["dim"]], where)
 
     return launch
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flambeau.plugin import Expr, Program
+from flambeau.plugin import Expr, Program, bad_index
 
 from .codegen import C_TYPES, plan_program
 from .launch import Launch, bind, ceil_div, nothing
@@ -266,13 +266,8 @@ def _three(spec: Spec) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _index_error(
     op: str, index: Any, dim: int, size: int, position: Sequence[int], value: int | None
 ) -> IndexError:
-    got = f"got {value} at" if value is not None else "got a bad index at"
-    shown = list(position)
-    need = f"a number in [0, {size - 1}]" if size else "an empty index"
-    return IndexError(
-        f"[{op}] index out of bounds for dimension {dim} with size {size}: {got} position {shown} (index: "
-        f"{list(index.shape)} {index.dtype.name} {index.device}), needed: {need}. Check the index."
-    )
+    where = f" at position {list(position)} (index: {list(index.shape)} {index.dtype.name} {index.device})"
+    return bad_index(op, "a bad index" if value is None else value, dim, size, where)
 
 
 def read_number(backend: GpuBackend, t: Any, position: Sequence[int]) -> int:

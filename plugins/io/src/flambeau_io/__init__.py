@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import safetensors
-from .native import load, save
+from .files import Format, load, save
 from .safetensors import load_file, safe_open, save_file
 
-__all__ = ["load", "load_file", "safe_open", "safetensors", "save", "save_file"]
+__all__ = ["Format", "load", "load_file", "safe_open", "safetensors", "save", "save_file"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
 
 from flambeau import Tensor
 from flambeau import device as Device
@@ -13,7 +14,7 @@ from flambeau.plugin import Storage, backend_of, spec_of, tensor_on
 if TYPE_CHECKING:
     from zipfile import ZipFile
 
-__all__ = ["CHUNK", "Archive", "Corrupt", "MapLocation", "place"]
+__all__ = ["CHUNK", "Archive", "Corrupt", "MapLocation", "first_entry", "opened", "place"]
 
 #: Bytes that are moved at a time.
 CHUNK = 1 << 24
@@ -23,6 +24,30 @@ MapLocation = str | Device | dict[str, str] | Callable[[Any, str], Any] | None
 
 class Corrupt(Exception):
     """The file contradicts itself."""
+
+
+def first_entry(head: bytes) -> str:
+    """The name of the first entry of a zip archive that begins with these bytes; empty where it is none."""
+    if head[:4] != b"PK\x03\x04":
+        return ""
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("utf-8", "replace")
+
+
+@contextmanager
+def opened(file: IO[bytes], map_location: MapLocation) -> Iterator[Archive]:
+    """A zip archive to read from.
+
+    Raises:
+        Corrupt: it is damaged.
+    """
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(file) as zf:
+            yield Archive(zf, map_location)
+    except (zipfile.BadZipFile, zlib.error) as e:
+        raise Corrupt(str(e)) from e
 
 
 def place(location: str, map_location: MapLocation = None) -> Device:

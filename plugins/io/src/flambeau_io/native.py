@@ -1,15 +1,13 @@
-"""``save`` and ``load``: nested containers of numbers, strings and tensors in one file that holds no code.
+"""Our own format: nested containers of numbers, strings and tensors in one file that holds no code.
 
 The file is a zip archive, stored without compression: ``flambeau.json`` describes the object, ``data/<n>`` holds the
 bytes of the n-th storage, little-endian. Tensors that share memory share it again when loaded; of a storage only
-the part that the saved tensors cover is written. A path is replaced in one step, after all bytes are on the disk.
-PyTorch's ``.pt`` archives are read too, by `flambeau_io.pytorch`.
+the part that the saved tensors cover is written.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -20,85 +18,31 @@ from flambeau import device as Device
 from flambeau import dtype as DType
 from flambeau.plugin import DTYPES, Storage, backend_of
 
-from .archive import CHUNK, Archive, Corrupt, MapLocation
-from .replacing import written
+from .archive import CHUNK, Archive, Corrupt, MapLocation, opened
 
-__all__ = ["load", "save"]
+__all__ = ["HEADER", "load", "save"]
 
 BY_NAME = {d.name: d for d in DTYPES}
 
-_HEADER = "flambeau.json"
+#: The first entry of a file, by which it is recognised.
+HEADER = "flambeau.json"
 _VERSION = 1
 
 
-def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
-    """Write an object to a file.
-
-    Args:
-        obj: nested dict, OrderedDict, list, tuple, set of numbers, strings, bytes, None, tensors, arrays, dtypes,
-            devices and shapes. A Parameter comes back as a tensor that requires grad.
-        f: a path, which is replaced only when all is written, or a binary file object.
-
-    Raises:
-        TypeError: something else lies in the object; the message says where.
-        OSError: the file can't be written; an existing file is unchanged.
-
-    >>> import io, flambeau as fb
-    >>> file = io.BytesIO()
-    >>> fb.save({"w": fb.ones(2), "step": 3}, file)
-    >>> fb.load(file)
-    {'w': tensor([1., 1.]), 'step': 3}
-    """
+def save(obj: Any, file: IO[bytes]) -> None:
+    """Write an object."""
     content = _Content()
     try:
         root = content.encode(obj, "obj")
     except RecursionError:
         raise ValueError("[save] the object is nested too deeply. Flatten it.") from None
-    with written(f, "save") as file:
-        content.write(file, root)
+    content.write(file, root)
 
 
-def load(
-    f: str | os.PathLike[str] | IO[bytes], map_location: MapLocation = None, weights_only: bool = True
-) -> Any:
-    """Read an object that `save`, or PyTorch's ``save``, has written. No code in the file is ever run.
-
-    Args:
-        f: a path or a seekable binary file object.
-        map_location: where tensors go: a device, a dict from saved to wanted devices, or a function of
-            ``(host, location)`` that returns ``host`` or a device; by default where they were.
-        weights_only: taken for compatibility; files are always read in the way that True stands for.
-
-    Raises:
-        RuntimeError: not such a file, corrupted or truncated, or its device is not available.
-        pickle.UnpicklingError: a PyTorch file needs code that is not allowed.
-    """
-    if isinstance(f, (str, os.PathLike)):
-        with open(f, "rb") as file:
-            return _load(file, os.fspath(f), map_location)
-    return _load(f, getattr(f, "name", type(f).__name__), map_location)
-
-
-def _load(file: IO[bytes], name: Any, map_location: MapLocation) -> Any:
-    import zipfile
-    import zlib
-
-    try:
-        with zipfile.ZipFile(file) as zf:
-            archive = Archive(zf, map_location)
-            if _HEADER in archive.entries:
-                return _read(archive)
-            pickles = [n for n in archive.entries if n.endswith("/data.pkl")]
-            if len(pickles) == 1:
-                from .pytorch import read
-
-                return read(archive, pickles[0].removesuffix("data.pkl"))
-            raise Corrupt("it is a zip archive of another kind")
-    except (Corrupt, zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RecursionError) as e:
-        raise RuntimeError(
-            f"[load] can't read {name!r}: {e}. The file is corrupted, truncated, or was not written by "
-            "flambeau.save or by torch.save of PyTorch 1.6 or later."
-        ) from e
+def load(file: IO[bytes], map_location: MapLocation) -> Any:
+    """Read an object."""
+    with opened(file, map_location) as archive:
+        return _read(archive)
 
 
 # Writing
@@ -204,7 +148,7 @@ class _Content:
         }
         header["root"] = root
         with ZipFile(file, "w") as zf:
-            zf.writestr(ZipInfo(_HEADER), json.dumps(header, allow_nan=False, separators=(",", ":")))
+            zf.writestr(ZipInfo(HEADER), json.dumps(header, allow_nan=False, separators=(",", ":")))
             for (number, mem), (start, stop) in zip(self.storages.values(), self.parts, strict=True):
                 if mem.device.type != "meta":
                     with zf.open(ZipInfo(f"data/{number}"), "w", force_zip64=True) as entry:
@@ -235,7 +179,7 @@ def _chunks(mem: Storage, start: int, stop: int) -> Iterator[Any]:
 def _read(archive: Archive) -> Any:
     import json
 
-    header = json.loads(archive.read(_HEADER))
+    header = json.loads(archive.read(HEADER))
     try:
         if header["version"] > _VERSION:
             raise Corrupt(f"it has version {header['version']}, this flambeau reads up to {_VERSION}")

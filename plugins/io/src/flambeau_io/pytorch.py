@@ -10,16 +10,16 @@ import pickle
 import pickletools
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 from flambeau import Size
 from flambeau import device as Device
 from flambeau import dtype as DType
 from flambeau.plugin import DTYPES, Storage, backend_of, spec_of
 
-from .archive import Archive
+from .archive import Archive, Corrupt, MapLocation, opened
 
-__all__ = ["read"]
+__all__ = ["load", "read"]
 
 
 BY_NAME = {d.name: d for d in DTYPES}
@@ -56,6 +56,15 @@ class _Typed:
     def __init__(self, mem: Storage, dtype: DType | None) -> None:
         self.mem = mem
         self.dtype = dtype
+
+
+def load(file: IO[bytes], map_location: MapLocation) -> Any:
+    """The object in a file that PyTorch's ``save`` has written."""
+    with opened(file, map_location) as archive:
+        pickles = [name for name in archive.entries if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise Corrupt(f"it has {len(pickles)} pickles")
+        return read(archive, pickles[0].removesuffix("data.pkl"))
 
 
 def read(archive: Archive, prefix: str) -> Any:

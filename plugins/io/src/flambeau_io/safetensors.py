@@ -63,6 +63,19 @@ def save_file(
         _write(file, header, order)
 
 
+def write(tensors: Any, file: IO[bytes]) -> None:
+    """Write named tensors to an open file: how `flambeau.save` writes this format."""
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"[save] safetensors takes a dict of tensors by name: got {type(tensors).__name__}.")
+    _write(file, *_plan(tensors, None))
+
+
+def read(file: IO[bytes], device: MapLocation) -> dict[str, Tensor]:
+    """All tensors of an open file: how `flambeau.load` reads this format."""
+    with safe_open(file, device=device) as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+
+
 def save(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """What `save_file` would write, as bytes."""
     file = io.BytesIO()
@@ -80,14 +93,13 @@ def load_file(filename: str | os.PathLike[str], device: MapLocation = "cpu") -> 
     Raises:
         RuntimeError: it is no such file, corrupted or truncated.
     """
-    with safe_open(filename, device=device) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    with open(filename, "rb") as file:
+        return read(file, device)
 
 
 def load(data: bytes) -> dict[str, Tensor]:
     """All tensors of a safetensors file that is in memory."""
-    with safe_open(io.BytesIO(data)) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return read(io.BytesIO(data), "cpu")
 
 
 class safe_open:

@@ -9,13 +9,12 @@ import ctypes
 import os
 import platform
 from collections.abc import Sequence
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import Backend
-from ..errors import OutOfMemoryError
+from ..storage import MemoryAccount
 from . import kernels
 from .arrays import numerics
 
@@ -29,49 +28,32 @@ __all__ = ["ReferenceBackend"]
 _ALIGNMENT = 64
 
 
+def _aligned(nbytes: int) -> np.ndarray[Any, Any]:
+    room = np.empty(nbytes + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + nbytes]
+
+
 class ReferenceBackend(Backend):
     """Tensors in host memory, computed by NumPy. Handles are one-dimensional uint8 arrays.
 
     Attributes:
-        memory_limit: bytes that may be allocated at a time; None: as many as the machine gives.
+        account: counts the memory; its ``limit`` may be set.
     """
 
     name = "reference"
     host_visible = True
 
     def __init__(self) -> None:
-        self.memory_limit: int | None = None
-        self._lock = RLock()  # memory may be freed by the garbage collector in the middle of counting
-        self._allocated = self._peak = self._live = self._total = 0
+        self.account = MemoryAccount(self.name)
 
     # Memory
 
     def allocate(self, nbytes: int, index: int) -> Any:
-        with self._lock:
-            if self.memory_limit is not None and self._allocated + nbytes > self.memory_limit:
-                raise self._out_of_memory(nbytes)
-            try:
-                room = np.empty(nbytes + _ALIGNMENT, np.uint8)
-            except (MemoryError, ValueError, OverflowError):
-                raise self._out_of_memory(nbytes) from None
-            self._allocated += nbytes
-            self._peak = max(self._peak, self._allocated)
-            self._live += 1
-            self._total += 1
-        start = -room.ctypes.data % _ALIGNMENT
-        return room[start : start + nbytes]
-
-    def _out_of_memory(self, nbytes: int) -> OutOfMemoryError:
-        limit = "no limit set" if self.memory_limit is None else f"limit {self.memory_limit}"
-        return OutOfMemoryError(
-            f"[{self.name}] out of memory: got a request for {nbytes} bytes with {self._allocated} bytes held by "
-            f"{self._live} allocations ({limit}). Free tensors, or use smaller ones."
-        )
+        return self.account.allocate(nbytes, _aligned)
 
     def free(self, handle: Any, nbytes: int, index: int) -> None:
-        with self._lock:
-            self._allocated -= nbytes
-            self._live -= 1
+        self.account.free(nbytes)
 
     def copy_in(self, handle: Any, offset: int, data: Any) -> None:
         if memoryview(data).nbytes:
@@ -107,22 +89,11 @@ class ReferenceBackend(Backend):
         return facts
 
     def memory_stats(self, index: int) -> dict[str, int]:
-        with self._lock:
-            stats = {
-                "allocated": self._allocated,
-                "reserved": self._allocated,
-                "peak": self._peak,
-                "allocations": self._live,
-                "total_allocations": self._total,
-            }
-            if self.memory_limit is not None:
-                stats["limit"] = self.memory_limit
-            return stats
+        return self.account.stats()
 
     def reset_peak(self, index: int = 0) -> None:
         """Count the peak from now on."""
-        with self._lock:
-            self._peak = self._allocated
+        self.account.peak = self.account.allocated
 
     # Compute
 

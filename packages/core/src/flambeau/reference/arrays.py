@@ -72,10 +72,7 @@ def store(t: Tensor, values: Array, dtype: DType) -> None:
 
 
 def number(value: Any, dtype: DType) -> Array:
-    """A Python number as an array of one element; integers wrap."""
-    if dtype.is_integer:
-        word = int(value) & ((1 << dtype.itemsize * 8) - 1)
-        return np.array([word], f"uint{dtype.itemsize * 8}").view(NUMPY[dtype])
+    """A number that fits the dtype, as an array of one element."""
     if dtype is bfloat16:
         return _to_bfloat16(np.array([value], np.float32))
     return np.array([value], NUMPY[dtype])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import bool_, int64
-from ..errors import OutOfRange, describe
+from ..errors import bad_index, describe
 from ..program import TypedProgram
 from .arrays import NUMPY, Array, as_array, cast, load, store, widen, wider
 from .opcodes import evaluate
@@ -142,11 +142,8 @@ def _checked(op: str, index: Tensor, dim: int, size: int) -> Array:
     bad = (places < 0) | (places >= size)
     if bad.any():
         at = [int(i) for i in np.unravel_index(int(np.argmax(bad)), bad.shape)]
-        need = f"a number in [0, {size - 1}]" if size else "an empty index"
-        raise OutOfRange(
-            f"[{op}] index out of bounds for dimension {dim} with size {size}: got {int(places[tuple(at)])} at "
-            f"position {at if index.spec.ndim else []} (index: {describe(index)}), needed: {need}. Check the index."
-        )
+        where = f" at position {at if index.spec.ndim else []} (index: {describe(index)})"
+        raise bad_index(op, int(places[tuple(at)]), dim, size, where)
     return places
 
 

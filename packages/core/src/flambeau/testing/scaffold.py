@@ -40,10 +40,9 @@ _BACKEND = '''"""Device "{name}"."""
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
-from flambeau.plugin import Backend, OutOfMemoryError
+from flambeau.plugin import Backend, MemoryAccount
 
 
 class {title}Backend(Backend):
@@ -54,24 +53,13 @@ class {title}Backend(Backend):
     lacks = frozenset("run_program copy reduce scan scan2 matmul gather scatter sort".split())
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # memory may be freed by the garbage collector in the middle of counting
-        self.allocated = 0
+        self.account = MemoryAccount("{name}")
 
     def allocate(self, nbytes: int, index: int) -> bytearray:
-        try:
-            memory = bytearray(nbytes)
-        except (MemoryError, OverflowError):
-            raise OutOfMemoryError(
-                f"[allocate] out of memory on {name}: got a request for {{nbytes}} bytes, {{self.allocated}} in use. "
-                "Free tensors, or use smaller ones."
-            ) from None
-        with self.lock:
-            self.allocated += nbytes
-        return memory
+        return self.account.allocate(nbytes, bytearray)
 
     def free(self, handle: bytearray, nbytes: int, index: int) -> None:
-        with self.lock:
-            self.allocated -= nbytes
+        self.account.free(nbytes)
 
     def copy_in(self, handle: bytearray, offset: int, data: Any) -> None:
         view = memoryview(data).cast("B") if memoryview(data).nbytes else b""
@@ -81,7 +69,7 @@ class {title}Backend(Backend):
         return bytes(handle[offset : offset + nbytes])
 
     def memory_stats(self, index: int) -> dict[str, int]:
-        return {{"allocated": self.allocated}}
+        return self.account.stats()
 '''
 _TESTS = '''"""Device "{name}" against flambeau's conformance suite."""
 
