@@ -20,6 +20,13 @@ from {0} import *
 NAMESPACES = tuple(FIRST_PARTY)
 
 
+def sources(module: str) -> Path:
+    """The folder of a plugin's module in which its package stands."""
+    plugin = module.partition(".")[0].removeprefix("flambeau_")
+    (found,) = ROOT.glob(f"p*/{plugin}/src")
+    return found
+
+
 def _exported(module: Path) -> list[str]:
     """The names that a module spells out in ``__all__``."""
     for node in ast.parse(module.read_text()).body:
@@ -51,9 +58,7 @@ def expected() -> dict[Path, str]:
     """The text of every shim, by path."""
     found: dict[Path, str] = {}
     for name, module in FIRST_PARTY.items():
-        plugin = module.partition(".")[0].removeprefix("flambeau_")
-        folder = ROOT.joinpath("plugins", plugin, "src", *module.split("."))
-        found |= _shims(folder, module, CORE / name)
+        found |= _shims(sources(module).joinpath(*module.split(".")), module, CORE / name)
     return found
 
 

@@ -34,10 +34,12 @@ def test_all_members_are_there() -> None:
         "cpu",
         "cuda",
         "data",
+        "func",
         "io",
         "math",
         "nn",
         "optim",
+        "testing",
         "vision",
     }
 
@@ -69,7 +71,7 @@ def test_the_extras_name_every_plugin() -> None:
     extras = project(ROOT / "packages" / "core")["optional-dependencies"]
     names = {path.name for path in MEMBERS} - {"core", "cuda"}
     # One extra for each version of CUDA; "all" has neither, because they exclude each other and are large.
-    assert set(extras) == names | {"all", "cuda12", "cuda13", "testing"}
+    assert set(extras) == names | {"all", "cuda12", "cuda13"}
     (everything,) = extras["all"]
     assert set(everything.removeprefix("flambeau[").removesuffix("]").split(",")) == names
 
@@ -108,13 +110,13 @@ for found in pkgutil.walk_packages(real.__path__, "{target}."):
 
 def public_modules(name: str) -> list[str]:
     module = FIRST_PARTY[name]
-    plugin = module.partition(".")[0].removeprefix("flambeau_")
-    folder = ROOT.joinpath("plugins", plugin, "src", *module.split("."))
+    source = shims.sources(module)
+    folder = source.joinpath(*module.split("."))
     # The __init__ of a folder of files may be nothing but a docstring.
     found = [
         path for path in folder.rglob("*.py") if path.name != "__init__.py" or "\nfrom ." in path.read_text()
     ]
-    paths = [path.relative_to(ROOT / "plugins" / plugin / "src").with_suffix("") for path in found]
+    paths = [path.relative_to(source).with_suffix("") for path in found]
     dotted = [".".join(path.parts).removesuffix(".__init__") for path in paths]
     return sorted(text for text in dotted if not any(part.startswith("_") for part in text.split(".")[1:]))
 

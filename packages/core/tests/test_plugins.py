@@ -242,13 +242,13 @@ HIDE = """
     import sys
     class Hide:
         def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] in {"flambeau_" + n for n in ("data", "io", "nn", "optim", "vision")}:
+            if name.partition(".")[0] in {"flambeau_" + n for n in ("data", "func", "io", "nn", "optim", "testing", "vision")}:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     sys.meta_path.insert(0, Hide())
 """
 
 
-@pytest.mark.parametrize("name", ["data", "io", "nn", "optim", "vision"])
+@pytest.mark.parametrize("name", ["data", "func", "io", "nn", "optim", "testing", "vision"])
 @pytest.mark.parametrize(
     "code",
     ["import flambeau.{}", "import flambeau; flambeau.{}", "from flambeau import {}", "import flambeau.{}.x"],
@@ -263,6 +263,24 @@ def test_a_namespace_that_is_not_installed(site: Site, name: str, code: str) -> 
 def test_functions_of_a_plugin_that_is_not_installed(site: Site, code: str) -> None:
     done = site.run(dedent(HIDE) + "import flambeau; assert not hasattr(flambeau, 'save'); " + code)
     assert "flambeau.io is not installed: pip install 'flambeau[io]'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "extra"),
+    [
+        ("flambeau.vmap", "func"),
+        ("flambeau.autograd.functional", "func"),
+        ("import flambeau.autograd.functional", "func"),
+        ("x = flambeau.ones(2).requires_grad_(); flambeau.autograd.grad(x, x, x, is_grads_batched=True)", "func"),
+        ("flambeau.autograd.gradcheck", "testing"),
+        ("flambeau.op(lambda x: x).check(flambeau.ones(2))", "testing"),
+        ("from flambeau.__main__ import main; assert main(['certify', '--device', 'cpu']) == 2", "testing"),
+    ],
+)
+def test_what_the_core_has_from_plugins(site: Site, code: str, extra: str) -> None:
+    done = site.run(dedent(HIDE) + "import flambeau; " + code)
+    assert f" is not installed: pip install 'flambeau[{extra}]'" in done.stderr
+    assert "During handling" not in done.stderr
 
 
 TWICE = """

@@ -105,15 +105,15 @@ _LAZY = {
     "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop",
     "frombuffer": "interop",
     "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
-    "set_printoptions": "printing", "vmap": "func",
+    "set_printoptions": "printing",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
 _PLUGINS = {
     "GradScaler": "amp", "autocast": "amp", "clear_autocast_cache": "amp", "get_autocast_dtype": "amp",
     "is_autocast_available": "amp", "is_autocast_cache_enabled": "amp", "is_autocast_enabled": "amp", "load": "io",
-    "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp",
+    "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp", "vmap": "func",
 }  # fmt: skip
-_MODULES = frozenset("autograd doctor func hooks ops plugin plugins random testing utils".split())
+_MODULES = frozenset("autograd doctor hooks ops plugin plugins random utils".split())
 strided = "flambeau.strided"
 contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"
 newaxis = None

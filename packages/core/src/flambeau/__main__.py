@@ -19,7 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The console script."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given and given[0] in _COMMANDS:
-        status: int = import_module(_COMMANDS[given[0]][0]).main(given[1:])
+        try:
+            command = import_module(_COMMANDS[given[0]][0])
+        except ModuleNotFoundError as error:  # it says what to install
+            print(error, file=sys.stderr)
+            return 2
+        status: int = command.main(given[1:])
         return status
     asked = given in (["-h"], ["--help"])
     lines = [

@@ -19,7 +19,9 @@ from . import plugins
 __all__ = ["FIRST_PARTY", "install", "namespace"]
 
 #: Namespaces that have shims here, and the module that each is; ``flambeau_<x>`` is in ``flambeau-<x>``.
-FIRST_PARTY = {name: f"flambeau_{name}" for name in ("cuda", "data", "io", "nn", "optim", "vision")}
+FIRST_PARTY = {
+    name: f"flambeau_{name}" for name in ("cuda", "data", "func", "io", "nn", "optim", "testing", "vision")
+}
 FIRST_PARTY |= {
     name: f"flambeau_math.{name}"
     for name in ("array_api", "distributions", "fft", "linalg", "masked", "signal", "special")
@@ -29,8 +31,11 @@ FIRST_PARTY["amp"] = "flambeau_optim.amp"
 #: What a namespace is where its distribution isn't installed, for those that programs ask whether they are of use.
 STAND_INS = {f"{__package__}.cuda": f"{__package__}._no_cuda"}
 
-#: Modules of a namespace that another distribution provides.
-ELSEWHERE = {f"{__package__}.cuda.amp": "flambeau_optim.amp.cuda"}
+#: Modules that another distribution than their package's provides.
+ELSEWHERE = {
+    f"{__package__}.autograd.functional": "flambeau_func.functional",
+    f"{__package__}.cuda.amp": "flambeau_optim.amp.cuda",
+}
 
 _PREFIX = __package__ + "."
 
@@ -51,17 +56,17 @@ class AliasFinder:
         if not fullname.startswith(_PREFIX):
             return None
         head, _, rest = fullname[len(_PREFIX) :].partition(".")
-        top = self.target(head)
+        top = ELSEWHERE.get(fullname) or self.target(head)
         if top is None:
             return None
         try:
-            module = import_module(ELSEWHERE.get(fullname) or (f"{top}.{rest}" if rest else top))
+            module = import_module(f"{top}.{rest}" if rest and fullname not in ELSEWHERE else top)
         except ModuleNotFoundError as error:
             if error.name not in (top, top.partition(".")[0]):
                 raise
             stand_in = STAND_INS.get(fullname)
             if stand_in is None:
-                raise ModuleNotFoundError(_not_installed(head), name=error.name) from None
+                raise ModuleNotFoundError(_not_installed(fullname, top), name=error.name) from None
             module = import_module(stand_in)
         return self.spec(fullname, module)
 
@@ -90,13 +95,16 @@ class AliasFinder:
         return code
 
 
-def _not_installed(name: str) -> str:
-    if name in FIRST_PARTY:
-        extra = FIRST_PARTY[name].partition(".")[0].removeprefix("flambeau_")
-        return f"flambeau.{name} is not installed: pip install 'flambeau[{extra}]'"
-    entry = plugins.find("namespaces", name)
+def _not_installed(fullname: str, module: str) -> str:
+    """Why an alias can't be followed to a module, and what would mend it."""
+    head = fullname[len(_PREFIX) :].partition(".")[0]
+    if head in FIRST_PARTY or fullname in ELSEWHERE:
+        name = fullname if fullname in ELSEWHERE else _PREFIX + head
+        extra = module.partition(".")[0].removeprefix("flambeau_")
+        return f"{name} is not installed: pip install 'flambeau[{extra}]'"
+    entry = plugins.find("namespaces", head)
     assert entry is not None
-    return f"flambeau.{name}: {entry} has no such module: {entry.mend()}"
+    return f"{fullname}: {entry} has no such module: {entry.mend()}"
 
 
 def _third_party(name: str) -> str | None:

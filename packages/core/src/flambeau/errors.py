@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = [
     "BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "OutOfRange", "bad_index", "describe",
-    "message",
+    "is_ours", "message",
 ]  # fmt: skip
 
 
@@ -33,6 +33,12 @@ class OutOfRange(IndexError, RuntimeError):
 
 class FallbackWarning(UserWarning):
     """An op ran on the host because the device can't do it."""
+
+
+def is_ours(frame: Any) -> bool:
+    """Whether a stack frame is flambeau's own, and not a line of the program (tests that are shipped are programs)."""
+    name: str = frame.f_globals.get("__name__", "")
+    return name.startswith("flambeau") and not name.startswith("flambeau_testing")
 
 
 def describe(value: Any) -> str:

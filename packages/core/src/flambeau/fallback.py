@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from .backend import COMPUTE, Backend
 from .devices import Device
 from .dtypes import BY_NAME
-from .errors import BackendError, FallbackWarning
+from .errors import BackendError, FallbackWarning, is_ours
 from .layout import Spec, spec_of
 from .storage import Storage
 
@@ -233,10 +233,7 @@ def _caller(entry: str) -> tuple[str, str, int]:
     """The outermost op on the stack, and the line of the program that called it."""
     name = entry
     frame: Any = sys._getframe(2)
-    while frame.f_back is not None:
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith("flambeau") or module.startswith("flambeau.testing"):
-            break
+    while frame.f_back is not None and is_ours(frame):
         for variable in ("self", "op", "plan", "general"):
             name = _op_name(frame.f_locals.get(variable)) or name
         frame = frame.f_back

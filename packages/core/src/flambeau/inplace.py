@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import plan as plans
 from . import registry, tape
 from .dtypes import can_cast
-from .errors import message
+from .errors import is_ours, message
 from .layout import broadcast_shapes
 from .pointwise import Pointwise
 from .state import GRAD_OFF, WATCHED, modes, past_watchers
@@ -32,11 +32,6 @@ _SHARED = (
 _CLONE = "Please clone() the tensor before performing the operation."
 
 
-def _inside(module: str) -> bool:
-    """Whether a module is flambeau's own machinery."""
-    return module.startswith("flambeau") and not module.startswith("flambeau.testing")
-
-
 def touched(t: Tensor, op: str) -> None:
     """Say that a tensor's memory was written in place; where the tape watches it, note by what and where."""
     mem = t.mem
@@ -48,7 +43,7 @@ def touched(t: Tensor, op: str) -> None:
 def writer(op: str) -> str:
     """The op and the user's line that is running."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _inside(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None and is_ours(frame):
         frame = frame.f_back
     return f"{op} at {frame.f_code.co_filename}:{frame.f_lineno}"
 

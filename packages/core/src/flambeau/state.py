@@ -147,6 +147,13 @@ def watchers() -> tuple[Interceptor, ...]:
     return modes.watchers
 
 
+def transforming(what: str) -> Callable[..., Any] | None:
+    """The method of that name of this thread's innermost interceptor that has one: ``grad(go_on, outputs, inputs,
+    starts, **options)`` takes over ``autograd.grad``, ``apply_function(cls, args, kwargs)`` an ``autograd.Function``.
+    """
+    return next((getattr(w, what) for w in reversed(modes.watchers) if hasattr(w, what)), None)
+
+
 def get_default_dtype() -> dt.DType:
     """The floating-point type of new tensors."""
     return _dtype

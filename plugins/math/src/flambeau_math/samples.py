@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flambeau.plugin import OPS
-from flambeau.testing.values import Samples, T, call
+from flambeau.testing import Samples, T, call
 
 __all__ = ["SAMPLES"]
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import tape
+from .._alias import namespace
 from ..errors import message
-from ..state import WATCHED, grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad
+from ..state import (
+    WATCHED,
+    grad_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    modes,
+    set_grad,
+    transforming,
+)
 from ..tape import Node
 from . import graph
 
 if TYPE_CHECKING:
-    from ..testing.gradients import gradcheck, gradgradcheck
+    from flambeau_func import functional
+
+    from ..testing import gradcheck, gradgradcheck
 
 __all__ = [
     "Function", "Node", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
@@ -128,40 +140,30 @@ def grad(
     given = [None] * len(roots) if grad_outputs is None else _listed(grad_outputs)
     if allow_unused is None:
         allow_unused = materialize_grads
-    if WATCHED or is_grads_batched:
-        from ..func import batching
+    if is_grads_batched:
+        batched = namespace("func").transforms.batched_grad
+        return batched(roots, targets, given, create_graph=create_graph, allow_unused=allow_unused)  # type: ignore[no-any-return]
+    keep = create_graph if retain_graph is None else retain_graph
+    starts = _start("grad", roots, given)
+    options = {
+        "keep": keep, "create": create_graph, "allow_unused": allow_unused, "materialize": materialize_grads,
+    }  # fmt: skip
+    transform = transforming("grad") if WATCHED else None
+    found = _grad if transform is None else partial(transform, _grad)
+    return tuple(found(roots, targets, starts, **options))
 
-        some = batching.levels_of([*roots, *targets])
-        if is_grads_batched:
-            ones = [g for g in given if g is not None]
 
-            def back(*rows: Any) -> Any:
-                rest = iter(rows)
-                gs = [None if g is None else next(rest) for g in given]
-                found = grad(outputs, inputs, gs, True, create_graph, True, allow_unused)
-                used.extend(g is not None for g in found)
-                return tuple(g for g in found if g is not None)
-
-            used: list[bool] = []
-            rest = iter(batching.vmap(back)(*ones))
-            made = [next(rest) if there else None for there in used]
-            return tuple(made)
-        if some:
-            starts = [g if g is None else batching.lower(g, some) for g in _start("grad", roots, given)]
-            found = grad(
-                [batching.lower(t, some) for t in roots], [batching.lower(t, some) for t in targets], starts,
-                retain_graph, create_graph, only_inputs, allow_unused, False, materialize_grads,
-            )  # fmt: skip
-            return tuple(batching.lift(g, some) for g in found)
+def _grad(
+    roots: list[Any], targets: list[Any], starts: list[Any], keep: bool, create: bool, allow_unused: bool,
+    materialize: bool,
+) -> list[Any]:  # fmt: skip
     for t in targets:
         if not t.rg:
             raise RuntimeError(
                 "[grad] One of the differentiated Tensors does not require grad: got "
                 f"{list(t.shape)} {t.dtype.name}. Call requires_grad_() on it before computing with it."
             )
-    starts = _start("grad", roots, given)
-    keep = create_graph if retain_graph is None else retain_graph
-    walked = tape.backward(roots, starts, keep, create_graph, targets, accumulate=False)
+    walked = tape.backward(roots, starts, keep, create, targets, accumulate=False)
     result = []
     for t, g in zip(targets, walked, strict=True):
         if g is None:
@@ -170,12 +172,12 @@ def grad(
                     "[grad] One of the differentiated Tensors appears to not have been used in the graph: got "
                     f"{list(t.shape)} {t.dtype.name}. Set allow_unused=True if this is the desired behavior."
                 )
-            if materialize_grads:
+            if materialize:
                 from ..ops.creation import zeros_like
 
                 g = zeros_like(t.detach())
         result.append(g)
-    return tuple(result)
+    return result
 
 
 class no_grad(grad_mode):
@@ -268,12 +270,10 @@ class detect_anomaly(set_detect_anomaly):
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("gradcheck", "gradgradcheck"):
+    home = {"functional": "func", "gradcheck": "testing", "gradgradcheck": "testing"}.get(name)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ..testing import gradients
-
-    return getattr(gradients, name)
+    return getattr(namespace(home), name)
 
 
-from . import functional  # noqa: E402
 from .function import Function  # noqa: E402

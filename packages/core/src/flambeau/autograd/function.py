@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import plan as plans
 from .. import tape
-from ..state import WATCHED, modes, set_grad
+from ..state import WATCHED, modes, set_grad, transforming
 
 __all__ = ["Function"]
 
@@ -132,12 +132,10 @@ class Function:
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` and record it."""
-        if WATCHED:
-            from ..func import batching
-
-            some = batching.levels_of(args)
-            if some:
-                return batching.apply_function(some[-1], cls, args, kwargs)
+        if WATCHED and (transform := transforming("apply_function")):
+            made = transform(cls, args, kwargs)
+            if made is not NotImplemented:
+                return made
         ctx = Context()
         is_tensor = [isinstance(a, plans.TENSOR) for a in args]
         ctx.needs_input_grad = tuple(t and a.rg for t, a in zip(is_tensor, args, strict=True))

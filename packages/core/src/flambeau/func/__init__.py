@@ -1,12 +1,3 @@
-"""Functions of functions: derivatives (`grad`, `vjp`, `jvp`, `jacrev`, `jacfwd`, `hessian`), batching (`vmap`)."""
+"""For type checkers: at run time this is the module ``flambeau_func`` itself."""
 
-from __future__ import annotations
-
-from .batching import unrolled, vmap
-from .modules import functional_call, stack_module_state
-from .transforms import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
-
-__all__ = [
-    "functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize",
-    "stack_module_state", "unrolled", "vjp", "vmap",
-]  # fmt: skip
+from flambeau_func import *

@@ -1,21 +1,3 @@
-"""Tests of backends and of ops as an installed product; needs pytest and NumPy."""
+"""For type checkers: at run time this is the module ``flambeau_testing`` itself."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from .comparison import assert_close
-from .values import Samples, T, call
-
-if TYPE_CHECKING:
-    from .suite import BackendSuite, compare, sampled
-
-__all__ = ["BackendSuite", "Samples", "T", "assert_close", "call", "compare", "sampled"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import suite  # reads every sample; modules of samples import this package
-
-    return getattr(suite, name)
+from flambeau_testing import *

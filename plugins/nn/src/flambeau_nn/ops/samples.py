@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flambeau.testing.values import Samples, T, call
+from flambeau.testing import Samples, T, call
 
 from .. import ops
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import flambeau as fb
+
 __all__ = ["functional_call", "stack_module_state"]
 
 
@@ -146,11 +148,9 @@ def stack_module_state(models: Sequence[Any]) -> tuple[dict[str, Any], dict[str,
 
 
 def _stacked(name: str, tensors: list[Any]) -> Any:
-    from ..ops.joining import stack
-
     if any(t.requires_grad != tensors[0].requires_grad for t in tensors):
         raise RuntimeError(
             f"[stack_module_state] {name}: got tensors of which some require grad; needed: all or none."
         )
-    made = stack([t.detach() for t in tensors])
+    made = fb.stack([t.detach() for t in tensors])
     return made.requires_grad_() if tensors[0].requires_grad else made

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ...autograd import no_grad
-from ...random import Generator
-from ...registry import OPS, forget_plans
+import flambeau as fb
+from flambeau.plugin import OPS, forget_plans
+
 from ..cases import each, snapshot
 from .base import SuiteBase
 
@@ -33,7 +33,7 @@ def _slope(x: Any) -> Any:
 
 
 def _alone(x: Any) -> Any:
-    with no_grad():
+    with fb.no_grad():
         y = x.requires_grad_() * 2
     assert not y.requires_grad
     return y
@@ -48,7 +48,7 @@ class Concurrency(SuiteBase):
         sizes = [(16, 16), (33, 16), (16, 16), (5, 16)]
 
         def work(k: int) -> list[bytes]:
-            x = OPS["rand"](sizes[k], generator=Generator().manual_seed(k), device=self.device)
+            x = OPS["rand"](sizes[k], generator=fb.Generator().manual_seed(k), device=self.device)
             return [b for _ in range(10) for b in snapshot(case(x))]
 
         alone = [work(k) for k in range(4)]

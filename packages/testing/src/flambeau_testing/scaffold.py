@@ -129,14 +129,14 @@ def scaffold(name: str, folder: Path) -> list[Path]:
         ValueError: not a name, or one that is taken.
         FileExistsError: the folder has something in it.
     """
-    from .. import plugins
+    from flambeau.plugin import BUILT_IN, entries
 
     if not (name.isidentifier() and name == name.lower() and name.isascii() and name[0] != "_"):
         raise ValueError(
             f"[new-backend] not the name of a device: got {name!r}, needed: lower-case letters, digits and "
             "underscores, a letter first."
         )
-    if name in plugins.BUILT_IN or name == "cpu" or plugins.has_backend_entry(name):
+    if name in (*BUILT_IN, "cpu", *(entry.name for entry in entries("backends"))):
         raise ValueError(f"[new-backend] device {name!r} is there already. Choose another name.")
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"[new-backend] {folder} is not empty. Choose another folder.")

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ... import dtypes as dt
-from ...autograd import grad
-from ...interop import from_numpy
-from ...registry import OPS
+import flambeau as fb
+from flambeau.plugin import OPS
+
 from ..cases import each
 from .base import SuiteBase
 
@@ -84,16 +83,16 @@ _MODELS: dict[str, Model] = {
 }
 
 
-def train(model: Model, device: str, dtype: dt.DType, steps: int = 20) -> list[float]:
+def train(model: Model, device: str, dtype: fb.dtype, steps: int = 20) -> list[float]:
     """The losses of gradient descent with momentum on fixed data."""
     shapes, forward = model
     rng = np.random.default_rng(5)
 
     def put(values: Any) -> Any:
-        return from_numpy(values).to("reference").to(dtype).to(device)
+        return fb.from_numpy(values).to("reference").to(dtype).to(device)
 
     x = put(rng.standard_normal((12, 8, 8)))
-    labels = from_numpy(rng.integers(0, 5, 12)).to(device)
+    labels = fb.from_numpy(rng.integers(0, 5, 12)).to(device)
     weights = {
         name: put(rng.standard_normal(shape) / shape[0] ** 0.5).requires_grad_()
         for name, shape in shapes.items()
@@ -102,7 +101,7 @@ def train(model: Model, device: str, dtype: dt.DType, steps: int = 20) -> list[f
     losses = []
     for _ in range(steps):
         loss = forward(weights, x, labels)
-        for (name, w), g in zip(weights.items(), grad(loss, list(weights.values())), strict=True):
+        for (name, w), g in zip(weights.items(), fb.autograd.grad(loss, list(weights.values())), strict=True):
             speeds[name].mul_(0.8).add_(g)
             w.detach().sub_(speeds[name] * 0.05)
         losses.append(float(loss))
@@ -115,15 +114,15 @@ _WANTED: dict[str, list[float]] = {}
 class Models(SuiteBase):
     """Models."""
 
-    @each("case", {f"{name}-{d.name}": (name, d) for name in _MODELS for d in (dt.float32, dt.float64)})
-    def test_model(self, case: tuple[str, dt.DType]) -> None:
+    @each("case", {f"{name}-{d.name}": (name, d) for name in _MODELS for d in (fb.float32, fb.float64)})
+    def test_model(self, case: tuple[str, fb.dtype]) -> None:
         """Twenty steps of training lower the loss exactly as the reference in float64 lowers it."""
         name, dtype = case
         if name == "cnn":
             pytest.importorskip("flambeau.nn")
         if name not in _WANTED:
-            _WANTED[name] = train(_MODELS[name], "reference", dt.float64)
+            _WANTED[name] = train(_MODELS[name], "reference", fb.float64)
         want = _WANTED[name]
         assert want[-1] < 0.9 * want[0]
         got = train(_MODELS[name], self.device, dtype)
-        np.testing.assert_allclose(got, want, rtol=1e-9 if dtype is dt.float64 else 2e-4)
+        np.testing.assert_allclose(got, want, rtol=1e-9 if dtype is fb.float64 else 2e-4)

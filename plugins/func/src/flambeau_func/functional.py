@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from . import transforms
+from .transforms import Linear, Trace, check_like, grad_and_value, jacfwd, jacrev
+from .trees import map_tree, rebuild
+
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 
 
@@ -14,8 +18,6 @@ def _tuple(v: Any) -> tuple[Any, ...]:
 
 def _trace(op: str, func: Callable[..., Any], inputs: Any, strict: bool) -> Any:
     """The function, run on its inputs, with its graph."""
-    from ..func.transforms import Trace
-
     ins = _tuple(inputs)
     trace = Trace(func, ins, {}, tuple(range(len(ins))), False, op)
     if strict and not all(o.requires_grad for o in trace.outs):
@@ -35,16 +37,12 @@ def _given(op: str, v: Any, like: Sequence[Any], needed: bool) -> list[Any]:
                 "element: give v."
             )
         return [t.detach().new_ones(t.shape) for t in like]
-    from ..func.transforms import _check_like
-
     vs = list(_tuple(v))
-    _check_like(op, "v", vs, like)
+    check_like(op, "v", vs, like)
     return vs
 
 
 def _shown(tree: Any, create: bool) -> Any:
-    from ..func.trees import map_tree
-
     return tree if create else map_tree(lambda t: t.detach(), tree)
 
 
@@ -78,8 +76,6 @@ def jacobian(
     tensor([[2., 0.],
             [0., 2.]])
     """
-    from ..func.transforms import jacfwd, jacrev
-
     if strict:
         _trace("jacobian", func, inputs, True)
     transform = jacfwd if strategy == "forward-mode" else jacrev
@@ -96,8 +92,6 @@ def hessian(
     outer_jacobian_strategy: str = "reverse-mode",
 ) -> Any:
     """The Hessian of a function with one result of one element; as `jacobian` of its gradient."""
-    from ..func import transforms
-
     numbers: Any = tuple(range(len(inputs))) if isinstance(inputs, (list, tuple)) else 0
     if strict:
         _trace("hessian", func, inputs, True)
@@ -121,9 +115,6 @@ def jvp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> Any:
     """The function's value, and the product of its Jacobian with a vector."""
-    from ..func.transforms import Linear
-    from ..func.trees import rebuild
-
     t = _trace("jvp", func, inputs, strict)
     found = rebuild(t.value, Linear(t)(_given("jvp", v, _tuple(inputs), True)))
     return _shown((t.value, found), create_graph)
@@ -133,8 +124,6 @@ def vhp(
     func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> Any:
     """The function's value, and the product of a vector with its Hessian."""
-    from ..func.transforms import grad_and_value
-
     numbers = tuple(range(len(_tuple(inputs))))
 
     def both(*args: Any) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import dtypes as dt
+import flambeau as fb
 
 __all__ = ["assert_close"]
 
 _DEFAULT = {
-    dt.float16: (1e-3, 1e-5), dt.bfloat16: (1.6e-2, 1e-5), dt.float32: (1.3e-6, 1e-5), dt.float64: (1e-7, 1e-7),
-    dt.complex64: (1.3e-6, 1e-5), dt.complex128: (1e-7, 1e-7),
+    fb.float16: (1e-3, 1e-5), fb.bfloat16: (1.6e-2, 1e-5), fb.float32: (1.3e-6, 1e-5), fb.float64: (1e-7, 1e-7),
+    fb.complex64: (1.3e-6, 1e-5), fb.complex128: (1e-7, 1e-7),
 }  # fmt: skip
 
 
@@ -46,9 +46,8 @@ def assert_close(
         for a, b in zip(actual, expected, strict=True):
             assert_close(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan, check_dtype=check_dtype, msg=msg)
         return
-    from ..interop import as_tensor
 
-    a, b = as_tensor(actual), as_tensor(expected)
+    a, b = fb.as_tensor(actual), fb.as_tensor(expected)
     if a.shape != b.shape:
         raise AssertionError(
             f"The values for attribute 'shape' do not match: {list(a.shape)} != {list(b.shape)}. {msg}"
@@ -62,11 +61,11 @@ def assert_close(
     pairs = [_DEFAULT.get(t.dtype, (0.0, 0.0)) for t in (a, b)]
     rtol = max(p[0] for p in pairs) if rtol is None else rtol
     atol = max(p[1] for p in pairs) if atol is None else atol
-    common = dt.promote_types(a.dtype, b.dtype)
+    common = fb.promote_types(a.dtype, b.dtype)
     a, b = a.detach().to(common), b.detach().to(b.device).to(common)
     close = a.to(b.device).isclose(b, rtol=rtol, atol=atol, equal_nan=equal_nan)
     if not bool(close.all()):
-        wide = dt.complex128 if common.is_complex else dt.float64
+        wide = fb.complex128 if common.is_complex else fb.float64
         gap = (a.to(wide) - b.to(wide)).abs()
         wrong = close.numel() - int(close.sum())
         raise AssertionError(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ... import dtypes as dt
+import flambeau as fb
+
 from ..cases import REFUSALS, Case, compare, each, expected, records, run, sampled, snapshot, takes
 from ..oracles import ORACLES
 from ..samples import Target
@@ -16,13 +17,13 @@ from .base import SuiteBase
 
 __all__ = ["Forward"]
 
-_FLOATS = (dt.float32, dt.float64, dt.float16, dt.bfloat16)
+_FLOATS = (fb.float32, fb.float64, fb.float16, fb.bfloat16)
 #: Dtypes of every sample call, and those of the first two only.
-_MAIN = (dt.float32, dt.int64, dt.bool_, dt.complex64)
-_REST = (dt.float64, dt.float16, dt.bfloat16, dt.int32, dt.uint8, dt.int16, dt.complex128, dt.uint32, dt.int8)
+_MAIN = (fb.float32, fb.int64, fb.bool, fb.complex64)
+_REST = (fb.float64, fb.float16, fb.bfloat16, fb.int32, fb.uint8, fb.int16, fb.complex128, fb.uint32, fb.int8)
 
 
-def _dtypes(target: Target, k: int) -> tuple[dt.DType, ...]:
+def _dtypes(target: Target, k: int) -> tuple[fb.dtype, ...]:
     if target.floats:
         return _FLOATS if k < 2 else _FLOATS[:2]
     return (*_MAIN, *_REST) if k < 2 else _MAIN
@@ -47,7 +48,7 @@ def _operands(sample: Any) -> list[T]:
 
 
 for _target, _k, _sample in records(lambda target: bool(target.samples[0].tensors)):
-    _dtype = dt.float32 if takes(_target, dt.float32) else dt.int64
+    _dtype = fb.float32 if takes(_target, fb.float32) else fb.int64
     for _how in ("step", "transposed", "negative", "expanded"):
         if _how != "expanded" or not any(t.distinct for t in _operands(_sample)):
             LAYOUTS[f"{_target.name}-{_how}-{_k}"] = (Case(_target, _dtype, _sample), _how)
@@ -61,7 +62,7 @@ _PAIRS = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -2.5, 3.0]
 EXTREMES = {
     f"{target.name}-{dtype.name}": Case(target, dtype, target.samples[0])
     for target in sampled()
-    for dtype in (dt.float32, dt.float64)
+    for dtype in (fb.float32, fb.float64)
     if target.op is not None
     and target.op.kind == "pointwise"
     and target.name in ORACLES
@@ -124,13 +125,12 @@ class Forward(SuiteBase):
     @each("case", EXTREMES)
     def test_extremes(self, case: Case) -> None:
         """NaN, infinities, zeros, tiny and huge numbers."""
-        from ...interop import from_numpy
 
         if len(case.sample.args) == 1:
             operands = [np.array(_EXTREMES)]
         else:
             operands = [np.repeat(_PAIRS, len(_PAIRS)), np.tile(_PAIRS, len(_PAIRS))]
-        tensors = [from_numpy(a).to("reference").to(case.dtype) for a in operands]
+        tensors = [fb.from_numpy(a).to("reference").to(case.dtype) for a in operands]
         with np.errstate(all="ignore"):
             want = ORACLES[case.target.name](*[t.numpy().astype(np.float64) for t in tensors])
         got = case.target.call(*[t.to(self.device) for t in tensors])

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import flambeau as fb
+
 __all__ = ["certify", "main"]
 
 _FILE = """from flambeau.testing import BackendSuite
@@ -77,11 +79,11 @@ def certify(
     """
     import pytest
 
-    from ..devices import Device
-    from ..registry import backend_of
+    from flambeau.plugin import backend_of
+
     from .suite import FAMILIES, BackendSuite, test_ids
 
-    backend = backend_of(Device(device))
+    backend = backend_of(fb.device(device))
     families = {name: f.__name__.lower() for f in FAMILIES for name in vars(f) if name.startswith("test_")}
     unknown = set(only) - set(families.values())
     if unknown:
@@ -140,12 +142,11 @@ def _parallel(workers: int | None) -> list[str]:
 def _versions(backend: Any) -> dict[str, str]:
     import numpy as np
 
-    from .. import __version__, plugins
-    from ..backend import CONTRACT
+    from flambeau.plugin import CONTRACT, entries
 
-    entry = next((e for e in plugins.entries("backends") if e.name == backend.name), None)
+    entry = next((e for e in entries("backends") if e.name == backend.name), None)
     return {
-        "flambeau": __version__,
+        "flambeau": fb.__version__,
         "contract": ".".join(map(str, CONTRACT)),
         "backend contract": ".".join(map(str, backend.contract)),
         "backend": str(entry) if entry else f"{type(backend).__module__}.{type(backend).__qualname__}",

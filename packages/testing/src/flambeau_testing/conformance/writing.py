@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ... import dtypes as dt
-from ...inplace import inplace
-from ...registry import OPS
+import flambeau as fb
+from flambeau.plugin import OPS, inplace
+
 from ..cases import Case, arguments, compare, each, records, run, takes
 from ..values import tensors_in
 from .base import SuiteBase
 
 __all__ = ["Writing"]
 
-_DTYPES = (dt.float32, dt.int64, dt.bfloat16)
+_DTYPES = (fb.float32, fb.int64, fb.bfloat16)
 
 
 def _in_place() -> dict[str, Case]:
@@ -32,7 +32,7 @@ def _in_place() -> dict[str, Case]:
 def _outs() -> dict[str, Case]:
     found = {}
     for target, k, sample in records(lambda t: t.op is not None and t.op.function and t.op.kind != "view"):
-        dtype = dt.float32 if takes(target, dt.float32, k) else dt.int64
+        dtype = fb.float32 if takes(target, fb.float32, k) else fb.int64
         shapes = takes(target, dtype, k)
         if shapes and shapes[0] and len(shapes[1]) == 1 and k < 3 and isinstance(shapes[1], list):
             args, out = run(Case(target, dtype, sample), "reference")
@@ -130,6 +130,5 @@ class Writing(SuiteBase):
         compare(x, np.array([[0, 5.0, 0, 0], [0, 2, 0, 0], [0, 2, 0, 0]]), "base")
 
     def _of(self, values: Any) -> Any:
-        from ...interop import from_numpy
 
-        return from_numpy(np.array(values)).to("reference").to(dt.float32).to(self.device)
+        return fb.from_numpy(np.array(values)).to("reference").to(fb.float32).to(self.device)

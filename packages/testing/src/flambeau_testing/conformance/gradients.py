@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ... import dtypes as dt
-from ...autograd import grad, gradcheck, gradgradcheck
+import flambeau as fb
+
 from ..cases import Case, compare, each, floats, records, run, takes
 from ..samples import Target
 from ..values import mapped, tensors_in
@@ -16,7 +16,7 @@ __all__ = ["Gradients"]
 
 def _differentiable(target: Target) -> bool:
     op = target.op
-    if not target.samples[0].tensors or not takes(target, dt.float64):
+    if not target.samples[0].tensors or not takes(target, fb.float64):
         return False
     return op is None or not (
         (op.kind == "kernel" and not op.vjp) or getattr(op, "differentiable", True) is False
@@ -27,7 +27,7 @@ def _cases(most: int) -> dict[str, Case]:
     found = {}
     for target, k, sample in records(_differentiable):
         if sample.grad and k < most:
-            case = Case(target, dt.float64, sample)
+            case = Case(target, fb.float64, sample)
             args, out = run(case, "reference", gradient=True)
             leaves = [t for t in tensors_in(args) if t.requires_grad]
             if 0 < sum(t.numel() for t in leaves) <= 3000 and any(t.requires_grad for t in tensors_in(out)):
@@ -56,7 +56,7 @@ class Gradients(SuiteBase):
         if self.device == "reference":
             leaves = [t for t in tensors_in(run(case, self.device, gradient=True)[0]) if t.requires_grad]
             if sum(t.numel() for t in leaves) <= (200 if order == 1 else 40):
-                check = gradcheck if order == 1 else gradgradcheck
+                check = fb.autograd.gradcheck if order == 1 else fb.autograd.gradgradcheck
                 assert check(_function(case), leaves, atol=2e-4, rtol=2e-3), str(case)
                 return
         precise = floats(self.device)
@@ -70,7 +70,7 @@ class Gradients(SuiteBase):
 
     def test_gradient_accumulates(self) -> None:
         """Two backward passes add up; the gradient is on the tensor's device."""
-        from ...registry import OPS
+        from flambeau.plugin import OPS
 
         x = OPS["ones"]((3, 2), device=self.device).requires_grad_()
         for n in (1, 2):
@@ -97,11 +97,15 @@ def _derivatives(case: Case, device: str, order: int) -> list[Any]:
     args, out = run(case, device, gradient=True)
     leaves = [t for t in tensors_in(args) if t.requires_grad]
     loss = _total([(o * o).sum() + o.sum() for o in tensors_in(out) if o.requires_grad])
-    first = grad(loss, leaves, create_graph=order == 2, allow_unused=True)
+    first = fb.autograd.grad(loss, leaves, create_graph=order == 2, allow_unused=True)
     if order == 1:
         return list(first)
     live = [g for g in first if g is not None and g.requires_grad]
-    return list(grad(_total([(g * g).sum() for g in live]), leaves, allow_unused=True)) if live else []
+    return (
+        list(fb.autograd.grad(_total([(g * g).sum() for g in live]), leaves, allow_unused=True))
+        if live
+        else []
+    )
 
 
 def _total(terms: list[Any]) -> Any:

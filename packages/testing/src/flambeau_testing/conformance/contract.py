@@ -9,25 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ... import dtypes as dt
-from ...backend import CONTRACT, Backend
-from ...interop import from_numpy
-from ...plan import new_tensor
-from ...program import Expr, Program
-from ...registry import OPS
+import flambeau as fb
+from flambeau.plugin import CONTRACT, DTYPES, OPS, Backend, Expr, Program, new_tensor
+
 from ..cases import compare, each
 from .base import SuiteBase
 
 __all__ = ["Contract"]
 
-_NUMBERS = [d for d in dt.DTYPES if not d.is_complex]
-_ARITHMETIC = [d for d in dt.DTYPES if d is not dt.bool_]
+_NUMBERS = [d for d in DTYPES if not d.is_complex]
+_ARITHMETIC = [d for d in DTYPES if d is not fb.bool]
 
 
-def _values(dtype: dt.DType, shape: tuple[int, ...], seed: int = 0, special: bool = True) -> Any:
+def _values(dtype: fb.dtype, shape: tuple[int, ...], seed: int = 0, special: bool = True) -> Any:
     """Numbers with ties, and NaN where there is one."""
     rng = np.random.default_rng(seed)
-    if dtype is dt.bool_:
+    if dtype is fb.bool:
         return rng.random(shape) < 0.5
     if dtype.is_integer:
         return rng.integers(0 if dtype.kind == "u" else -9, 10, shape).astype(dtype.name)
@@ -47,8 +44,8 @@ def _transposed(t: Any) -> Any:
     return t.permute((2, 1, 0)).clone().permute((2, 1, 0))
 
 
-def _on(values: Any, dtype: dt.DType, device: str) -> Any:
-    return from_numpy(np.array(values)).to("reference").to(dtype).to(device)
+def _on(values: Any, dtype: fb.dtype, device: str) -> Any:
+    return fb.from_numpy(np.array(values)).to("reference").to(dtype).to(device)
 
 
 #: Instructions -> kinds of dtypes that they take (docs/programs.md).
@@ -107,18 +104,18 @@ class Contract(SuiteBase):
         {
             f"{kind}-{dtype.name}": (kind, dtype)
             for kind in ("sum", "prod", "max", "min", "argmax", "argmin", "any", "all")
-            for dtype in (dt.DTYPES if kind in ("any", "all", "sum", "prod") else _NUMBERS)
+            for dtype in (DTYPES if kind in ("any", "all", "sum", "prod") else _NUMBERS)
         },
     )
-    def test_reduce(self, case: tuple[str, dt.DType]) -> None:
+    def test_reduce(self, case: tuple[str, fb.dtype]) -> None:
         """Reductions over every choice of dimensions, dense and strided; NaN wins, the first of equals is found."""
         kind, dtype = case
         values = _values(dtype, (4, 3, 5), 3, kind not in ("sum", "prod"))
         wide = values if dtype.rank < 2 else values.astype(np.complex128 if dtype.is_complex else np.float64)
-        held = dt.int64 if dtype.rank < 2 and kind in ("sum", "prod") else dtype
-        out_dtype = {"a": dt.bool_, "s": held, "p": held, "m": dtype}[kind[0]]
+        held = fb.int64 if dtype.rank < 2 and kind in ("sum", "prod") else dtype
+        out_dtype = {"a": fb.bool, "s": held, "p": held, "m": dtype}[kind[0]]
         if kind in ("argmax", "argmin"):
-            out_dtype = dt.int64
+            out_dtype = fb.int64
         for dims in ((0,), (2,), (1,), (0, 2), (0, 1), (1, 2), (0, 1, 2)):
             moved = np.transpose(wide, [d for d in range(3) if d not in dims] + list(dims))
             rows = moved.reshape(*moved.shape[: 3 - len(dims)], -1)
@@ -143,20 +140,20 @@ class Contract(SuiteBase):
         """Rows of many lengths, one short of a block and one beyond it."""
         kind, n = case
         values = np.random.default_rng(n).uniform(-4, 4, (3, n)).astype(np.float32).astype(np.float64)
-        src = _on(values, dt.float32, self.device)
-        out = new_tensor(src.spec.like({"argmin": dt.int64, "any": dt.bool_}.get(kind, dt.float32), (3,)))
+        src = _on(values, fb.float32, self.device)
+        out = new_tensor(src.spec.like({"argmin": fb.int64, "any": fb.bool}.get(kind, fb.float32), (3,)))
         self.backend.reduce(kind, out, src, (1,))
         compare(out, getattr(np, kind)(values, axis=1), f"{kind} of {n}", 4)
 
     @each(
         "case",
-        {f"{k}-{d.name}": (k, d) for k in ("sum", "cumsum", "matmul") for d in (dt.float16, dt.bfloat16)},
+        {f"{k}-{d.name}": (k, d) for k in ("sum", "cumsum", "matmul") for d in (fb.float16, fb.bfloat16)},
     )
-    def test_accumulation(self, case: tuple[str, dt.DType]) -> None:
+    def test_accumulation(self, case: tuple[str, fb.dtype]) -> None:
         """Long sums of 16-bit floats are rounded once, at the end."""
         kind, dtype = case
         src = _on(np.random.default_rng(41).uniform(0, 1, (1, 1, 3000)), dtype, self.device)
-        values = src.to("reference").to(dt.float64).numpy()[0, 0]
+        values = src.to("reference").to(fb.float64).numpy()[0, 0]
         shape = {"sum": (1, 1), "cumsum": (1, 1, 3000), "matmul": (1, 1, 1)}[kind]
         out = new_tensor(src.spec.like(shape=shape))
         if kind == "sum":
@@ -166,8 +163,8 @@ class Contract(SuiteBase):
         else:
             one = _on(np.ones((1, 3000, 1)), dtype, self.device)
             self.backend.matmul(out, src, one)
-        got = out.to("reference").to(dt.float64).numpy().reshape(-1)[-1]
-        ulp = 2.0**-10 if dtype is dt.float16 else 2.0**-7
+        got = out.to("reference").to(fb.float64).numpy().reshape(-1)[-1]
+        ulp = 2.0**-10 if dtype is fb.float16 else 2.0**-7
         assert abs(got - values.sum()) <= 0.75 * ulp * values.sum(), f"got {got}, expected {values.sum()}"
 
     @each(
@@ -179,7 +176,7 @@ class Contract(SuiteBase):
             if k != "logcumsumexp" or d.is_floating_point
         },
     )
-    def test_scan(self, case: tuple[str, dt.DType]) -> None:
+    def test_scan(self, case: tuple[str, fb.dtype]) -> None:
         """Running values along each dimension."""
         kind, dtype = case
         values = _values(dtype, (4, 3, 6), 5, special=False)
@@ -188,7 +185,7 @@ class Contract(SuiteBase):
         wide = np.int64 if dtype.is_integer else np.complex128 if dtype.is_complex else np.float64
         for dim in range(3):
             src = _on(values, dtype, self.device)
-            out = new_tensor(src.spec.like(dt.int64 if dtype.is_integer else dtype))
+            out = new_tensor(src.spec.like(fb.int64 if dtype.is_integer else dtype))
             self.backend.scan(kind, out, src, dim)
             x = values.astype(wide)
             want = (
@@ -199,12 +196,12 @@ class Contract(SuiteBase):
             compare(out, want, f"{kind} of {dtype.name} along {dim}", 8)
 
     @each("case", {f"{k}-{d.name}": (k, d) for k in ("cummax", "cummin") for d in _NUMBERS})
-    def test_scan2(self, case: tuple[str, dt.DType]) -> None:
+    def test_scan2(self, case: tuple[str, fb.dtype]) -> None:
         """Of equals the last is taken; from the first NaN on, NaN."""
         kind, dtype = case
         values = _values(dtype, (3, 9), 7)
         src = _on(values, dtype, self.device)
-        out, places = (new_tensor(src.spec.like(d)) for d in (dtype, dt.int64))
+        out, places = (new_tensor(src.spec.like(d)) for d in (dtype, fb.int64))
         self.backend.scan2(kind, out, places, src, 1)
         want, at = values.copy(), np.zeros(values.shape, np.int64)
         for row in range(3):
@@ -220,30 +217,30 @@ class Contract(SuiteBase):
         "case",
         {f"{d.name}-{'down' if down else 'up'}": (d, down) for d in _NUMBERS for down in (False, True)},
     )
-    def test_sort(self, case: tuple[dt.DType, bool]) -> None:
+    def test_sort(self, case: tuple[fb.dtype, bool]) -> None:
         """A stable order of values with ties; NaN is the largest."""
         dtype, down = case
         values = _values(dtype, (7, 40), 11)
         keys = values.astype(np.float64)
         for dim in (0, 1):
             src = _on(values, dtype, self.device)
-            out, places = (new_tensor(src.spec.like(d)) for d in (dtype, dt.int64))
+            out, places = (new_tensor(src.spec.like(d)) for d in (dtype, fb.int64))
             self.backend.sort(out, places, src, dim, down, True)
             rows = np.moveaxis(keys, dim, -1)
             order = np.array([sorted(range(len(row)), key=partial(_rank, row, down)) for row in rows])
             compare(places, np.moveaxis(order, -1, dim), f"order of {dtype.name}")
             compare(out, np.take_along_axis(keys, np.moveaxis(order, -1, dim), dim), f"sorted {dtype.name}")
 
-    @each("case", {d.name: d for d in dt.DTYPES})
-    def test_gather(self, case: dt.DType) -> None:
+    @each("case", {d.name: d for d in DTYPES})
+    def test_gather(self, case: fb.dtype) -> None:
         """Elements are moved as they are, NaN too; the first and last places count."""
         values = _values(case, (5, 4), 13)
         places = np.array([[0, 4, 2, 1], [4, 0, 3, 3]])
-        src, index = _on(values, case, self.device), _on(places, dt.int64, self.device)
+        src, index = _on(values, case, self.device), _on(places, fb.int64, self.device)
         out = new_tensor(src.spec.like(shape=(2, 4)))
         self.backend.gather(out, src, 0, index)
         compare(out, np.take_along_axis(values, places, 0), f"gather of {case.name}")
-        flipped = src.flip((1,)) if case is dt.bool_ else src[:, slice(None, None, -1)]
+        flipped = src.flip((1,)) if case is fb.bool else src[:, slice(None, None, -1)]
         self.backend.gather(out, flipped, 0, index)
         compare(out, np.take_along_axis(values[:, ::-1], places, 0), f"gather of reversed {case.name}")
 
@@ -251,8 +248,8 @@ class Contract(SuiteBase):
     def test_index_out_of_bounds(self, case: tuple[str, int]) -> None:
         """A bad index is an IndexError that names it, not a wild access."""
         entry, bad = case
-        src = _on(np.ones((5, 4)), dt.float32, self.device)
-        index = _on(np.array([[0, bad, 2, 1]]), dt.int64, self.device)
+        src = _on(np.ones((5, 4)), fb.float32, self.device)
+        index = _on(np.array([[0, bad, 2, 1]]), fb.int64, self.device)
         out = new_tensor(src.spec.like(shape=(1, 4)))
 
         def use() -> None:
@@ -273,7 +270,7 @@ class Contract(SuiteBase):
             for d in (_NUMBERS if how in ("amax", "amin") else _ARITHMETIC)
         },
     )
-    def test_scatter(self, case: tuple[str | None, dt.DType]) -> None:
+    def test_scatter(self, case: tuple[str | None, fb.dtype]) -> None:
         """Places that occur twice: the last one stays, or all are combined."""
         how, dtype = case
         base, src = _values(dtype, (3, 4), 17, special=False), _values(dtype, (6, 4), 19, special=False)
@@ -281,7 +278,7 @@ class Contract(SuiteBase):
             [[0, 1, 2, 0], [0, 0, 2, 1], [2, 2, 2, 2], [1, 0, 1, 0], [0, 1, 0, 2], [1, 1, 2, 0]]
         )
         out = _on(base, dtype, self.device)
-        self.backend.scatter(out, 0, _on(places, dt.int64, self.device), _on(src, dtype, self.device), how)
+        self.backend.scatter(out, 0, _on(places, fb.int64, self.device), _on(src, dtype, self.device), how)
         fn: Any = {"sum": np.add, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum}.get(how or "")
         want = (
             base.astype(np.complex128 if dtype.is_complex else np.float64) if dtype.rank > 1 else base.copy()
@@ -294,7 +291,7 @@ class Contract(SuiteBase):
         strided = room[slice(1, None, 2)].t()
         strided.copy_(_on(base, dtype, self.device))
         self.backend.scatter(
-            strided, 0, _on(places, dt.int64, self.device), _on(src, dtype, self.device), how
+            strided, 0, _on(places, fb.int64, self.device), _on(src, dtype, self.device), how
         )
         compare(strided, want, f"scatter {how} of {dtype.name} into a strided tensor", 8)
         assert not bool((room[slice(0, None, 2)] != 0).any()), "scatter wrote beside its tensor"
@@ -303,11 +300,11 @@ class Contract(SuiteBase):
         "case",
         {
             f"{d.name}-{how}": (d, how)
-            for d in dt.DTYPES
+            for d in DTYPES
             for how in ("dense", "transposed", "strided", "batched", "empty")
         },
     )
-    def test_matmul(self, case: tuple[dt.DType, str]) -> None:
+    def test_matmul(self, case: tuple[fb.dtype, str]) -> None:
         """Products of every dtype and layout; 16-bit floats accumulate in float32, integers wrap."""
         dtype, how = case
         batch, m, k, n = {"batched": (3, 4, 5, 6), "empty": (2, 3, 0, 4)}.get(how, (1, 17, 33, 9))
@@ -323,8 +320,8 @@ class Contract(SuiteBase):
         want = np.matmul(a, b) if dtype.rank < 2 else np.matmul(a.astype(wide), b.astype(wide))
         compare(out, want, f"{how} matmul of {dtype.name}", 8)
 
-    @each("case", {f"{a.name}-{b.name}": (a, b) for a in dt.DTYPES for b in dt.DTYPES})
-    def test_cast(self, case: tuple[dt.DType, dt.DType]) -> None:
+    @each("case", {f"{a.name}-{b.name}": (a, b) for a in DTYPES for b in DTYPES})
+    def test_cast(self, case: tuple[fb.dtype, fb.dtype]) -> None:
         """Every dtype to every other: to nearest even, towards zero, wrapping, the real part."""
         source, to = case
         if source.rank < 2:
@@ -370,16 +367,16 @@ class Contract(SuiteBase):
         )
 
     @each("case", {
-        "ties": ([1.00390625, 1.01171875, -1.00390625], dt.bfloat16, [1.0, 1.015625, -1.0]),
-        "up": ([1.0039063692092896], dt.bfloat16, [1.0078125]),
-        "half-ties": ([1.00048828125, 1.00146484375], dt.float16, [1.0, 1.001953125]),
-        "half-overflow": ([65519.0, 65520.0], dt.float16, [65504.0, float("inf")]),
-        "subnormal": ([6e-8, 2.9e-8], dt.float16, [5.960464477539063e-08, 0.0]),
+        "ties": ([1.00390625, 1.01171875, -1.00390625], fb.bfloat16, [1.0, 1.015625, -1.0]),
+        "up": ([1.0039063692092896], fb.bfloat16, [1.0078125]),
+        "half-ties": ([1.00048828125, 1.00146484375], fb.float16, [1.0, 1.001953125]),
+        "half-overflow": ([65519.0, 65520.0], fb.float16, [65504.0, float("inf")]),
+        "subnormal": ([6e-8, 2.9e-8], fb.float16, [5.960464477539063e-08, 0.0]),
     })  # fmt: skip
-    def test_rounding(self, case: tuple[list[float], dt.DType, list[float]]) -> None:
+    def test_rounding(self, case: tuple[list[float], fb.dtype, list[float]]) -> None:
         """Into 16-bit floats: to nearest, ties to even."""
         values, to, want = case
-        got = _on(np.array(values), dt.float32, self.device).to(to)
+        got = _on(np.array(values), fb.float32, self.device).to(to)
         assert got.tolist() == want
 
     @each(
@@ -387,11 +384,11 @@ class Contract(SuiteBase):
         {
             f"{op}-{d.name}": (op, d)
             for op, kinds in _INSTRUCTIONS.items()
-            for d in (dt.float32, dt.float64, dt.int32, dt.int64, dt.uint8, dt.bool_, dt.complex64)
+            for d in (fb.float32, fb.float64, fb.int32, fb.int64, fb.uint8, fb.bool, fb.complex64)
             if d.kind.replace("u", "i") in kinds
         },
     )
-    def test_program(self, case: tuple[str, dt.DType]) -> None:
+    def test_program(self, case: tuple[str, fb.dtype]) -> None:
         """Every instruction in the dtypes that docs/programs.md gives it, compared with the reference's."""
         op, dtype = case
         arity = {"where": 3}.get(op, 2 if op in _TWO else 1)
@@ -406,30 +403,29 @@ class Contract(SuiteBase):
                 a[0, 0] = 0.5  # halfway between two integers
         if op == "acosh":
             arrays = [a + 1 for a in arrays]
-        if dtype is dt.bool_:
+        if dtype is fb.bool:
             arrays = [a > 0.5 for a in arrays]
         program = Program([Expr(op, tuple(Expr("in", (), k) for k in range(arity)))], arity, 0)
         results = []
         for device in (self.device, "reference"):
-            ins = [_on(a, dtype if op != "where" or k else dt.bool_, device) for k, a in enumerate(arrays)]
+            ins = [_on(a, dtype if op != "where" or k else fb.bool, device) for k, a in enumerate(arrays)]
             typed = program.typed([t.spec.dtype for t in ins])
             results.append(self._program(typed, ins, device))
         compare(results[0], results[1], f"{op} of {dtype.name}", 4)
 
     def _program(self, typed: Any, ins: list[Any], device: str) -> Any:
-        from ...devices import Device
-        from ...registry import backend_of
+        from flambeau.plugin import backend_of
 
-        backend = backend_of(Device(device))
+        backend = backend_of(fb.device(device))
         out = new_tensor(ins[0].spec.like(typed.outs[0]))
         backend.run_program(typed, (out,), ins, ())
         return out
 
     def test_program_with_several_outputs_over_its_inputs(self) -> None:
         """Outputs may be inputs, and a value is read before it is overwritten."""
-        x, y = (_on(np.arange(6.0) + k, dt.float32, self.device) for k in (0, 10))
+        x, y = (_on(np.arange(6.0) + k, fb.float32, self.device) for k in (0, 10))
         program = Program.trace(lambda a, b, s: (b * s, a + b), 2, 1)
-        self.backend.run_program(program.typed([dt.float32] * 2, [dt.float32] * 2), (x, y), (x, y), (3.0,))
+        self.backend.run_program(program.typed([fb.float32] * 2, [fb.float32] * 2), (x, y), (x, y), (3.0,))
         compare(x, (np.arange(6.0) + 10) * 3, "first output")
         compare(y, np.arange(6.0) * 2 + 10, "second output")
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..autograd import gradcheck, gradgradcheck
-from ..custom import quietly
-from ..dtypes import float64
-from ..errors import message
-from ..plan import TENSOR, new_tensor
-from ..registry import backend_of
+import flambeau as fb
+from flambeau.custom import quietly
+from flambeau.plugin import backend_of, message, new_tensor
 
 if TYPE_CHECKING:
-    from ..custom import CustomOp
-    from ..op import Call
+    from flambeau.custom import CustomOp
+    from flambeau.plugin import Call
 
-__all__ = ["check"]
+__all__ = ["check_op"]
 
 
-def check(op: CustomOp, values: list[Any], gradients: bool, rtol: float | None) -> None:
+def check_op(op: CustomOp, values: list[Any], gradients: bool, rtol: float | None) -> None:
     """See `flambeau.custom.CustomOp.check`; ``values`` are all arguments in order."""
     op.check_tensors(values)
     _, tensors, _ = op.read(values)
@@ -75,7 +72,7 @@ def _ways(op: CustomOp, values: list[Any]) -> dict[str, Callable[..., list[Any]]
         found["the reference"] = into(op.run_on_arrays)
     if op.default is not None:
         found["the composite"] = by_default
-    device = next(v.spec.device for v in values if isinstance(v, TENSOR))
+    device = next(v.spec.device for v in values if isinstance(v, fb.Tensor))
     if device.type in op.kernels:
         kernel = op.kernels[device.type]
         found[f"the kernel for {device.type}"] = into(quietly(kernel))
@@ -87,20 +84,23 @@ def _check_gradients(op: CustomOp, values: list[Any]) -> None:
     rules = dict.fromkeys(op.names, op.vjp) if callable(op.vjp) else op.vjp or {}
     wants = {name for name, rule in rules.items() if rule is not None}
     given = [
-        v.detach().to(float64).requires_grad_(p.name in wants)
-        if isinstance(v, TENSOR) and v.is_floating_point()
+        v.detach().to(fb.float64).requires_grad_(p.name in wants)
+        if isinstance(v, fb.Tensor) and v.is_floating_point()
         else v
         for p, v in zip(op.params, values, strict=True)
     ]
-    leaves = [v for v in given if isinstance(v, TENSOR) and v.requires_grad]
+    leaves = [v for v in given if isinstance(v, fb.Tensor) and v.requires_grad]
 
     def of_leaves(*xs: Any) -> Any:
         at = iter(xs)
-        all_ = [next(at) if isinstance(v, TENSOR) and v.requires_grad else v for v in given]
+        all_ = [next(at) if isinstance(v, fb.Tensor) and v.requires_grad else v for v in given]
         n = op.n_positional
         return op(*all_[:n], **dict(zip(op.names[n:], all_[n:], strict=True)))
 
-    for name, test in (("gradient", gradcheck), ("gradient of its gradient", gradgradcheck)):
+    for name, test in (
+        ("gradient", fb.autograd.gradcheck),
+        ("gradient of its gradient", fb.autograd.gradgradcheck),
+    ):
         try:
             test(of_leaves, tuple(leaves))
         except RuntimeError as e:

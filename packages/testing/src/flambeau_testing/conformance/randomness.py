@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ... import dtypes as dt
-from ...autograd import grad
-from ...random import Generator, philox
-from ...registry import OPS
-from ...transfer import host_bytes
+import flambeau as fb
+from flambeau.plugin import OPS, host_bytes
+
 from ..cases import Case, compare, each, run, sampled, snapshot, takes
 from .base import SuiteBase
 
@@ -21,13 +19,13 @@ _DRAWS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "rand": ("rand", ((1037,),), {}),
     "rand-0d": ("rand", ((),), {}),
     "rand-empty": ("rand", ((0, 3),), {}),
-    "rand-float64": ("rand", ((33, 5),), {"dtype": dt.float64}),
-    "rand-float16": ("rand", ((70,),), {"dtype": dt.float16}),
-    "rand-bfloat16": ("rand", ((70,),), {"dtype": dt.bfloat16}),
+    "rand-float64": ("rand", ((33, 5),), {"dtype": fb.float64}),
+    "rand-float16": ("rand", ((70,),), {"dtype": fb.float16}),
+    "rand-bfloat16": ("rand", ((70,),), {"dtype": fb.bfloat16}),
     "randn": ("randn", ((1037,),), {}),
-    "randn-float64": ("randn", ((101,),), {"dtype": dt.float64}),
+    "randn-float64": ("randn", ((101,),), {"dtype": fb.float64}),
     "randint": ("randint", (-5, 1000, (513,)), {}),
-    "randint-uint8": ("randint", (0, 200, (65,)), {"dtype": dt.uint8}),
+    "randint-uint8": ("randint", (0, 200, (65,)), {"dtype": fb.uint8}),
     "randperm": ("randperm", (301,), {}),
 }
 #: Calls whose results could depend on the order of work.
@@ -39,11 +37,11 @@ _TARGETS = {t.name: t for t in sampled()}
 
 
 def _words32(seed: int, stream: int, n: int) -> list[int]:
-    return [philox(i // 4, seed, stream)[i % 4] for i in range(n)]
+    return [fb.random.philox(i // 4, seed, stream)[i % 4] for i in range(n)]
 
 
 def _words64(seed: int, stream: int, n: int) -> list[int]:
-    blocks = [philox(i // 2, seed, stream)[2 * (i % 2) : 2 * (i % 2) + 2] for i in range(n)]
+    blocks = [fb.random.philox(i // 2, seed, stream)[2 * (i % 2) : 2 * (i % 2) + 2] for i in range(n)]
     return [low | high << 32 for low, high in blocks]
 
 
@@ -56,7 +54,7 @@ class Randomness(SuiteBase):
         seed, skipped = case
 
         def drawn(name: str, *args: Any, **kwargs: Any) -> list[Any]:
-            g = Generator().manual_seed(seed)
+            g = fb.Generator().manual_seed(seed)
             for _ in range(skipped):
                 g.next_stream()
             made: list[Any] = OPS[name](*args, generator=g, device=self.device, **kwargs).tolist()
@@ -64,7 +62,7 @@ class Randomness(SuiteBase):
 
         assert drawn("rand", (9,)) == [(w >> 8) * 2.0**-24 for w in _words32(seed, skipped, 9)]
         words = _words64(seed, skipped, 7)
-        assert drawn("rand", (7,), dtype=dt.float64) == [(w >> 11) * 2.0**-53 for w in words]
+        assert drawn("rand", (7,), dtype=fb.float64) == [(w >> 11) * 2.0**-53 for w in words]
         assert drawn("randint", -5, 100, (7,)) == [-5 + w % 105 for w in words]
 
     @each("case", _DRAWS)
@@ -72,7 +70,7 @@ class Randomness(SuiteBase):
         """Draws equal the reference's bit for bit (normals to their rounding), twice."""
         name, args, kwargs = case
         draws = [
-            OPS[name](*args, generator=Generator().manual_seed(7), device=d, **kwargs)
+            OPS[name](*args, generator=fb.Generator().manual_seed(7), device=d, **kwargs)
             for d in (self.device, "reference", self.device)
         ]
         assert bytes(host_bytes(draws[0])) == bytes(host_bytes(draws[2]))
@@ -83,7 +81,7 @@ class Randomness(SuiteBase):
 
     def test_random_streams_differ(self) -> None:
         """Two draws of one generator differ; two generators of one seed don't."""
-        g, same = Generator().manual_seed(1), Generator().manual_seed(1)
+        g, same = fb.Generator().manual_seed(1), fb.Generator().manual_seed(1)
         a, b = (OPS["rand"]((50,), generator=g, device=self.device) for _ in range(2))
         assert a.tolist() == OPS["rand"]((50,), generator=same, device=self.device).tolist()
         assert not set(a.tolist()) & set(b.tolist())
@@ -92,18 +90,18 @@ class Randomness(SuiteBase):
         """The gradient of dropout is zero exactly where the output is."""
         x = OPS["ones"]((500,), device=self.device).requires_grad_()
         y = OPS["dropout_keep"](x, 0.4, 1 / 0.6, 11, 3)
-        (g,) = grad(y.sum(), x)
+        (g,) = fb.autograd.grad(y.sum(), x)
         assert bool(((g == 0) == (y == 0)).all())
         assert 0.3 < float((y == 0).float().mean()) < 0.5
 
     @each(
         "case",
         {
-            name: Case(_TARGETS[name], dt.float32, s)
+            name: Case(_TARGETS[name], fb.float32, s)
             for name in _REPEATED
             if name in _TARGETS
             for s in _TARGETS[name].samples[:1]
-            if takes(_TARGETS[name], dt.float32)
+            if takes(_TARGETS[name], fb.float32)
         },
     )
     def test_deterministic(self, case: Case) -> None:
@@ -118,8 +116,12 @@ class Randomness(SuiteBase):
     )
     def test_deterministic_when_large(self, case: str) -> None:
         """So do calls on tensors that devices cut into parts, and their gradients."""
-        x = OPS["rand"]((257, 129), device=self.device, generator=Generator().manual_seed(3)).requires_grad_()
-        places = OPS["randint"](0, 50, (257, 129), device=self.device, generator=Generator().manual_seed(4))
+        x = OPS["rand"](
+            (257, 129), device=self.device, generator=fb.Generator().manual_seed(3)
+        ).requires_grad_()
+        places = OPS["randint"](
+            0, 50, (257, 129), device=self.device, generator=fb.Generator().manual_seed(4)
+        )
 
         def once() -> list[bytes]:
             zero = OPS["zeros"]((50, 129), device=self.device)
@@ -134,7 +136,7 @@ class Randomness(SuiteBase):
                 "sort": lambda: x.sort(0)[0],
                 "exp": lambda: x.exp(),
             }[case]()
-            (g,) = grad((made * made).sum(), x)
+            (g,) = fb.autograd.grad((made * made).sum(), x)
             return snapshot([made, g])
 
         first = once()
@@ -152,6 +154,5 @@ class Randomness(SuiteBase):
 
 
 def _floats(values: Any) -> Any:
-    from ...interop import from_numpy
 
-    return from_numpy(values).to("reference").to(dt.float32)
+    return fb.from_numpy(values).to("reference").to(fb.float32)

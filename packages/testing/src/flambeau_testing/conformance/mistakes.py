@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from ... import dtypes as dt
-from ...registry import OPS
+import flambeau as fb
+from flambeau.plugin import OPS
+
 from ..cases import each
 from .base import SuiteBase
 
@@ -41,14 +42,14 @@ _CASES: dict[str, tuple[Any, type[Exception], str]] = {
         IndexError,
         r"7",
     ),
-    "mean": (lambda m: m.x.to(dt.int64).mean(), RuntimeError, r"\[mean\] could not infer output dtype"),
+    "mean": (lambda m: m.x.to(fb.int64).mean(), RuntimeError, r"\[mean\] could not infer output dtype"),
     "in-place-shape": (
         lambda m: m.x.add_(OPS["ones"]((5, 2, 3), device=m.device)),
         RuntimeError,
         r"doesn't match the broadcast shape",
     ),
     "in-place-dtype": (
-        lambda m: m.x.to(dt.int64).add_(m.x),
+        lambda m: m.x.to(fb.int64).add_(m.x),
         RuntimeError,
         r"\[add_\] result type float32 can't be cast to the desired output type int64",
     ),
@@ -58,7 +59,7 @@ _CASES: dict[str, tuple[Any, type[Exception], str]] = {
     "type": (lambda m: OPS["exp"]("x"), TypeError, r"\[exp\] argument 'self' must be a Tensor"),
     "keyword": (lambda m: OPS["sum"](m.x, dimm=1), TypeError, r"\[sum\] got an unexpected keyword argument 'dimm'"),
     "out-dtype": (
-        lambda m: OPS["add"](m.x, m.x, out=OPS["zeros"]((2, 3), dtype=dt.int64, device=m.device)),
+        lambda m: OPS["add"](m.x, m.x, out=OPS["zeros"]((2, 3), dtype=fb.int64, device=m.device)),
         RuntimeError,
         r"\[add\] result type float32 can't be cast to the desired output type int64",
     ),

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ... import dtypes as dt
-from ...errors import OutOfMemoryError
-from ...registry import OPS, forget_plans
+import flambeau as fb
+from flambeau.plugin import OPS, OutOfMemoryError, forget_plans
+
 from ..cases import compare, each
 from .base import SuiteBase
 
@@ -123,7 +123,7 @@ class Memory(SuiteBase):
         """Too much memory is an `OutOfMemoryError` with the size asked for; the device works on."""
         x = OPS["ones"]((2,), device=self.device)
         with pytest.raises(OutOfMemoryError, match=r"out of memory"):
-            OPS["empty"]((1 << 53,), dtype=dt.float64, device=self.device)
+            OPS["empty"]((1 << 53,), dtype=fb.float64, device=self.device)
         with pytest.raises(OutOfMemoryError):
             self.backend.allocate(1 << 56, 0)
         assert (x + x).tolist() == [2, 2]
@@ -133,12 +133,11 @@ class Memory(SuiteBase):
         """When the n-th allocation fails, operands are as they were, nothing leaks, and the next try succeeds."""
         work, n = case
         values = np.random.default_rng(1).uniform(0, 1, (16, 16))
-        from ...interop import from_numpy
 
         x = (
-            from_numpy(values)
+            fb.from_numpy(values)
             .to("reference")
-            .to(dt.float32)
+            .to(fb.float32)
             .to(self.device)
             .requires_grad_(work is _training)
         )

@@ -10,10 +10,8 @@ from zlib import crc32
 
 import pytest
 
-from ...backend import Backend
-from ...devices import Device
-from ...fallback import explain_fallbacks
-from ...registry import backend_of, force_defaults
+import flambeau as fb
+from flambeau.plugin import Backend, backend_of, explain_fallbacks, force_defaults
 
 __all__ = ["SuiteBase", "cases_of", "expected_failure", "test_ids"]
 
@@ -43,7 +41,7 @@ class SuiteBase:
     @property
     def backend(self) -> Backend:
         """The backend under test."""
-        return backend_of(Device(self.device))
+        return backend_of(fb.device(self.device))
 
     @classmethod
     def setup_class(cls) -> None:

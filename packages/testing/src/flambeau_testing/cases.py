@@ -12,8 +12,9 @@ from zlib import crc32
 import numpy as np
 import pytest
 
-from .. import dtypes as dt
-from ..transfer import host_bytes
+import flambeau as fb
+from flambeau.plugin import host_bytes
+
 from .oracles import ORACLES
 from .samples import Target, tables, targets
 from .values import Call, build, mapped, tensors_in
@@ -25,12 +26,12 @@ __all__ = [
 
 #: Relative and absolute tolerance by result dtype, for one op.
 TOLERANCE = {
-    dt.float16: (4e-3, 4e-3), dt.bfloat16: (3e-2, 3e-2), dt.float32: (3e-5, 3e-5), dt.float64: (1e-9, 1e-9),
-    dt.complex64: (5e-5, 5e-5), dt.complex128: (1e-9, 1e-9),
+    fb.float16: (4e-3, 4e-3), fb.bfloat16: (3e-2, 3e-2), fb.float32: (3e-5, 3e-5), fb.float64: (1e-9, 1e-9),
+    fb.complex64: (5e-5, 5e-5), fb.complex128: (1e-9, 1e-9),
 }  # fmt: skip
 #: How records say that they don't take an argument.
 REFUSALS = (RuntimeError, TypeError, IndexError)
-_WIDE = {"f": dt.float64, "c": dt.complex128, "i": dt.int64}
+_WIDE = {"f": fb.float64, "c": fb.complex128, "i": fb.int64}
 
 #: The share of long lists of cases that pytest runs, picked by checksums of their ids: 1 but for quick runs.
 SHARE = float(os.environ.get("FLAMBEAU_CONFORMANCE_SHARE", "1"))
@@ -42,7 +43,7 @@ class Case(NamedTuple):
     """A sample call of a record in a dtype."""
 
     target: Target
-    dtype: dt.DType
+    dtype: fb.dtype
     sample: Call
 
     def __str__(self) -> str:
@@ -86,12 +87,11 @@ def records(keep: Callable[[Target], bool] = lambda target: True) -> Iterator[tu
                 yield target, k, sample
 
 
-def floats(device: str) -> dt.DType:
+def floats(device: str) -> fb.dtype:
     """The most precise floating-point type of a device."""
-    from ..devices import Device
-    from ..registry import backend_of
+    from flambeau.plugin import backend_of
 
-    return dt.float64 if backend_of(Device(device)).supports(dt.float64) else dt.float32
+    return fb.float64 if backend_of(fb.device(device)).supports(fb.float64) else fb.float32
 
 
 def run(
@@ -121,7 +121,7 @@ def arguments(
 
 
 @cache
-def takes(target: Target, dtype: dt.DType, k: int = 0) -> Any:
+def takes(target: Target, dtype: fb.dtype, k: int = 0) -> Any:
     """What the reference makes of a sample call (shape, dtype of each result), or None where it refuses the dtype."""
     try:
         args, out = run(Case(target, dtype, target.samples[k]), "reference")
@@ -159,7 +159,7 @@ def has_oracle(target: Target) -> bool:
 
 
 def _array(t: Any) -> Any:
-    wide = dt.float64 if t.dtype.kind == "f" else dt.complex128 if t.dtype.kind == "c" else t.dtype
+    wide = fb.float64 if t.dtype.kind == "f" else fb.complex128 if t.dtype.kind == "c" else t.dtype
     return np.array(t.detach().to("reference").to(wide).numpy())
 
 
@@ -187,22 +187,22 @@ def compare(got: Any, want: Any, what: str, loose: float = 1.0) -> None:
     assert len(a) == len(b), f"{what}: {len(a)} results, expected {len(b)}"
     for k, (x, y) in enumerate(zip(a, b, strict=True)):
         ys = y if not hasattr(y, "spec") else y.detach().to("reference")
-        ys = np.asarray(ys if not hasattr(y, "spec") else ys.to(dt.float32) if y.dtype is dt.bfloat16 else ys)
+        ys = np.asarray(ys if not hasattr(y, "spec") else ys.to(fb.float32) if y.dtype is fb.bfloat16 else ys)
         assert x.shape == ys.shape, f"{what}: result {k} has shape {list(x.shape)}, expected {list(ys.shape)}"
         _compare(x, ys, f"{what}: result {k}", loose)
 
 
 def _compare(x: Any, ys: np.ndarray[Any, Any], what: str, loose: float) -> None:
     xs = x.detach().to("reference")
-    xs = (xs.to(dt.float32) if x.dtype is dt.bfloat16 else xs).numpy()
+    xs = (xs.to(fb.float32) if x.dtype is fb.bfloat16 else xs).numpy()
     with np.errstate(all="ignore"):
         if x.dtype.rank < 2:
-            close = xs == (ys.astype(bool) if x.dtype is dt.bool_ else ys.astype(xs.dtype))
+            close = xs == (ys.astype(bool) if x.dtype is fb.bool else ys.astype(xs.dtype))
         else:
             wide: Any = np.complex128 if x.dtype.is_complex or ys.dtype.kind == "c" else np.float64
             xs, ys = xs.astype(wide), ys.astype(wide)
-            if x.dtype in (dt.float16, dt.bfloat16, dt.float32):
-                limit = dt.finfo(x.dtype).max
+            if x.dtype in (fb.float16, fb.bfloat16, fb.float32):
+                limit = fb.finfo(x.dtype).max
                 ys = np.where(np.abs(ys) > limit, np.copysign(np.inf, ys.real), ys)
             rtol, atol = TOLERANCE[x.dtype]
             close = np.isclose(xs, ys, rtol=rtol * loose, atol=atol * loose, equal_nan=True)

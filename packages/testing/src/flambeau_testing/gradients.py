@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import flambeau as fb
+
 __all__ = ["gradcheck", "gradgradcheck"]
 
 
@@ -20,10 +22,9 @@ def _numerical(
     fn: Callable[..., Any], inputs: list[Any], which: Any, out_nr: int, weight: Any, eps: float
 ) -> list[complex]:
     """The derivative of sum(real(conj(weight) * out)) by each element, by central differences."""
-    from ..autograd import no_grad
 
     flat_grads: list[complex] = []
-    with no_grad():
+    with fb.no_grad():
         data = which.detach()
         flat = data.reshape(-1) if data.spec.dense else None
         for k in range(which.numel()):
@@ -80,8 +81,6 @@ def gradcheck(
     >>> fb.autograd.gradcheck(fb.sin, fb.ones(3, dtype=fb.float64, requires_grad=True))
     True
     """
-    from ..autograd import grad
-    from ..ops.creation import arange
 
     args = _listed(inputs)
     checked = [a for a in args if hasattr(a, "spec") and a.rg]
@@ -96,11 +95,11 @@ def gradcheck(
         if not o.rg:
             continue
         real = o.dtype.to_real()
-        ramp = arange(1, o.numel() + 1, dtype=real, device=o.device).reshape(o.shape)
+        ramp = fb.arange(1, o.numel() + 1, dtype=real, device=o.device).reshape(o.shape)
         weight = (ramp * 0.7311).sin() + 1.5
         if o.is_complex():
             weight = weight + 1j * (ramp * 1.37).cos()
-        found.append((nr, weight, grad(o, checked, weight, retain_graph=True, allow_unused=True)))
+        found.append((nr, weight, fb.autograd.grad(o, checked, weight, retain_graph=True, allow_unused=True)))
     for nr, weight, analytical in found:
         for k, (x, g) in enumerate(zip(checked, analytical, strict=True)):
             expected = _numerical(lambda *a: outs_of(func, a), args, x, nr, weight, eps)
@@ -140,14 +139,15 @@ def gradgradcheck(
     fast_mode: bool = False,
 ) -> bool:
     """`gradcheck` of the gradients: compares second derivatives with differences of first ones."""
-    from ..autograd import grad
-    from ..ops.creation import arange
 
     args = _listed(inputs)
     outs = [o for o in outs_of(func, tuple(args)) if o.rg]
     if grad_outputs is None:
         grad_outputs = [
-            ((arange(o.numel(), dtype=o.dtype.to_real(), device=o.device).reshape(o.shape) * 0.9).cos() + 1.2)
+            (
+                (fb.arange(o.numel(), dtype=o.dtype.to_real(), device=o.device).reshape(o.shape) * 0.9).cos()
+                + 1.2
+            )
             .to(o.dtype)
             .requires_grad_()
             for o in outs
@@ -158,11 +158,10 @@ def gradgradcheck(
     def first(*both: Any) -> Any:
         xs = [a for a in both[:n] if hasattr(a, "spec") and a.rg]
         ys = [o for o in outs_of(func, both[:n]) if o.rg]
-        from ..autograd import enable_grad
 
-        with enable_grad():
+        with fb.enable_grad():
             ys = [o for o in outs_of(func, both[:n]) if o.rg]
-            found = grad(ys, xs, list(both[n:]), create_graph=True, allow_unused=True)
+            found = fb.autograd.grad(ys, xs, list(both[n:]), create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
     return gradcheck(first, [*args, *weights], eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception)

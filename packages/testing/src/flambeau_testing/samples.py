@@ -6,9 +6,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from .. import late
-from ..op import Op, Param
-from ..registry import OPS, SAMPLES
+from flambeau.plugin import OPS, SAMPLES, Op, Param, load_records
+
 from .samples_shape import SHAPE
 from .values import Call, Samples, T, call
 
@@ -208,7 +207,7 @@ class Target:
 
 def tables() -> list[Samples]:
     """The samples of the core and of every installed plugin."""
-    late.load()
+    load_records()
     return [Samples(TABLE, skipped=NOT_SAMPLED), *(import_module(name).SAMPLES for name in SAMPLES)]
 
 

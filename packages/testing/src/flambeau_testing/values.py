@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .. import dtypes as dt
-from ..interop import from_numpy
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
+import flambeau as fb
 
 __all__ = ["LAYOUTS", "Call", "Samples", "T", "build", "call", "mapped", "tensors_in"]
 
@@ -34,14 +30,14 @@ class T:
     def __repr__(self) -> str:
         return f"T{list(self.shape)}" + ("" if self.kind == "any" else f":{self.kind}")
 
-    def array(self, dtype: dt.DType, seed: str) -> Any:
+    def array(self, dtype: fb.dtype, seed: str) -> Any:
         """Its values as a NumPy array (float64, complex128, int64 or bool)."""
         import numpy as np
 
         rng = np.random.default_rng(zlib.crc32(seed.encode()))
         if self.kind == "index":
             return rng.integers(int(self.low), int(self.high), self.shape)
-        if self.kind == "mask" or dtype is dt.bool_:
+        if self.kind == "mask" or dtype is fb.bool:
             return rng.random(self.shape) < 0.5
         if dtype.is_integer:
             low = max(int(np.ceil(self.low)), 0 if dtype.kind == "u" else -100)
@@ -113,12 +109,12 @@ class Samples:
 LAYOUTS = ("dense", "step", "transposed", "negative", "expanded", "repeated")
 
 
-def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Any:
+def _tensor(array: Any, dtype: fb.dtype, device: str, how: str) -> Any:
     """An array as a tensor, laid out densely or in some other way; it is converted before it goes to the device."""
     import numpy as np
 
     def put(values: Any) -> Any:
-        return from_numpy(np.array(values)).to("reference").to(dtype).to(device)
+        return fb.from_numpy(np.array(values)).to("reference").to(dtype).to(device)
 
     if array.ndim == 0 or how == "dense":
         return put(array)
@@ -138,12 +134,12 @@ def _tensor(array: Any, dtype: dt.DType, device: str, how: str) -> Any:
     return put(np.broadcast_to(first, array.shape) if array.shape[-1] else array)
 
 
-def build(value: Any, dtype: dt.DType, device: str, seed: str, how: str = "dense", grad: bool = False) -> Any:
+def build(value: Any, dtype: fb.dtype, device: str, seed: str, how: str = "dense", grad: bool = False) -> Any:
     """What an argument stands for on a device; containers keep their kind."""
     if isinstance(value, T):
-        held = dt.int64 if value.kind == "index" else dt.bool_ if value.kind == "mask" else dtype
+        held = fb.int64 if value.kind == "index" else fb.bool if value.kind == "mask" else dtype
         if value.kind == "float" and dtype.rank != 2:
-            held = dt.float32
+            held = fb.float32
         # Values first take the dtype under test, so that a wider oracle sees the same numbers.
         array = value.array(held, seed)
         t = _tensor(array, held, device, how)
@@ -155,7 +151,7 @@ def build(value: Any, dtype: dt.DType, device: str, seed: str, how: str = "dense
     return value
 
 
-def tensors_in(values: Any) -> list[Tensor]:
+def tensors_in(values: Any) -> list[fb.Tensor]:
     """All tensors in nested containers."""
     if hasattr(values, "spec"):
         return [values]
