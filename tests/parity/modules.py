@@ -91,10 +91,13 @@ def _more(name: str) -> Iterator[Sample]:
         "Fold": [of((4, 5), (2, 2))(_r(1, 8, 12)), of((4, 5), 2, 1, 1, 2)(_r(8, 9))],
         "Hardsigmoid": [of()(_r(3, 4))],
         "RReLU": [of()(_r(3, 4)), of(0.2, 0.2)(_r(3, 4))],
+        "CrossMapLRN2d": [of(n, alpha=0.3, beta=0.8, k=k)(torch.randn(2, 7, 3, 2)) for n, k in ((2, 1), (3, 2.0), (5, 1), (20, 1))],
+        "SyncBatchNorm": [of(3)(_r(4, 3)), of(3, momentum=None, bias=False)(_r(4, 3, 2, 2, 2)), of(2, affine=False, track_running_stats=False)(_r(3, 2, 5))],
         "LazyLinear": [of(3)(_r(2, 4))],
         **{f"Lazy{k}Norm{n}d": [of()(_r(4, 3, *[2] * n))] for k in ("Batch", "Instance") for n in (1, 2, 3)},
         "RNN": [of(3, 4, 2, nonlinearity="relu", bidirectional=True)(_r(5, 2, 3), _r(4, 2, 4)), of(3, 4)(_packed(3))],
-        "LSTM": [of(3, 4, 2, proj_size=2, bidirectional=True)(_r(5, 2, 3)), of(3, 4, 2, batch_first=True)(_r(2, 5, 3), (_r(2, 2, 4), _r(2, 2, 4))), of(3, 4, 2, bidirectional=True)(_packed(3)), of(3, 4, proj_size=2)(_r(5, 3))],
+        "LSTM": [of(3, 4, 2, proj_size=2, bidirectional=True)(_r(5, 2, 3)), of(3, 4, 2, batch_first=True)(_r(2, 5, 3), (_r(2, 2, 4), _r(2, 2, 4))), of(3, 4, 2, bidirectional=True)(_packed(3)), of(3, 4, proj_size=2)(_r(5, 3))]
+        + [of(3, 4, 2, bidirectional=True, proj_size=2, bias=bias)(_packed(3, ordered), *state) for bias, ordered, state in ((True, True, ()), (False, False, ((_r(4, 3, 2), _r(4, 3, 4)),)))],
         "GRU": [of(3, 4, 3, bias=False)(_r(5, 2, 3)), of(3, 4, 2, bidirectional=True)(_packed(3, False)), of(3, 4, bidirectional=True)(_r(5, 3), _r(2, 4))],
         "MultiheadAttention": [of(8, 2, kdim=3, vdim=5, add_bias_kv=True, add_zero_attn=True)(_r(4, 2, 8), _r(5, 2, 3), _r(5, 2, 5), attn_mask=torch.rand(4, 5) > 0.7), of(8, 2, bias=False, batch_first=True)(_r(2, 4, 8), _r(2, 5, 8), _r(2, 5, 8), average_attn_weights=False, key_padding_mask=torch.tensor([[False] * 5, [False] * 3 + [True] * 2]))],
     }  # fmt: skip

@@ -127,3 +127,19 @@ def test_warnings() -> None:
         init.kaiming_uniform_(fb.empty(0, 3))
     with pytest.warns(UserWarning, match="more than 2 std"):
         init.trunc_normal_(fb.empty(2), mean=10.0)
+
+
+@pytest.mark.parametrize("name", [n for n in init.__all__ if n + "_" in init.__all__])
+def test_older_names_warn_and_do_the_same(name: str) -> None:
+    more = {"constant": (0.5,), "sparse": (0.3,)}.get(name, ())
+    shape = (4, 2, 3) if name == "dirac" else (4, 3)
+    new = getattr(init, name + "_")
+    with pytest.warns(FutureWarning, match=f"nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`"):
+        got = getattr(init, name)(fb.empty(shape), *more, **given(new))
+    assert got.tolist() == new(fb.empty(shape), *more, **given(new)).tolist()
+
+
+def given(fill) -> dict[str, fb.Generator]:
+    """A generator of its own, where the initialiser takes one."""
+    takes = "generator" in fill.__code__.co_varnames[: fill.__code__.co_argcount]
+    return {"generator": fb.Generator().manual_seed(3)} if takes else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 
 import pytest
@@ -298,3 +299,56 @@ def test_repr_nests() -> None:
     assert repr(nn.Module()) == "Module()"
     assert "fc1" in dir(Net())
     assert "0" not in dir(nn.Sequential(nn.ReLU()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_shared_memory_is_written_by_forked_processes() -> None:
+    net = Net().share_memory()
+    want = net.fc1.weight.tolist()
+    child = os.fork()
+    if not child:
+        with fb.no_grad():
+            net.fc1.bias.fill_(7.0)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert net.fc1.bias.tolist() == [7.0] * 4
+    assert net.fc1.weight.tolist() == want
+    net(fb.ones(2, 3)).sum().backward()
+    assert net.fc1.bias.grad is not None
+
+
+def test_compile_changes_nothing() -> None:
+    net = Net().eval()
+    before = net(fb.ones(2, 3)).tolist()
+    assert net.compile(fullgraph=True, mode="max-autotune") is None
+    assert net(fb.ones(2, 3)).tolist() == before
+
+
+def test_memory_format_of_a_model() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=fb.channels_last)
+    assert net[0].weight.is_contiguous(memory_format=fb.channels_last)
+    assert net[0].bias.is_contiguous()
+    assert net(fb.ones(2, 3, 5, 5)).shape == (2, 4, 3, 3)
+
+
+def test_synchronised_batch_norm() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4, affine=False))).eval()
+    made = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+    assert made is net
+    assert type(net[1]) is nn.SyncBatchNorm
+    assert type(net[2][0]) is nn.SyncBatchNorm
+    assert not net[1].training
+    assert list(net.state_dict()) == [
+        "0.weight", "0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var", "1.num_batches_tracked",
+        "2.0.running_mean", "2.0.running_var", "2.0.num_batches_tracked",
+    ]  # fmt: skip
+    single = nn.BatchNorm2d(2)
+    alone = nn.SyncBatchNorm.convert_sync_batchnorm(single)
+    assert alone.weight is single.weight
+    assert alone.running_var is single.running_var
+    with pytest.raises(RuntimeError, match="there are no groups of processes"):
+        nn.SyncBatchNorm(2, process_group=object())
+    with pytest.raises(ValueError, match="expected at least 2D input"):
+        alone(fb.ones(2))
+    with pytest.raises(ValueError, match="number of input channels should be non-zero"):
+        alone(fb.ones(2, 0))

@@ -23,6 +23,20 @@ def with_grads(*grads):
     return made
 
 
+def test_memory_format_of_convolutions() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv3d(3, 4, 2), nn.Sequential(nn.ConvTranspose2d(4, 2, 2)))
+    before = [p.tolist() for p in net.parameters()]
+    assert nn.utils.convert_conv2d_weight_memory_format(net, fb.channels_last) is net
+    assert net[0].weight.is_contiguous(memory_format=fb.channels_last)
+    assert net[2][0].weight.is_contiguous(memory_format=fb.channels_last)
+    assert net[1].weight.is_contiguous()
+    nn.utils.convert_conv3d_weight_memory_format(net, fb.channels_last_3d)
+    assert net[1].weight.is_contiguous(memory_format=fb.channels_last_3d)
+    assert [p.tolist() for p in net.parameters()] == before
+    nn.utils.convert_conv2d_weight_memory_format(net, fb.contiguous_format)
+    assert net[0].weight.is_contiguous()
+
+
 def test_clip_grad_norm() -> None:
     params = [*with_grads([3.0, 0.0], [4.0]), nn.Parameter(fb.zeros(1))]
     assert nn.utils.clip_grad_norm_(params, 10.0).item() == 5.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import Counter
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ import pytest
 import flambeau as fb
 from flambeau.utils.checkpoint import (
     CheckpointError,
+    CheckpointPolicy,
     checkpoint,
     checkpoint_sequential,
+    create_selective_checkpoint_contexts,
     set_checkpoint_early_stop,
 )
 
@@ -265,3 +269,134 @@ def test_mistakes() -> None:
         checkpoint(block, x, w, use_reentrant=False, determinism_check="strict")
     with pytest.raises(ValueError, match="Unexpected keyword arguments: got speed"):
         checkpoint_sequential([fb.sin], 1, x, use_reentrant=False, speed=1)
+
+
+# Selective
+
+
+class Counted:
+    """Counts the ops of a region by name."""
+
+    def __init__(self) -> None:
+        self.names: Counter[str] = Counter()
+        self.region = fb.plugin.intercept(self, outermost=True)  # sees what the checkpoint goes on with
+
+    def __call__(self, op: Any, call: Any, args: Any, kwargs: Any) -> Any:
+        self.names[op.name] += 1
+        return call(*args, **kwargs)
+
+
+def run_selective(policy: Any, fn: Any = block, **options: Any) -> tuple[Any, Any, Counter[str]]:
+    """Gradients with selective checkpointing, and the ops that ran in backward."""
+    w, x = weights()
+    contexts = partial(create_selective_checkpoint_contexts, policy, **options)
+    counted = Counted()
+
+    def watched(*args: Any) -> Any:
+        with counted.region:
+            return fn(*args)
+
+    loss = checkpoint(watched, x, w, use_reentrant=False, context_fn=contexts, early_stop=False).sum()
+    counted.names.clear()
+    loss.backward()
+    return w.grad, x.grad, counted.names
+
+
+def plain(fn: Any = block) -> tuple[Any, Any]:
+    w, x = weights()
+    fn(x, w).sum().backward()
+    return w.grad, x.grad
+
+
+@pytest.mark.parametrize(
+    ("policy", "products", "tanhs"),
+    [
+        ([fb.mm], 0, 1),
+        (["matmul", "tanh"], 0, 0),
+        ([], 2, 1),
+        (lambda context, op, *args, **kwargs: op.name == "tanh", 2, 0),
+        (lambda context, op, *args, **kwargs: CheckpointPolicy.PREFER_SAVE, 0, 0),
+        (lambda context, op, *args, **kwargs: CheckpointPolicy.MUST_CPU_OFFLOAD, 0, 0),
+        (lambda context, op, *args, **kwargs: CheckpointPolicy.MUST_RECOMPUTE, 2, 1),
+    ],
+)
+def test_a_policy_says_what_is_computed_again(policy: Any, products: int, tanhs: int) -> None:
+    *grads, ran = run_selective(policy)
+    for got, want in zip(grads, plain(), strict=True):
+        assert got.tolist() == want.tolist()
+    assert ran["matmul"] == products
+    assert ran["tanh"] == tanhs
+
+
+def test_a_policy_is_told_of_results_and_arguments() -> None:
+    told = []
+
+    def policy(context: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+        told.append((op.name, context.is_recompute, tuple(context.op_output.shape), len(args)))
+        return CheckpointPolicy.PREFER_RECOMPUTE
+
+    run_selective(policy)
+    assert told[0] == ("matmul", False, (3, 4), 2)
+    assert len(told) == 6  # asked in the first run alone
+
+
+def test_ops_written_in_others_are_seen_as_those() -> None:
+    def rooted(x: Any, w: Any) -> Any:
+        return fb.softmax(fb.std(x @ w, 1, keepdim=True) * x, 1) + fb.bernoulli(x.sigmoid())
+
+    *grads, ran = run_selective(["softmax", "variance"], rooted)
+    for got, want in zip(grads, plain(rooted), strict=True):
+        assert got.tolist() == want.tolist()
+    assert not ran["softmax"] + ran["variance"]
+    with pytest.raises(ValueError, match="expected ops that aren't written in others"):
+        run_selective([fb.std])
+
+
+def test_random_numbers_of_kept_results_repeat() -> None:
+    def noisy(x: Any, w: Any) -> Any:
+        return fb.nn.functional.dropout(x @ w, 0.5) * fb.rand(4) + fb.nn.functional.dropout(x, 0.5)
+
+    fb.manual_seed(5)
+    got = run_selective(["dropout_keep"], noisy)[:2]
+    want = plain(noisy)
+    for g, w in zip(got, want, strict=True):
+        assert g.tolist() == w.tolist()
+
+
+def test_selective_checkpoints_and_autocast() -> None:
+    w, x = weights()
+
+    def loss() -> Any:
+        with fb.autocast("cpu", dtype=fb.bfloat16):
+            contexts = partial(create_selective_checkpoint_contexts, [fb.mm])
+            return checkpoint(block, x, w, use_reentrant=False, context_fn=contexts).float().sum()
+
+    loss().backward()
+    got, w.grad = w.grad, None
+    with fb.autocast("cpu", dtype=fb.bfloat16):
+        want = block(x, w).float().sum()
+    want.backward()
+    assert got.tolist() == w.grad.tolist()
+
+
+def test_kept_results_serve_one_backward_and_stay_unchanged() -> None:
+    w, x = weights()
+    contexts = partial(create_selective_checkpoint_contexts, [fb.mm])
+    y = checkpoint(block, x, w, use_reentrant=False, context_fn=contexts).sum()
+    y.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="backward an extra time"):
+        y.backward()
+
+    def spoiling(x: Any, w: Any) -> Any:
+        product = x @ w
+        return product.mul_(2).tanh()
+
+    with pytest.raises(RuntimeError, match="was mutated: a result of matmul"):
+        run_selective(["matmul"], spoiling)
+
+
+def test_what_is_no_policy() -> None:
+    with pytest.raises(ValueError, match="expected ops that"):
+        create_selective_checkpoint_contexts(["no_such_op"])
+    with pytest.raises(TypeError, match="either a function or a list"):
+        create_selective_checkpoint_contexts(3)

@@ -115,24 +115,26 @@ _PLUGINS = {
 }  # fmt: skip
 _MODULES = frozenset("autograd doctor hooks ops plugin plugins random utils".split())
 strided = "flambeau.strided"
-contiguous_format, preserve_format, channels_last = "contiguous_format", "preserve_format", "channels_last"
+contiguous_format, preserve_format = "contiguous_format", "preserve_format"
+channels_last, channels_last_3d = "channels_last", "channels_last_3d"
 newaxis = None
 
 
 __all__ = [
     "Generator", "GradScaler", "OutOfMemoryError", "Size", "Tensor", "amp", "as_tensor", "asarray", "autocast",
     "autograd", "bfloat16", "bool", "broadcast_shapes", "can_cast", "cdouble", "cfloat", "channels_last",
-    "clear_autocast_cache", "complex64", "complex128", "contiguous_format", "cuda", "data", "default_generator",
-    "device", "double", "dtype", "e", "enable_grad", "explain_fallbacks", "finfo", "float", "float16", "float32",
-    "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_autocast_dtype", "get_default_device",
-    "get_default_dtype", "get_num_threads", "get_printoptions", "get_rng_state", "half", "iinfo", "inf",
-    "inference_mode", "initial_seed", "int", "int8", "int16", "int32", "int64", "io", "is_autocast_available",
-    "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex", "is_floating_point", "is_grad_enabled",
-    "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed", "nan", "newaxis", "nn", "no_grad",
-    "numel", "op", "ops", "optim", "pi", "plugin", "pointwise", "preserve_format", "printoptions", "promote_types",
-    "random", "save", "seed", "set_autocast_cache_enabled", "set_autocast_dtype", "set_default_device",
-    "set_default_dtype", "set_grad_enabled", "set_num_threads", "set_printoptions", "set_rng_state", "short",
-    "strided", "synchronize", "tensor", "testing", "uint8", "uint16", "uint32", "uint64", "vision", "vmap",
+    "channels_last_3d", "clear_autocast_cache", "complex64", "complex128", "contiguous_format", "cuda", "data",
+    "default_generator", "device", "double", "dtype", "e", "enable_grad", "explain_fallbacks", "finfo", "float",
+    "float16", "float32", "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_autocast_dtype",
+    "get_default_device", "get_default_dtype", "get_num_threads", "get_printoptions", "get_rng_state", "half",
+    "iinfo", "inf", "inference_mode", "initial_seed", "int", "int8", "int16", "int32", "int64", "io",
+    "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex", "is_floating_point",
+    "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed", "nan", "newaxis",
+    "nn", "no_grad", "numel", "op", "ops", "optim", "pi", "plugin", "pointwise", "preserve_format", "printoptions",
+    "promote_types", "random", "save", "seed", "set_autocast_cache_enabled", "set_autocast_dtype",
+    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "set_printoptions",
+    "set_rng_state", "short", "strided", "synchronize", "tensor", "testing", "uint8", "uint16", "uint32", "uint64",
+    "vision", "vmap",
 ]  # fmt: skip
 __all__ += _functions.__all__
 

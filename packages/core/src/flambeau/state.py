@@ -104,6 +104,10 @@ def set_grad(mode: bool) -> None:
 class intercept:
     """Context manager: let ``fn(op, call, args, kwargs)`` see every op of this thread.
 
+    Args:
+        fn: the interceptor.
+        outermost: let it see ops after all that are entered already, rather than before.
+
     ``call(*args, **kwargs)`` goes on with the op; what ``fn`` returns is the op's result; for ``x.op_()`` ``call`` has
     an attribute ``writes``. Interceptors nest, the last one entered sees the op first, and ops inside an interceptor
     are seen by the outer ones only. An op that is written in other ops is not seen, they are; unless ``fn`` has an
@@ -117,18 +121,19 @@ class intercept:
     'add'
     """
 
-    def __init__(self, fn: Interceptor) -> None:
+    def __init__(self, fn: Interceptor, outermost: bool = False) -> None:
         self.fn = fn
+        self.outermost = outermost
 
     def __enter__(self) -> intercept:
-        modes.watchers = (*modes.watchers, self.fn)
+        modes.watchers = (self.fn, *modes.watchers) if self.outermost else (*modes.watchers, self.fn)
         WATCHED.append(self.fn)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
     ) -> None:
-        modes.watchers = modes.watchers[:-1]
+        modes.watchers = modes.watchers[1:] if self.outermost else modes.watchers[:-1]
         WATCHED.pop()
 
 

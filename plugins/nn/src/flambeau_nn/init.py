@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
+from collections.abc import Callable
+from typing import ParamSpec
 
 import flambeau as fb
 from flambeau.errors import message
 
 __all__ = [
-    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
-    "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "kaiming_normal", "kaiming_normal_",
+    "kaiming_uniform", "kaiming_uniform_", "normal", "normal_", "ones_", "orthogonal", "orthogonal_", "sparse",
+    "sparse_", "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_", "xavier_uniform",
+    "xavier_uniform_", "zeros_",
 ]  # fmt: skip
+
+_P = ParamSpec("_P")
 
 _GAINS = {
     **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0),
@@ -217,3 +224,33 @@ def sparse_(
         for column in range(columns):
             tensor[fb.randperm(rows, generator=generator)[:zeros].to(tensor.device), column] = 0.0
     return tensor
+
+
+def _old(fill: Callable[_P, fb.Tensor]) -> Callable[_P, fb.Tensor]:
+    """The name without underscore, which warns."""
+    new = fill.__name__
+    old = new[:-1]
+
+    @functools.wraps(fill)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> fb.Tensor:
+        warnings.warn(
+            f"[{old}] `nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning, stacklevel=2
+        )
+        return fill(*args, **kwargs)
+
+    run.__name__ = run.__qualname__ = old
+    run.__doc__ = f"The older name of `{new}`, with a FutureWarning."
+    return run
+
+
+constant = _old(constant_)
+dirac = _old(dirac_)
+eye = _old(eye_)
+kaiming_normal = _old(kaiming_normal_)
+kaiming_uniform = _old(kaiming_uniform_)
+normal = _old(normal_)
+orthogonal = _old(orthogonal_)
+sparse = _old(sparse_)
+uniform = _old(uniform_)
+xavier_normal = _old(xavier_normal_)
+xavier_uniform = _old(xavier_uniform_)

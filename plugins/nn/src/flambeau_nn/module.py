@@ -5,6 +5,7 @@ Registration is in `members`, the state in `state`, hooked calls in `hooks`.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
 
@@ -217,13 +218,15 @@ class Module(Stateful):
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move or cast all parameters and buffers, in place: ``to(device)``, ``to(dtype)``, ``to(device, dtype)``,
-        ``to(tensor)``, with ``non_blocking=``. Only floating point and complex ones change dtype.
+        ``to(tensor)``, with ``non_blocking=``. Only floating point and complex ones change dtype; ``memory_format=``
+        is for those with 4 or 5 dimensions.
 
         >>> from flambeau import nn
         >>> nn.Linear(2, 1).to(fb.float64).weight.dtype == fb.float64
         True
         """
         device, dtype, options = _parse_to(args, kwargs)
+        memory_format = options.pop("memory_format", None)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
                 f"[to] nn.Module.to only accepts floating point or complex dtypes: got desired dtype={dtype}. "
@@ -232,7 +235,8 @@ class Module(Stateful):
 
         def move(tensor: fb.Tensor) -> fb.Tensor:
             cast = dtype if tensor.is_floating_point() or tensor.is_complex() else None
-            return tensor.to(tensor.device if device is None else device, cast or tensor.dtype, **options)
+            layout = {} if memory_format is None or tensor.ndim not in (4, 5) else {"memory_format": memory_format}
+            return tensor.to(tensor.device if device is None else device, cast or tensor.dtype, **layout, **options)
 
         return self._apply(move)
 
@@ -271,6 +275,18 @@ class Module(Stateful):
         """Cast floating point parameters and buffers to bfloat16."""
         return self._cast(fb.bfloat16)
 
+    def share_memory(self) -> Self:
+        """Move parameters and buffers on the host to memory that processes forked later have in common.
+
+        >>> from flambeau import nn
+        >>> nn.Linear(2, 1).share_memory().weight.shape == (1, 2)
+        True
+        """
+        return self._apply(_in_shared_memory)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: a call runs at once and needs no compiler. Takes what ``torch.compile`` takes."""
+
     # -- copies and repr ----------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
@@ -301,6 +317,13 @@ class Module(Stateful):
 
 def _indent(text: str) -> str:
     return text.replace("\n", "\n  ")
+
+
+def _in_shared_memory(tensor: fb.Tensor) -> fb.Tensor:
+    if tensor.device.type != "cpu" or not tensor.numel():
+        return tensor
+    room = fb.frombuffer(mmap.mmap(-1, tensor.numel() * tensor.element_size()), dtype=tensor.dtype)
+    return room.reshape(tensor.shape).copy_(tensor)
 
 
 def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:

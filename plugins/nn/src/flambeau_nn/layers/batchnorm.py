@@ -12,7 +12,9 @@ from ..module import Module
 from ..parameter import Parameter
 from .normalization import _add_affine, _reset_affine
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
+__all__ = [
+    "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "SyncBatchNorm",
+]  # fmt: skip
 
 
 class _NormBase(Module):
@@ -167,6 +169,78 @@ class BatchNorm3d(_BatchNorm):
     """
 
     _ranks = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation over the batches of all processes of a group, for any number of dimensions.
+
+    flambeau trains in one process, so the group has one member and this is `BatchNorm2d` for any rank; models that name
+    it load and train.
+
+    Args:
+        num_features: C, the number of channels.
+        eps: added to the variance.
+        momentum: the weight of the newest batch in the running statistics; ``None`` takes the mean over all batches.
+        affine: whether it scales, and shifts if `bias`.
+        track_running_stats: keep running statistics and use them in evaluation.
+        process_group: None; there are no groups of processes.
+        device, dtype: of the parameters and buffers.
+        bias: whether it shifts.
+
+    Raises:
+        RuntimeError: a process group is given.
+
+    Shape: ``(N, C, *)``, the same.
+
+    >>> from flambeau import nn
+    >>> net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)))
+    >>> net[1]
+    SyncBatchNorm(2, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)
+    """
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, process_group: Any = None, device: Any = None, dtype: fb.dtype | None = None,
+        *, bias: bool = True,
+    ) -> None:  # fmt: skip
+        if process_group is not None:
+            raise RuntimeError(
+                "[SyncBatchNorm] there are no groups of processes: "
+                f"got process_group={process_group!r}, needed: None, the one process that runs. Leave it out."
+            )
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
+
+    def _check_rank(self, input: fb.Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(
+                message("SyncBatchNorm", f"expected at least 2D input (got {input.ndim}D input)", input=input)
+            )
+        if not input.shape[1]:
+            raise ValueError(
+                message("SyncBatchNorm", "number of input channels should be non-zero", input=input)
+            )
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with every batch normalisation in it replaced; parameters and buffers stay the same objects.
+
+        Args:
+            module: changed in place, unless it is a batch normalisation itself.
+            process_group: None; there are no groups of processes.
+        """
+        made = module
+        if isinstance(module, _BatchNorm):
+            made = cls(
+                module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats,
+                process_group, bias=module.bias is not None,
+            )  # fmt: skip
+            for name, value in (*module._parameters.items(), *module._buffers.items()):
+                setattr(made, name, value)
+            made.training = module.training
+        for name, child in module.named_children():
+            made.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return made
 
 
 class _InstanceNorm(_NormBase):

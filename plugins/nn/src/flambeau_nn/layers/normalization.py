@@ -1,4 +1,4 @@
-"""Normalisation without running statistics: LayerNorm, RMSNorm, GroupNorm, LocalResponseNorm."""
+"""Normalisation without running statistics: LayerNorm, RMSNorm, GroupNorm, and over neighbouring channels."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import flambeau as fb
+from flambeau.errors import message
 
 from .. import functional as F
 from .. import init
 from ..module import Module
 from ..parameter import Parameter
 
-__all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+__all__ = ["CrossMapLRN2d", "GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
 
 def _add_affine(
@@ -202,6 +203,53 @@ class LocalResponseNorm(Module):
     def forward(self, input: fb.Tensor) -> fb.Tensor:
         """Normalise."""
         return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """All arguments."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """Divide each channel of images by a power of the sum of squares over the channels around it, as older models do.
+
+    `LocalResponseNorm` does the same with another window: here channel c sees those less than ``(size + 1) / 2`` away,
+    and channels from ``(size + 1) / 2`` on see channel 0 too, as PyTorch's do.
+
+    Args:
+        size: the number of channels that the sum is divided by, and the width of the window.
+        alpha, beta, k: the divisor is ``(k + alpha / size * sum) ** beta``.
+
+    Shape: ``(N, C, H, W)``, the same.
+
+    >>> from flambeau import nn
+    >>> nn.CrossMapLRN2d(3, alpha=3.0, beta=1.0)(fb.ones(1, 3, 1, 1)).flatten()
+    tensor([0.3333, 0.2500, 0.2500])
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: fb.Tensor) -> fb.Tensor:
+        """Normalise."""
+        if input.ndim != 4:
+            raise ValueError(
+                message("CrossMapLRN2d", f"expected input to be 4D, got {input.ndim}D instead", input=input)
+            )
+        squares = (input * input).flatten(2)
+        sums = self._window(input.shape[1], input).matmul(squares).view(input.shape)
+        return input * (sums * (self.alpha / self.size) + self.k).pow(-self.beta)
+
+    def _window(self, channels: int, like: fb.Tensor) -> fb.Tensor:
+        """1 where the channel of the column is seen by that of the row."""
+        reach = int((self.size - 1) / 2 + 1)
+        place = fb.arange(channels, device=like.device)
+        seen = (place.unsqueeze(1) - place).abs() < reach
+        seen[reach:, :1] = True
+        return seen.to(like.dtype)
 
     def extra_repr(self) -> str:
         """All arguments."""

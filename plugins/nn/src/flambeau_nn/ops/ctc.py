@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import flambeau as fb
 from flambeau.plugin import Call, kernel, message, only_float
 
+from .rederive import rederive
+
 if TYPE_CHECKING:
     from flambeau import Tensor
 
@@ -164,15 +166,60 @@ def _backward_default(
     return (log_probs.exp() - seen) * grad.reshape((1, n, 1)) * inside.unsqueeze(2).to(log_probs.dtype)
 
 
-def _no_rule() -> Any:
-    raise RuntimeError(
-        "[ctc_loss] has no second derivative by log_probs. Take the first one without create_graph."
-    )
+#: Stands for the logarithm of 0 where numbers are differentiated: its weight in a sum is 0, and so its gradients are.
+_NEVER = -1e30
+
+
+def _moved(x: Any, by: int) -> Any:
+    """`_shifted` upwards, for differentiation."""
+    n, width = x.shape
+    room = x.new_full((n, min(by, width)), _NEVER)
+    return fb.cat([room, x[:, : width - room.shape[1]]], 1)
+
+
+def _differentiable(log_probs: Any, targets: Any, input_lengths: Ints, target_lengths: Ints, blank: int) -> Any:
+    """The losses in public ops, with finite numbers throughout; 0 where the target doesn't fit into the input."""
+    steps, n, _ = log_probs.shape
+    labels, skip = _states(targets, blank)
+    emitted = _emitted(log_probs, labels).clamp_min(_NEVER)
+    width = labels.shape[1]
+    lengths, ends = _column(input_lengths, labels), 2 * _column(target_lengths, labels)
+    states = fb.arange(width, device=labels.device)
+    alpha = fb.where((states < 2) & (states <= ends), emitted[0], _NEVER)
+    alphas = [alpha]
+    for t in range(1, steps):
+        ways = [alpha, _moved(alpha, 1), fb.where(skip, _moved(alpha, 2), _NEVER)]
+        alpha = fb.stack(ways).logsumexp(0) + emitted[t]
+        alphas.append(alpha)
+    last = fb.stack(alphas).gather(0, (lengths - 1).clamp_min(0).expand(1, n, width)).squeeze(0)
+    label_end = fb.where(ends == 0, _NEVER, last.gather(1, (ends - 1).clamp_min(0)))
+    loss = -fb.stack([last.gather(1, ends), label_end]).logsumexp(0)
+    return fb.where((lengths > 0) & (loss < -_NEVER / 2), loss, 0.0).squeeze(1)
+
+
+def _by_log_probs(
+    g0: Any, grad: Any, log_probs: Any, targets: Any, input_lengths: Ints, target_lengths: Ints, blank: int
+) -> Any:
+    steps, n, _ = log_probs.shape
+    inside = fb.arange(steps, device=g0.device).unsqueeze(1) < _column(input_lengths, targets).T
+    scale = grad.reshape((1, n, 1)) * inside.unsqueeze(2)
+
+    def gradient(x: Any) -> Any:
+        loss = _differentiable(x, targets, input_lengths, target_lengths, blank)
+        (unseen,) = fb.autograd.grad(loss.sum(), x, create_graph=True)
+        return (x.exp() + unseen) * scale
+
+    if not log_probs.numel():
+        return fb.zeros_like(log_probs)
+    low = log_probs.dtype.itemsize < 4
+    x, g = (log_probs.float(), g0.float()) if low else (log_probs, g0)
+    (found,) = rederive(gradient, (x,), (True,), (g,))
+    return found.to(log_probs.dtype)
 
 
 def _by_grad(g0: Any, grad: Any, log_probs: Any, targets: Any, loss: Any, alphas: Any, *how: Any) -> Any:
     one = fb.ones_like(grad)
-    return (g0 * ctc_loss_backward(one, log_probs.detach(), targets, loss, alphas, *how)).sum((0, 2))
+    return (g0 * ctc_loss_backward(one, log_probs, targets, loss, alphas, *how)).sum((0, 2))
 
 
 @kernel(
@@ -181,7 +228,7 @@ def _by_grad(g0: Any, grad: Any, log_probs: Any, targets: Any, loss: Any, alphas
         "grad": lambda g0, grad, log_probs, targets, loss, alphas, input_lengths, target_lengths, blank: _by_grad(
             g0, grad, log_probs, targets, loss, alphas, input_lengths, target_lengths, blank
         ),
-        "log_probs": lambda g0: _no_rule(),
+        "log_probs": _by_log_probs,
         "loss": None,
         "alphas": None,
     },
