@@ -41,11 +41,18 @@ PLACES = frozenset(
     "nn.functional.max_pool1d nn.functional.max_pool2d nn.functional.max_pool3d".split()
 )
 _SECONDS = 600
-_HALVES = (torch.float16, torch.bfloat16)
+#: Dtypes whose rounding is compared with PyTorch's, and those that decide.
+_WIDER = {
+    torch.float16: torch.float64, torch.bfloat16: torch.float64, torch.float32: torch.float64,
+    torch.complex64: torch.complex128,
+}  # fmt: skip
+#: How many times more these may be rounded: PyTorch has another kernel, of our kind, that rounds as ours does.
+_ROUNDED = {"nn.functional.scaled_dot_product_attention": 16}
+NARROW = tuple(str(d)[6:] for d in _WIDER)
 
 
-def _half(v: Any) -> bool:
-    return isinstance(v, torch.Tensor) and v.dtype in _HALVES
+def _narrow(v: Any) -> bool:
+    return isinstance(v, torch.Tensor) and v.dtype in _WIDER
 
 
 @dataclass
@@ -203,6 +210,7 @@ class Replay:
 
     def sample(self, sample: Any, grads: bool) -> None:
         """All forms of one sample."""
+        self.random = self.op.name in RANDOM or bool(sample.kwargs.get("dropout_p"))
         for kind, theirs, find in forms(self.op):
             inplace = kind == "in-place" or theirs is self.op.inplace_operator_variant
             if inplace and sample.broadcasts_input:
@@ -270,7 +278,7 @@ class Replay:
             return f"of the result: {_said(e)}"
         reason = difference(got2, theirs, not self.random)
         self.tied = False
-        if reason and self.dtype in ("float16", "bfloat16") and "differ" in reason:
+        if reason and self.dtype in NARROW and "differ" in reason:
             return self.closer(
                 lambda *a, **k: compared(sample, self.op(*a, **k), False), theirs, got2, reason
             )
@@ -280,12 +288,15 @@ class Replay:
         return reason
 
     def closer(self, exact: Callable[..., Any], theirs: Any, ours: Any, reason: str) -> str:
-        """In half precision PyTorch's own rounding may be the larger one: the same in float64 decides."""
+        """PyTorch's own rounding may be the larger one: the same in float64 decides.
+
+        Right is what is as near to that as the worst of PyTorch's values, or within a few units of the largest value.
+        """
 
         def widened(v: Any) -> Any:
-            if _half(v):
-                return v.detach().double()
-            return torch.float64 if isinstance(v, torch.dtype) and v in _HALVES else v
+            if _narrow(v):
+                return v.detach().to(_WIDER[v.dtype])
+            return _WIDER.get(v, v) if isinstance(v, torch.dtype) else v
 
         wide = mapped(self.arguments, widened)
         with torch.no_grad():
@@ -296,12 +307,15 @@ class Replay:
         if len({len(f) for f in flat}) != 1:
             return reason
         for g, w, t in zip(*flat, strict=True):
-            if w.dtype not in _HALVES:
+            if w.dtype not in _WIDER:
                 continue
-            a, b = (to_torch(g).double() - t).abs(), (w.detach().double() - t).abs()
+            a, b = (to_torch(g).to(t.dtype) - t).abs(), (w.detach().to(t.dtype) - t).abs()
             limits = torch.finfo(w.dtype)
-            room = 8 * limits.eps * (float(t.abs().amax()) if t.numel() else 0.0)
-            fine = (a <= b) | (a <= room + 1e-4) | ~torch.isfinite(b)
+            room = (
+                8 * _ROUNDED.get(self.op.name, 1) * limits.eps * (float(t.abs().amax()) if t.numel() else 0.0)
+            )
+            worst = float(b[torch.isfinite(b)].amax()) if bool(torch.isfinite(b).any()) else 0.0
+            fine = (a <= max(worst, room)) | ~torch.isfinite(b)
             if not bool((fine | (t.abs() > limits.max)).all()):
                 return reason
         return ""
@@ -355,7 +369,7 @@ class Replay:
             self.note("gradient", "the result doesn't require grad, PyTorch's does")
             return
         seeds = [torch.randn_like(w.detach()).to(w.dtype) for _, w in pairs]
-        double = wide and self.op.supports_gradgrad
+        double = wide and self.op.supports_gradgrad and not known_wrong(self.op, "test_fn_gradgrad")
         if double:
             seeds = [s.requires_grad_() for s in seeds]
         convert = Converter()
@@ -376,8 +390,12 @@ class Replay:
             self.note("gradient", _said(e))
             return
         reason = self.grads_differ(ours, first, 10.0)
-        if reason and self.dtype in ("float16", "bfloat16") and "differ" in reason:
-            reason = self.closer(lambda *a, **k: self.wide_grads(sample, a, k, seeds), first, ours, reason)
+        if reason and self.dtype in NARROW and "differ" in reason:
+            zeros = [
+                convert(torch.zeros_like(w)) if g is None and w is not None else g
+                for g, w in zip(ours, first, strict=True)
+            ]
+            reason = self.closer(lambda *a, **k: self.wide_grads(sample, a, k, seeds), first, zeros, reason)
         if not self.note("gradient", reason) or not double:
             return
         kept = [
@@ -433,7 +451,9 @@ class Replay:
         with torch.enable_grad():
             out = compared(sample, self.op(new[0], *new[1], **new[2]), False)
             outs = [t for t in leaves(out, torch.Tensor) if t.requires_grad]
-            return torch.autograd.grad(outs, wanted, [s.double() for s in seeds], allow_unused=True)
+            return torch.autograd.grad(
+                outs, wanted, [s.to(o.dtype) for s, o in zip(seeds, outs, strict=True)], allow_unused=True
+            )
 
     def leaf_pairs(self, theirs: Any, mine: Any) -> list[tuple[Any, Any]]:
         """Leaves that require grad, each once."""
@@ -502,6 +522,8 @@ class Replay:
                 self.note("out=", "" if e is not None else f"accepted; PyTorch {_said(refused)}")
             elif e is not None:
                 self.note("out=", _said(e))
+            elif difference_of_own(theirs, want):
+                continue  # PyTorch's own result isn't what it is without out=
             else:
                 reason = self.different(sample, got, theirs, mine, first, args)
                 if not reason and not all(
@@ -536,6 +558,22 @@ class Replay:
                 self.note("error type", "" if same else f"{_said(e)}; PyTorch {_said(theirs)}")
             self.record.samples[1] += 1
             self.record.samples[0] += len(self.record.failures) == before
+
+
+def known_wrong(op: Any, test: str) -> bool:
+    """Whether PyTorch's record says that this test of its derivatives fails."""
+    from unittest import expectedFailure
+
+    return any(getattr(d, "test_name", "") == test and expectedFailure in d.decorators for d in op.decorators)
+
+
+def difference_of_own(theirs: Any, want: Any) -> bool:
+    """Whether PyTorch's results differ between its own forms by more than rounding."""
+    return any(
+        a.dtype == b.dtype and not torch.allclose(a, b, 1e-2, 1e-2, equal_nan=True)
+        for a, b in zip(leaves(theirs, torch.Tensor), leaves(want, torch.Tensor), strict=False)
+        if a.shape == b.shape
+    )
 
 
 def _late(*_: Any) -> None:

@@ -134,7 +134,9 @@ def test_older_names_warn_and_do_the_same(name: str) -> None:
     more = {"constant": (0.5,), "sparse": (0.3,)}.get(name, ())
     shape = (4, 2, 3) if name == "dirac" else (4, 3)
     new = getattr(init, name + "_")
-    with pytest.warns(FutureWarning, match=f"nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`"):
+    with pytest.warns(
+        FutureWarning, match=f"nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`"
+    ):
         got = getattr(init, name)(fb.empty(shape), *more, **given(new))
     assert got.tolist() == new(fb.empty(shape), *more, **given(new)).tolist()
 

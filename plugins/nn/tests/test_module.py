@@ -332,7 +332,9 @@ def test_memory_format_of_a_model() -> None:
 
 
 def test_synchronised_batch_norm() -> None:
-    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4, affine=False))).eval()
+    net = nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Sequential(nn.BatchNorm1d(4, affine=False))
+    ).eval()
     made = nn.SyncBatchNorm.convert_sync_batchnorm(net)
     assert made is net
     assert type(net[1]) is nn.SyncBatchNorm

@@ -187,3 +187,27 @@ def test_a_recurrent_model_learns() -> None:
                 p -= 0.3 * g
         losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
+
+
+@pytest.mark.parametrize("targets", [[[1, 2, 2], [3, 1, 0]], [[1, 1, 1], [2, 2, 2]]])
+def test_second_derivative_of_the_ctc_loss(targets) -> None:
+    fb.manual_seed(2)
+    x = fb.randn(7, 2, 4, dtype=fb.float64, requires_grad=True)
+
+    def loss(x):
+        return nn.functional.ctc_loss(x.log_softmax(-1), fb.tensor(targets), [7, 6], [3, 2], reduction="none")
+
+    assert fb.autograd.gradgradcheck(loss, (x,))
+
+
+def test_second_derivative_of_ctc_losses_that_do_not_fit() -> None:
+    x = fb.randn(3, 3, 4, dtype=fb.float64, requires_grad=True)
+    loss = nn.functional.ctc_loss(
+        x.log_softmax(-1), fb.tensor([[1, 1, 1], [1, 2, 3], [0, 0, 0]]), [3, 3, 0], [3, 3, 0],
+        reduction="sum", zero_infinity=True,
+    )  # fmt: skip
+    (g,) = fb.autograd.grad(loss, x, create_graph=True)
+    (h,) = fb.autograd.grad(g.square().sum(), x)
+    assert bool(h.isfinite().all())
+    assert not bool(h[:, [0, 2]].any())
+    assert bool(h[:, 1].any())

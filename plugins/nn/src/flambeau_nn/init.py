@@ -234,7 +234,9 @@ def _old(fill: Callable[_P, fb.Tensor]) -> Callable[_P, fb.Tensor]:
     @functools.wraps(fill)
     def run(*args: _P.args, **kwargs: _P.kwargs) -> fb.Tensor:
         warnings.warn(
-            f"[{old}] `nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.", FutureWarning, stacklevel=2
+            f"[{old}] `nn.init.{old}` is now deprecated in favor of `nn.init.{new}`.",
+            FutureWarning,
+            stacklevel=2,
         )
         return fill(*args, **kwargs)
 

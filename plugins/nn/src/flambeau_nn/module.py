@@ -235,8 +235,12 @@ class Module(Stateful):
 
         def move(tensor: fb.Tensor) -> fb.Tensor:
             cast = dtype if tensor.is_floating_point() or tensor.is_complex() else None
-            layout = {} if memory_format is None or tensor.ndim not in (4, 5) else {"memory_format": memory_format}
-            return tensor.to(tensor.device if device is None else device, cast or tensor.dtype, **layout, **options)
+            layout = (
+                {} if memory_format is None or tensor.ndim not in (4, 5) else {"memory_format": memory_format}
+            )
+            return tensor.to(
+                tensor.device if device is None else device, cast or tensor.dtype, **layout, **options
+            )
 
         return self._apply(move)
 

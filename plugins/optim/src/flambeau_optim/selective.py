@@ -85,7 +85,7 @@ class _Entry:
             if t is not None and t._version != version and not mutation:
                 raise RuntimeError(
                     message(
-                        "checkpoint", f"a tensor kept by selective checkpointing was mutated: a result of {self.op.name}",
+                        "checkpoint", f"a tensor kept by the checkpoint was mutated: a result of {self.op.name}",
                         "unchanged tensors", "Pass allow_cache_entry_mutation=True if that is meant.", kept=t,
                     )
                 )  # fmt: skip
@@ -100,7 +100,9 @@ def _alias(t: Any) -> Any:
 
 def _runs_again(op: Op, call: Any) -> bool:
     """Views cost nothing, casts little (and autocast leaves some out), what writes or draws must happen again."""
-    return op.kind == "view" or op.name == "copy_to" or "generator" in op.index or getattr(call, "writes", False)
+    return (
+        op.kind == "view" or op.name == "copy_to" or "generator" in op.index or getattr(call, "writes", False)
+    )
 
 
 class _First:
@@ -143,7 +145,7 @@ class _Second:
         self.at += 1
         if entry is None or entry.op is not op:
             raise RuntimeError(
-                f"[checkpoint] the second run differs from the first: got {op.name} as its op number {self.at}, needed: "
+                f"[checkpoint] the second run differs from the first: got {op.name} as op number {self.at}, needed: "
                 f"{entry.op.name if entry else 'none'}. The function must do the same both times."
             )
         if not entry.used and entry.kept is None:
@@ -167,8 +169,8 @@ class _Region:
         self.open.append(intercept(self.fn, outermost=True))
         self.open[-1].__enter__()
 
-    def __exit__(self, *exc: Any) -> None:
-        self.open.pop().__exit__(*exc)
+    def __exit__(self, *exc: object) -> None:
+        self.open.pop().__exit__(None, None, None)
 
 
 #: Functions whose work is done by an op of another name.
@@ -188,7 +190,7 @@ def _names(ops: Iterable[Any]) -> frozenset[str]:
     """
     names = []
     for op in ops:
-        name = op if isinstance(op, str) else getattr(op, "name", None) or getattr(op, "__name__", None)
+        name = op if isinstance(op, str) else getattr(op, "name", "") or getattr(op, "__name__", "")
         name = _UNDER.get(name, name)
         if name not in OPS or OPS[name].kind == "composite":
             raise ValueError(
@@ -239,8 +241,10 @@ def create_selective_checkpoint_contexts(
         policy = policy_fn_or_list
     else:
         raise TypeError(
-            message("create_selective_checkpoint_contexts", "policy_fn_or_list must be either a function or a list of ops",
-                    policy_fn_or_list=policy_fn_or_list)
+            message(
+                "create_selective_checkpoint_contexts", "policy_fn_or_list must be either a function or a list of ops",
+                policy_fn_or_list=policy_fn_or_list,
+            )
         )  # fmt: skip
     entries: list[_Entry] = []
     return _Region(_First(policy, entries)), _Region(_Second(entries, allow_cache_entry_mutation))

@@ -105,8 +105,10 @@ def _broadcast(a: fb.Tensor, b: fb.Tensor) -> bool:
     return True
 
 
-def written(op: str, result: fb.Tensor, out: fb.Tensor | None, *inputs: fb.Tensor | None) -> fb.Tensor:
-    """The result, put into ``out`` where one is given."""
+def written(
+    op: str, result: fb.Tensor, out: fb.Tensor | None, *inputs: fb.Tensor | None, exact: bool = False
+) -> fb.Tensor:
+    """The result, put into ``out`` where one is given; `exact`: which must have the result's dtype."""
     if out is None:
         return result
     if fb.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
@@ -114,7 +116,7 @@ def written(op: str, result: fb.Tensor, out: fb.Tensor | None, *inputs: fb.Tenso
             f"[{op}] functions with out=... arguments don't support automatic differentiation, but one of them "
             "requires grad. Drop out=, or use no_grad()."
         )
-    into(op, out, result)
+    into(op, out, result, exact=exact)
     return out
 
 

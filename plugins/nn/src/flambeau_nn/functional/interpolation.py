@@ -58,15 +58,18 @@ def interpolate(
     if mode == "area":
         return _area(input, sizes)
     dtype = input.dtype
-    result = input if mode.startswith("nearest") or dtype not in _NARROW else input.to(fb.float32)
+    fixed = dtype == fb.uint8 and mode in ("bilinear", "bicubic")
+    result = input
+    if not mode.startswith("nearest"):
+        result = input.to(fb.float64) if fixed else input.to(fb.float32) if dtype in _NARROW else input
     for place, (out, factor) in reversed(list(enumerate(zip(sizes, factors, strict=True)))):
         dim = place + 2
         if antialias:
-            result = _antialiased(result, dim, out, factor, mode, bool(align_corners))
+            result = _antialiased(result, dim, out, factor, mode, bool(align_corners), fixed)
         elif mode.startswith("nearest"):
             result = _nearest(result, dim, out, factor, mode == "nearest-exact")
         else:
-            result = _weighted(result, dim, out, factor, mode == "bicubic", bool(align_corners))
+            result = _weighted(result, dim, out, factor, mode == "bicubic", bool(align_corners), fixed)
         if dtype == fb.uint8 and not mode.startswith("nearest"):
             result = (result + 0.5).floor().clamp(0, 255)
     return result.to(dtype)
@@ -147,7 +150,19 @@ def _centres(x: fb.Tensor, size: int, out: int, factor: float | None, align: boo
     return (places + 0.5) * (1 / factor if factor else size / out) - 0.5
 
 
-def _weighted(x: fb.Tensor, dim: int, out: int, factor: float | None, cubic: bool, align: bool) -> fb.Tensor:
+def _fixed_point(weights: fb.Tensor) -> fb.Tensor:
+    """Weights of bytes: multiples of a power of two, so that the largest is a number of 15 bits."""
+    largest = float(weights.amax())
+    bits = 0
+    while bits < 22 and int(0.5 + largest * 2 ** (bits + 1)) < 2**15:
+        bits += 1
+    scaled = weights * 2.0**bits
+    return (scaled.abs() + 0.5).floor() * scaled.sign() / 2.0**bits
+
+
+def _weighted(
+    x: fb.Tensor, dim: int, out: int, factor: float | None, cubic: bool, align: bool, fixed: bool
+) -> fb.Tensor:
     size = x.shape[dim]
     at = _centres(x, size, out, factor, align)
     if not cubic:
@@ -156,6 +171,13 @@ def _weighted(x: fb.Tensor, dim: int, out: int, factor: float | None, cubic: boo
     part = at - low
     weights = _cubic_weights(part) if cubic else [1 - part, part]
     first = -1 if cubic else 0
+    if fixed:
+        seen = [(low + k).to(fb.int64).clamp(0, size - 1) for k in range(first, first + len(weights))]
+        shares = fb.stack(weights, 1).to(x.dtype)
+        matrix = fb.zeros((out, size), dtype=x.dtype, device=x.device).scatter_add(
+            1, fb.stack(seen, 1), shares
+        )
+        return _by_matrix(x, dim, _fixed_point(matrix))
     shape = [1] * x.ndim
     shape[dim] = out
     total = None
@@ -185,7 +207,9 @@ def _cubic_far(d: fb.Tensor, a: float) -> fb.Tensor:
     return ((d - 5) * d + 8) * d * a - 4 * a
 
 
-def _antialiased(x: fb.Tensor, dim: int, out: int, factor: float | None, mode: str, align: bool) -> fb.Tensor:
+def _antialiased(
+    x: fb.Tensor, dim: int, out: int, factor: float | None, mode: str, align: bool, fixed: bool
+) -> fb.Tensor:
     """Resize by a matrix whose rows hold the filter, as wide as the input's step."""
     size = x.shape[dim]
     step = ((size - 1) / (out - 1) if out > 1 else 0.0) if align else 1 / factor if factor else size / out
@@ -203,7 +227,12 @@ def _antialiased(x: fb.Tensor, dim: int, out: int, factor: float | None, mode: s
         weights = fb.where(distance < 1, _cubic_near(distance, -0.5), far)
     inside = (points[None, :] >= first[:, None]) & (points[None, :] < last[:, None])
     weights = fb.where(inside, weights, fb.zeros_like(weights))
-    matrix = (weights / weights.sum(1, keepdim=True)).to(x.dtype).to(x.device)
+    weights = weights / weights.sum(1, keepdim=True)
+    matrix = (_fixed_point(weights) if fixed else weights).to(x.dtype).to(x.device)
+    return _by_matrix(x, dim, matrix)
+
+
+def _by_matrix(x: fb.Tensor, dim: int, matrix: fb.Tensor) -> fb.Tensor:
     return fb.matmul(x.movedim(dim, -1), matrix.t()).movedim(-1, dim)
 
 

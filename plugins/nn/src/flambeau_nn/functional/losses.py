@@ -11,7 +11,7 @@ import flambeau as fb
 from flambeau.errors import message
 
 from .. import ops as kernels
-from ._common import reduced, reduction_of, same_shape
+from ._common import need_tensors, reduced, reduction_of, same_shape
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "gaussian_nll_loss", "hinge_embedding_loss",
@@ -172,10 +172,20 @@ def gaussian_nll_loss(
 ) -> fb.Tensor:  # fmt: skip
     """The negative log likelihood under a normal distribution with mean `input` and variance `var`.
 
-    `var` has the input's shape, or lacks the last dimension, or has size 1 in one.
+    Args:
+        input: the mean, any shape.
+        target: of the same shape, or a single number; where one of the two has size 1 in a dimension, it counts for
+            all of the other there.
+        var: of the input's shape, or without the last dimension, or of size 1 in one; or a number.
+        full: add the constant ``log(2 pi) / 2``.
+        eps: the smallest variance.
+        reduction: what becomes of the elements.
     """
     reduction = reduction_of("gaussian_nll_loss", reduction, None, None)
-    same_shape("gaussian_nll_loss", input, target)
+    need_tensors("gaussian_nll_loss", input=input, target=target)
+    pairs = list(zip(input.shape, target.shape, strict=False))
+    if pairs and (input.ndim != target.ndim or any(n != m and 1 not in (n, m) for n, m in pairs)):
+        same_shape("gaussian_nll_loss", input, target)
     variance = fb.full_like(input.detach(), var) if isinstance(var, (int, float)) else var
     if variance.shape != input.shape and variance.shape == input.shape[:-1]:
         variance = variance.unsqueeze(-1)
@@ -210,4 +220,4 @@ def soft_margin_loss(
     """``log(1 + exp(-y * x))`` for targets 1 and -1."""
     reduction = reduction_of("soft_margin_loss", reduction, size_average, reduce)
     same_shape("soft_margin_loss", input, target)
-    return reduced((-target * input).exp().log1p(), reduction)
+    return reduced(kernels.softplus(-target * input, 1.0, 36.0), reduction)

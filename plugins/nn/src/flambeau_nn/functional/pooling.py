@@ -177,7 +177,7 @@ def avg_pool2d(
     means = _avg_pool(
         2, "avg_pool2d", input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
-    return written("avg_pool2d", means, out, input)
+    return written("avg_pool2d", means, out, input, exact=True)
 
 
 def adaptive_avg_pool1d(input: fb.Tensor, output_size: Sizes) -> fb.Tensor:

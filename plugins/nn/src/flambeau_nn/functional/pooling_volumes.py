@@ -111,7 +111,7 @@ def avg_pool3d(
             counts = counts * covered.reshape(-1, *(1,) * (2 - place))
     means: fb.Tensor = sums / counts
     means = (means.trunc() if x.dtype in INTEGERS else means).to(x.dtype)
-    return written("avg_pool3d", means if input is x else means.squeeze(0), out, input)
+    return written("avg_pool3d", means if input is x else means.squeeze(0), out, input, exact=True)
 
 
 def _wide(x: fb.Tensor) -> fb.Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import flambeau as fb
 from flambeau.errors import message
 
+from ..ops.windows import widened
 from ._common import need_tensors
 
 __all__ = ["affine_grid", "grid_sample"]
@@ -61,8 +62,12 @@ def grid_sample(
         )  # fmt: skip
     if mode == "bicubic" and n == 3:
         raise RuntimeError(f"[{op}] bicubic interpolation only supports 4D input.")
-    align = bool(align_corners)
+    return _sampled(widened(input), widened(grid), mode, padding_mode, bool(align_corners)).to(input.dtype)
+
+
+def _sampled(input: fb.Tensor, grid: fb.Tensor, mode: str, padding_mode: str, align: bool) -> fb.Tensor:
     sizes = tuple(input.shape[2:])
+    n = len(sizes)
     # One coordinate per dimension of the image, in the image's order.
     places = [_unscaled(grid[..., n - 1 - k], sizes[k], align) for k in range(n)]
     if mode == "bicubic":
@@ -95,7 +100,9 @@ def _inside(x: fb.Tensor, size: int, padding: str, align: bool) -> fb.Tensor:
         return x
     if padding == "reflection":
         x = _reflected(x, 0.0, size - 1.0) if align else _reflected(x, -0.5, size - 0.5)
-    return fb.clamp(x, 0, size - 1)
+    # Without a gradient at the edges themselves.
+    kept: fb.Tensor = fb.where((x > 0) & (x < size - 1), x, x.detach().clamp(0, size - 1))
+    return kept
 
 
 def _reflected(x: fb.Tensor, low: float, high: float) -> fb.Tensor:

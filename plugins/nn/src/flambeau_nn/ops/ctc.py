@@ -177,7 +177,9 @@ def _moved(x: Any, by: int) -> Any:
     return fb.cat([room, x[:, : width - room.shape[1]]], 1)
 
 
-def _differentiable(log_probs: Any, targets: Any, input_lengths: Ints, target_lengths: Ints, blank: int) -> Any:
+def _differentiable(
+    log_probs: Any, targets: Any, input_lengths: Ints, target_lengths: Ints, blank: int
+) -> Any:
     """The losses in public ops, with finite numbers throughout; 0 where the target doesn't fit into the input."""
     steps, n, _ = log_probs.shape
     labels, skip = _states(targets, blank)
