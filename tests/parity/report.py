@@ -11,12 +11,6 @@ __all__ = ["KNOWN", "table"]
 
 #: Differences that stay, by name and kind, with their reasons.
 KNOWN: dict[str, dict[str, str]] = {
-    **dict.fromkeys(
-        ("conj", "H", "mH"),
-        {
-            "view": "the conjugate of complex numbers is computed at once; PyTorch marks a view and computes later"
-        },
-    ),
     "chalf": {"forward": "there is no complex type of half floats"},
     **dict.fromkeys(
         ("renorm",), {"gradient": "finite where PyTorch's gradient of the largest complex size is NaN"}

@@ -62,7 +62,7 @@ def _outcome(target: Target, args: list[Any], kwargs: dict[str, Any]) -> Any:
 
 
 def _array(t: fb.Tensor) -> Any:
-    return t.detach().to(fb.float32).numpy() if t.dtype is fb.bfloat16 else t.detach().numpy()
+    return (t.to(fb.float32) if t.dtype is fb.bfloat16 else t).numpy(force=True)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)

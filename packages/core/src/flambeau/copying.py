@@ -50,7 +50,7 @@ def deepcopy(t: Tensor, memo: dict[int, Any]) -> Tensor:
 def reduce_ex(t: Tensor, protocol: Any) -> tuple[Any, ...]:
     """How ``pickle`` takes a tensor apart; a computed tensor comes back as a leaf."""
     spec = t.spec
-    parts = (type(t), t.mem, spec.dtype, spec.shape, spec.strides, t.offset, t.requires_grad)
+    parts = (type(t), t.mem, spec.dtype, spec.shape, spec.strides, t.offset, t.requires_grad, spec.flipped)
     return _tensor, parts, getattr(t, "__dict__", None) or None
 
 
@@ -69,8 +69,9 @@ def _tensor(
     strides: tuple[int, ...],
     offset: int,
     requires_grad: bool,
+    flipped: bool = False,
 ) -> Tensor:
-    made = tensor_on(mem, spec_of(dtype, tuple(shape), mem.device, strides), offset)
+    made = tensor_on(mem, spec_of(dtype, tuple(shape), mem.device, strides, flipped), offset)
     if cls is not Tensor:
         made = made.as_subclass(cls)
     return made.requires_grad_(requires_grad)

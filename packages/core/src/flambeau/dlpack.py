@@ -256,6 +256,8 @@ def to_dlpack(
             "[__dlpack__] Can't export tensors that require gradient: the consumer's changes could not be "
             "recorded. Use tensor.detach()."
         )
+    if t.spec.flipped:
+        raise BufferError("[__dlpack__] Can't export tensors with the conjugate bit set. Use tensor.resolve_conj().")
     place = dlpack_device(t)
     if dl_device is not None and tuple(dl_device) != place:
         if tuple(dl_device) != _CPU or copy is False:

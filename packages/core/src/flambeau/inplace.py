@@ -15,7 +15,8 @@ from . import plan as plans
 from . import registry, tape
 from .dtypes import can_cast
 from .errors import is_ours, message
-from .layout import broadcast_shapes
+from .layout import Spec, broadcast_shapes, spec_of
+from .op import resolved
 from .pointwise import Pointwise
 from .state import GRAD_OFF, WATCHED, modes, past_watchers
 
@@ -166,7 +167,10 @@ def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), ex
     backend = registry.backend_of(out.spec.device)
     if out.mem is result.mem:
         result = result.clone()
-    backend.copy(out, result)
+    if out.spec.flipped:
+        flip = registry.OPS["flip_sign"]
+        out, result = flip(out), flip(result)
+    backend.copy(out, resolved(result))
     touched(out, op)
 
 
@@ -197,8 +201,10 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
             if plan is None:
                 values = op.bind(values, {}) if len(values) < len(op.params) else list(values)
                 op.check_tensors(values)
-                values, moved = op.on_one_device(values, tensors)
-                if moved:
+                if t.spec.flipped:
+                    return assign(t, op.apply(values), name)
+                values, changed = op.settled(values, tensors)
+                if changed:
                     return inplace(op, t, values[1:], {})
                 plan = op.plans.keep(into, op.prepare(values, tensors, t.spec))
             for x in tensors[1:]:
@@ -232,6 +238,11 @@ def old_value(t: Tensor) -> Tensor:
 
 def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
     """Write a value into a tensor and give the tensor the value's history."""
+    if t.spec.flipped:
+        flip = registry.OPS["flip_sign"]
+        assign(flip(t), flip(value.to(t.spec.dtype)), op)
+        return t
+    value = resolved(value)
     if value.spec.device is not t.spec.device:
         value = value.to(t.spec.device)
     if broadcast_shapes(value.spec.shape, t.spec.shape, op=op) != t.spec.shape:
@@ -294,19 +305,48 @@ def rebase(t: Tensor, value: Tensor) -> None:
             kind = tape.Kind(_OVERWRITTEN, [t.spec], (t.spec,))
             t.node, t.nr = tape.make_node(kind, [tape.edge_of(t)]), 0
         return
-    if not (base.rg or value.rg):
+    real = t.spec.dtype is not base.spec.dtype
+    if not (base.rg or value.rg) or (real and t.spec.dtype.to_real() is not base.spec.dtype.to_real()):
         return
     old = plans.TENSOR(base.spec, base.mem, base.ptr, base.offset)
     old.node, old.nr, old.rg = base.node, base.nr, base.rg
-    node = registry.OPS["as_strided_scatter"].rules.node(
-        [tape.edge_of(old), tape.edge_of(value)],
-        [base.spec, value.spec],
-        {"size": t.spec.shape, "stride": t.spec.strides, "offset": t.offset - base.offset},
-        (base.spec,),
-    )
-    base.node, base.nr, base.rg = node, 0, True
+    whole, spec, start = _memory(tape.edge_of(old), base.spec, base.offset, real)
+    value = registry.OPS["flip_sign"](value) if t.spec.flipped else value
+    part, place = tape.edge_of(value), t.spec
+    if real and place.dtype.is_complex:
+        part, place, _ = _memory(part, place, 0, real)
+    attrs = {"size": place.shape, "stride": place.strides, "offset": t.offset * (2 if place is not t.spec else 1) - start}
+    node = registry.OPS["as_strided_scatter"].rules.node([whole, part], [spec, place], attrs, (spec,))
+    base.node, base.nr, base.rg = _elements((node, 0), spec, base.spec)[0], 0, True
     base.seen = base.mem.version
     refresh_view(t)
+
+
+def _real(spec: Spec) -> Spec:
+    """Complex numbers as pairs of real ones."""
+    strides = (*(2 * k for k in spec.strides), 1)
+    return spec_of(spec.dtype.to_real(), (*spec.shape, 2), spec.device, strides)
+
+
+def _step(name: str, edge: Any, spec: Spec, out: Spec) -> Any:
+    """An edge to what a view makes of something."""
+    return None if edge is None else (registry.OPS[name].rules.node([edge], [spec], {}, (out,)), 0)
+
+
+def _memory(edge: Any, spec: Spec, offset: int, real: bool) -> tuple[Any, Spec, int]:
+    """From a tensor's edge that of what its memory holds, as real numbers where it is asked for."""
+    if spec.flipped:
+        edge = _step("flip_sign", edge, spec, spec)
+    if real and spec.dtype.is_complex:
+        return _step("view_as_real", edge, spec, _real(spec)), _real(spec), 2 * offset
+    return edge, spec, offset
+
+
+def _elements(edge: Any, held: Spec, spec: Spec) -> Any:
+    """From the edge of what the memory holds that of a tensor of a spec."""
+    if spec.dtype is not held.dtype:
+        edge = _step("view_as_complex", edge, held, spec)
+    return _step("flip_sign", edge, spec, spec) if spec.flipped else edge
 
 
 def _pass_on(leaf: Tensor) -> tape.Node:
@@ -320,18 +360,16 @@ def refresh_view(t: Tensor) -> None:
     base = t.base
     assert base is not None
     t.seen = t.mem.version
-    if base.node is None or t.spec.dtype is not base.spec.dtype:
+    real = t.spec.dtype is not base.spec.dtype
+    if base.node is None or (real and t.spec.dtype.to_real() is not base.spec.dtype.to_real()):
         if t.node is None and t.rg is not True:
             t.rg = False
         return
-    place = {
-        "size": t.spec.shape,
-        "stride": t.spec.strides,
-        "storage_offset": t.offset,
-        "base_offset": base.offset,
-    }
-    node = registry.OPS["as_strided"].rules.node([(base.node, base.nr)], [base.spec], place, (t.spec,))
-    t.node, t.nr, t.rg = node, 0, True
+    whole, spec, start = _memory((base.node, base.nr), base.spec, base.offset, real)
+    place, offset = (_real(t.spec), 2 * t.offset) if real and t.spec.dtype.is_complex else (t.spec, t.offset)
+    attrs = {"size": place.shape, "stride": place.strides, "storage_offset": offset, "base_offset": start}
+    node = registry.OPS["as_strided"].rules.node([whole], [spec], attrs, (place,))
+    t.node, t.nr, t.rg = _elements((node, 0), place, t.spec)[0], 0, True
 
 
 tape.refresh_view = refresh_view

@@ -13,6 +13,7 @@ from .devices import Device
 from .dtypes import BY_NAME, DType, bfloat16
 from .layout import spec_of
 from .literals import parse
+from .op import resolved
 from .plan import tensor_on
 from .registry import backend_of
 from .state import default_device
@@ -265,7 +266,7 @@ def to_numpy(t: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
     array([1., 1.], dtype=float32)
     """
     if force:
-        t = t.detach()
+        t = resolved(t.detach())
         if t.spec.device.type != "cpu":
             t = t.to("cpu")
     elif t.requires_grad:

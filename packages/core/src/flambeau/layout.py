@@ -151,7 +151,8 @@ class Spec:
         device: where it lies.
         numel, ndim, itemsize, nbytes: derived sizes.
         count: numel as a function of a dimension, see `Count`.
-        dense: whether elements lie in row-major order without gaps.
+        flipped: whether the elements are the conjugates (of real numbers: the negatives) of what the memory holds.
+        dense: whether the memory holds the elements as they are, in row-major order without gaps.
     """
 
     __slots__ = (
@@ -160,6 +161,7 @@ class Spec:
         "dense",
         "device",
         "dtype",
+        "flipped",
         "itemsize",
         "nbytes",
         "ndim",
@@ -168,8 +170,11 @@ class Spec:
         "strides",
     )
 
-    def __init__(self, dtype: DType, shape: Size, strides: tuple[int, ...], device: Device) -> None:
+    def __init__(
+        self, dtype: DType, shape: Size, strides: tuple[int, ...], device: Device, flipped: bool = False
+    ) -> None:
         self.dtype = dtype
+        self.flipped = flipped
         self.shape = shape
         self.strides = strides
         self.device = device
@@ -184,12 +189,14 @@ class Spec:
                 f"[sizes] storage size calculation overflowed: got sizes {list(shape)} of {dtype.name}, needed: fewer "
                 "than 2**63 bytes."
             )
-        self.dense = self.numel == 0 or all(
-            n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True)
+        self.dense = not flipped and (
+            self.numel == 0
+            or all(n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True))
         )
 
     def __repr__(self) -> str:
-        return f"Spec({self.dtype.name}, {list(self.shape)}, strides={list(self.strides)}, {self.device})"
+        flipped = ", flipped" if self.flipped else ""
+        return f"Spec({self.dtype.name}, {list(self.shape)}, strides={list(self.strides)}, {self.device}{flipped})"
 
     def like(self, dtype: DType | None = None, shape: Sequence[int] | None = None) -> Spec:
         """A dense spec on the same device."""
@@ -210,7 +217,11 @@ _dense: dict[tuple[DType, tuple[int, ...], Device], Spec] = {}
 
 
 def spec_of(
-    dtype: DType, shape: Sequence[int], device: Device, strides: tuple[int, ...] | None = None
+    dtype: DType,
+    shape: Sequence[int],
+    device: Device,
+    strides: tuple[int, ...] | None = None,
+    flipped: bool = False,
 ) -> Spec:
     """The interned spec of a dtype, shape, device and strides (dense where not given)."""
     if strides is None:
@@ -223,12 +234,12 @@ def spec_of(
                 _dense.clear()
             _dense[key] = spec
         return spec
-    full = (dtype, shape if isinstance(shape, tuple) else tuple(shape), strides, device)
+    full = (dtype, shape if isinstance(shape, tuple) else tuple(shape), strides, device, flipped)
     spec = _specs.get(full)
     if spec is None:
         if len(_specs) >= _CAPACITY:
             _specs.clear()
-        spec = _specs[full] = Spec(dtype, Size(full[1]), tuple(strides), device)
+        spec = _specs[full] = Spec(dtype, Size(full[1]), tuple(strides), device, flipped)
     return spec
 
 

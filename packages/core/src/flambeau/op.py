@@ -26,7 +26,7 @@ from .tape import record
 if TYPE_CHECKING:
     from .backend import Backend
 
-__all__ = ["Call", "Op", "Param", "composite", "kernel", "view"]
+__all__ = ["Call", "Op", "Param", "composite", "kernel", "resolved", "unflipped", "view"]
 
 NUMBERS = frozenset({bool, int, float, complex})
 #: Types whose values may equal an int that stands for something else, or be no key (nan); and those without a hash.
@@ -314,8 +314,8 @@ class Op:
         if plan is None:
             values = self.bind(args, {}) if len(args) < len(self.params) else list(args)
             self.check_tensors(values)
-            values, moved = self.on_one_device(values, tensors)
-            if moved:
+            values, changed = self.settled(values, tensors)
+            if changed:
                 return self.apply(values)
             plan = self.plans.keep(key, self.prepare(values, tensors))
         out = plan.run(*tensors, *numbers)
@@ -619,6 +619,18 @@ class Op:
 
         return run
 
+    def settled(self, values: list[Any], tensors: list[Any]) -> tuple[list[Any], bool]:
+        """The arguments as kernels take them, conjugates computed and on one device; and whether that changed any."""
+        if not any(t is not None and t.spec.flipped for t in tensors):
+            return self.on_one_device(values, tensors)
+        for name in self.mutates:
+            if values[self.index[name]] is not None:
+                unflipped(values[self.index[name]].spec, self.name)
+        return [
+            [resolved(t) for t in v] if p.kind == "tensors" else resolved(v) if p.is_tensor else v
+            for p, v in zip(self.params, values, strict=True)
+        ], True
+
     def on_one_device(self, values: list[Any], tensors: list[Any]) -> tuple[list[Any], bool]:
         """The arguments, with what may be moved to the others' device moved there, and whether anything was."""
         return values, False
@@ -647,6 +659,26 @@ class Op:
         return device if device is not None else default_device()
 
 
+def resolved(t: Any) -> Any:
+    """A tensor whose memory holds its elements as they are: itself, or where it is flipped a copy."""
+    spec = getattr(t, "spec", None)
+    if spec is None or not spec.flipped:
+        return t
+    return registry.OPS["conj_values" if spec.dtype.is_complex else "neg"](registry.OPS["flip_sign"](t))
+
+
+def unflipped(spec: Spec, op: str) -> None:
+    """Refuse a flipped tensor where memory is read or written as it is.
+
+    Raises:
+        RuntimeError: it is one.
+    """
+    if spec.flipped:
+        name = "conj" if spec.dtype.is_complex else "neg"
+        do = f"Use tensor.resolve_{name}() first."
+        raise RuntimeError(message(op, f"this doesn't work on a tensor with the {name} bit set", do=do, self=spec))
+
+
 _VARIADIC = 4  # inspect.CO_VARARGS
 _SYNONYMS = {"input": "self", "self": "input", "axis": "dim", "keepdims": "keepdim", "x": "self"}
 
@@ -659,10 +691,15 @@ class View(Op):
     """An op whose result shares its input's memory.
 
     The record's function gets the input's spec and the attributes and returns (shape, strides, offset) or a list
-    of those; offsets are in elements from the input's first element.
+    of those, where need be with a dtype, and with it whether the view is flipped; offsets are in elements from the
+    input's first element.
     """
 
     kind = "view"
+
+    def settled(self, values: list[Any], tensors: list[Any]) -> tuple[list[Any], bool]:
+        """Views of flipped tensors are flipped."""
+        return values, False
 
     def prepare(self, values: list[Any], tensors: list[Any]) -> Plan:
         return self.plan(tensors[0].spec, self.attributes(values))
@@ -671,10 +708,13 @@ class View(Op):
         """The prepared call for a tensor of a spec."""
         found = self.fn(src, **attrs)
         single = not isinstance(found, list)
-        parts = [
-            (spec_of(f[3] if len(f) > 3 else src.dtype, f[0], src.device, tuple(f[1])), f[2])
-            for f in ([found] if single else found)
-        ]
+
+        def part(shape: Any, strides: Any, offset: int, dtype: Any = src.dtype, flipped: Any = src.flipped) -> Any:
+            if dtype is not src.dtype:
+                unflipped(src, self.name)
+            return spec_of(dtype, shape, src.device, tuple(strides), flipped), offset
+
+        parts = [part(*f) for f in ([found] if single else found)]
         views = [viewer(src, spec, delta) for spec, delta in parts]
 
         def run_many(t: Any) -> Any:

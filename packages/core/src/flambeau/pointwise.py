@@ -14,7 +14,7 @@ from .derive import backward as derive_backward
 from .derive import given as given_backward
 from .errors import message
 from .layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
-from .op import NUMBERS, Op, Param, register
+from .op import NUMBERS, Op, Param, register, resolved, unflipped
 from .plan import Plan, Table, prepared
 from .program import Expr, Program, TypedProgram
 from .state import WATCHED, default_dtype, is_grad_enabled, modes, past_watchers
@@ -300,6 +300,8 @@ class Pattern:
             # The saved tensors' specs and the numbers' types are those of the plan: only the gradient's vary.
             plan = known.get(g.spec)
             if plan is None:
+                if g.spec.flipped:
+                    args[0] = g = resolved(g)
                 plan = known[g.spec] = derived.plan(args, node.values, dtype)
             out[k] = plan.run(*args, *node.values)
         return out
@@ -333,6 +335,7 @@ def write_program(typed: TypedProgram, out: Tensor, numbers: Sequence[Any]) -> T
     key = (typed, out.spec)
     launch = _writers.get(key)
     if launch is None:
+        unflipped(out.spec, "fill")
         launch = _writers.keep(key, writer(typed, out.spec))
     if out.spec.numel:
         launch(out, *numbers)
@@ -374,6 +377,7 @@ class Derived:
         """Run it, seen by interceptors, and record it where recording is on."""
         if WATCHED and modes.watchers:
             return past_watchers(self, self.call, (tensors, numbers, dtype), {})
+        tensors = [resolved(t) for t in tensors]
         key = (dtype, *[t.spec for t in tensors], *map(type, numbers))
         plan = self.plans.get(key) or self.plans.keep(key, self.plan(tensors, numbers, dtype))
         out = plan.run(*tensors, *numbers)

@@ -12,6 +12,7 @@ from .devices import Device
 from .dtypes import DTYPES, DType, bfloat16
 from .layout import spec_of
 from .literals import nest, unpack
+from .op import resolved, unflipped
 from .plan import Table, tensor_on
 from .registry import backend_of
 from .storage import Storage
@@ -83,6 +84,8 @@ def item(t: Tensor) -> Any:
         )
     if spec.device.type == "meta":
         raise RuntimeError("[item] Tensor.item() cannot be called on meta tensors: they hold no values.")
+    if spec.flipped:
+        return item(resolved(t.detach()))
     backend = backend_of(spec.device)
     if backend.addressed and backend.host_visible and not backend.asynchronous:
         import ctypes
@@ -114,6 +117,7 @@ def host_array(t: Tensor, address: int | None = None) -> Any:
     import numpy as np
 
     spec = t.spec
+    unflipped(spec, "numpy")
     if not spec.numel:
         return None if spec.device.type == "meta" else np.empty(spec.shape, storage_type(spec.dtype))
     if address is None:

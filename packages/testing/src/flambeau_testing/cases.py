@@ -160,7 +160,7 @@ def has_oracle(target: Target) -> bool:
 
 def _array(t: Any) -> Any:
     wide = fb.float64 if t.dtype.kind == "f" else fb.complex128 if t.dtype.kind == "c" else t.dtype
-    return np.array(t.detach().to("reference").to(wide).numpy())
+    return np.array(t.detach().to("reference").to(wide).numpy(force=True))
 
 
 def snapshot(values: Any) -> list[bytes]:
@@ -186,15 +186,16 @@ def compare(got: Any, want: Any, what: str, loose: float = 1.0) -> None:
         return
     assert len(a) == len(b), f"{what}: {len(a)} results, expected {len(b)}"
     for k, (x, y) in enumerate(zip(a, b, strict=True)):
-        ys = y if not hasattr(y, "spec") else y.detach().to("reference")
-        ys = np.asarray(ys if not hasattr(y, "spec") else ys.to(fb.float32) if y.dtype is fb.bfloat16 else ys)
+        ys: Any = np.asarray(y) if not hasattr(y, "spec") else y.detach().to("reference")
+        if hasattr(y, "spec"):
+            ys = (ys.to(fb.float32) if y.dtype is fb.bfloat16 else ys).numpy(force=True)
         assert x.shape == ys.shape, f"{what}: result {k} has shape {list(x.shape)}, expected {list(ys.shape)}"
         _compare(x, ys, f"{what}: result {k}", loose)
 
 
 def _compare(x: Any, ys: np.ndarray[Any, Any], what: str, loose: float) -> None:
     xs = x.detach().to("reference")
-    xs = (xs.to(fb.float32) if x.dtype is fb.bfloat16 else xs).numpy()
+    xs = (xs.to(fb.float32) if x.dtype is fb.bfloat16 else xs).numpy(force=True)
     with np.errstate(all="ignore"):
         if x.dtype.rank < 2:
             close = xs == (ys.astype(bool) if x.dtype is fb.bool else ys.astype(xs.dtype))

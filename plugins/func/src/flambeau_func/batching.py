@@ -92,7 +92,7 @@ class Batched(Tensor):
 
     def __init__(self, value: Any, level: Level) -> None:
         s = value.spec
-        self.spec = spec_of(s.dtype, s.shape[1:], s.device, tuple(s.strides[1:]))
+        self.spec = spec_of(s.dtype, s.shape[1:], s.device, tuple(s.strides[1:]), s.flipped)
         self.rg, self.node, self.nr, self.held, self.base, self.seen, self.extra = (
             False, None, 0, None, None, 0, None,
         )  # fmt: skip

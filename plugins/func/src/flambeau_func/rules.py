@@ -439,7 +439,7 @@ RULES: dict[str, Rule] = {
         along,
     ),
     **dict.fromkeys("slice slice_backward put_slice".split(), _keyed),
-    **dict.fromkeys("view_as_real view_as_complex view_dtype copy_to clone".split(), _same),
+    **dict.fromkeys("view_as_real view_as_complex view_dtype flip_sign copy_to clone".split(), _same),
     "view_shape": _view_shape, "constant_pad": _pad, "permute": _permute, "expand": _expand,
     "as_strided": _as_strided, "squeeze": _squeeze, "t": _t, "split_parts": _split, "argmax": _extreme_place,
     "argmin": _extreme_place, "cat": _cat, "flip": _flip, "roll": _roll, "matmul": _matmul,

@@ -70,7 +70,10 @@ class _Content:
         if isinstance(obj, complex):
             return {"complex": [obj.real.hex(), obj.imag.hex()]}
         if isinstance(obj, Tensor):
-            return {"tensor": self.tensor(obj)}
+            plain = obj.resolve_conj().resolve_neg()
+            if plain is not obj:
+                self.kept.append(plain)
+            return {"tensor": self.tensor(plain)}
         if isinstance(obj, DType):
             return {"dtype": obj.name}
         if isinstance(obj, Device):

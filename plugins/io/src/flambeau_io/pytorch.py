@@ -12,7 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import IO, Any
 
-from flambeau import Size
+from flambeau import Size, Tensor
 from flambeau import device as Device
 from flambeau import dtype as DType
 from flambeau.plugin import DTYPES, Storage, backend_of, spec_of
@@ -192,13 +192,16 @@ class _Machine:
         self, storage: _Typed, offset: int, size: Any, stride: Any, requires_grad: bool = False, hooks: Any = None,
         *rest: Any,
     ) -> Any:  # fmt: skip
-        """A tensor; the dtype is the storage's, or given after the hooks."""
+        """A tensor; the dtype is the storage's, or given after the hooks; marks of conjugates may stand at the end."""
         dtype = storage.dtype if storage.dtype is not None else rest[0]
         if not isinstance(dtype, DType):
             raise TypeError("a tensor has no dtype")
-        return self.archive.tensor(
-            storage.mem, dtype, tuple(size), tuple(stride), offset, bool(requires_grad)
-        )
+        made = self.archive.tensor(storage.mem, dtype, tuple(size), tuple(stride), offset, bool(requires_grad))
+        marks = rest[-1] if rest and isinstance(rest[-1], dict) else {}
+        for mark, change in (("conj", Tensor.conj_physical), ("neg", Tensor.neg)):
+            if marks.get(mark):
+                made = change(made.detach()).requires_grad_(bool(requires_grad))
+        return made
 
     def parameter(self, data: Any, requires_grad: bool = True, *rest: Any) -> Any:
         return data.detach().requires_grad_(bool(requires_grad))

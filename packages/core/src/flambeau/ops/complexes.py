@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dtypes import bool_
 from ..errors import message
-from ..op import composite
+from ..op import composite, resolved
 from ..op import view as view_op
 from ..registry import OPS
 
@@ -49,7 +49,10 @@ def view_as_complex(self: Tensor) -> Any:
 @composite(method=False)
 def real(self: Tensor) -> Tensor:
     """The real part, a view; itself where it holds real numbers."""
-    return view_as_real(self).select(-1, 0) if self.spec.dtype.is_complex else self
+    if not self.spec.dtype.is_complex:
+        return self
+    held: Tensor = flip_sign(self) if self.spec.flipped else self
+    return view_as_real(held).select(-1, 0)  # type: ignore[no-any-return]
 
 
 @composite(method=False)
@@ -63,13 +66,22 @@ def imag(self: Tensor) -> Tensor:
         raise RuntimeError(
             message("imag", "imag is not implemented for tensors with non-complex dtypes", self=self)
         )
+    if self.spec.flipped:
+        return flip_sign(view_as_real(flip_sign(self)).select(-1, 1))  # type: ignore[no-any-return]
     return view_as_real(self).select(-1, 1)  # type: ignore[no-any-return]
+
+
+@view_op(method=False, function=False, vjp={"self": lambda g: OPS["conj_physical" if g.is_complex() else "neg"](g)})
+def flip_sign(self: Tensor) -> Any:
+    """The conjugates (of real numbers: the negatives) as a view: they are computed when something reads them."""
+    s: Any = self
+    return s.shape, s.strides, 0, s.dtype, not s.flipped
 
 
 @composite()
 def conj(self: Tensor) -> Tensor:
-    """The complex conjugate, computed; real numbers: the tensor itself."""
-    return OPS["conj_physical"](self)  # type: ignore[no-any-return]
+    """The complex conjugate, a view: the sign is changed when something reads it; real numbers: the tensor itself."""
+    return flip_sign(self) if self.spec.dtype.is_complex else self  # type: ignore[no-any-return]
 
 
 @composite()
@@ -82,16 +94,28 @@ def positive(self: Tensor) -> Tensor:
     return self
 
 
-@composite(aliases=("resolve_neg",))
+@composite()
 def resolve_conj(self: Tensor) -> Tensor:
-    """Itself: conjugates and negatives are computed at once here, never kept for later."""
-    return self
+    """Itself, or a copy where its conjugate is still to be computed."""
+    return resolved(self) if is_conj(self) else self  # type: ignore[no-any-return]
 
 
-@composite(aliases=("is_neg",))
+@composite()
+def resolve_neg(self: Tensor) -> Tensor:
+    """Itself, or a copy where its negative is still to be computed."""
+    return resolved(self) if is_neg(self) else self  # type: ignore[no-any-return]
+
+
+@composite()
 def is_conj(self: Tensor) -> bool:
-    """Whether a conjugate (or negative) is still to be computed: never."""
-    return False
+    """Whether a conjugate is still to be computed: it is a view made by `conj`."""
+    return self.spec.flipped and self.spec.dtype.is_complex
+
+
+@composite()
+def is_neg(self: Tensor) -> bool:
+    """Whether a negative is still to be computed: it is the imaginary part of such a view."""
+    return self.spec.flipped and not self.spec.dtype.is_complex
 
 
 @composite(method=False, name="complex")

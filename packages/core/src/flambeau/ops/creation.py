@@ -13,7 +13,7 @@ from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
 from ..layout import Size, format_strides, spec_of
-from ..op import Call, composite, kernel
+from ..op import Call, composite, kernel, unflipped
 from ..plan import Table, new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program, writer
 from ..program import Expr, Program, call
@@ -673,7 +673,7 @@ def _fill_(self: Tensor, value: Tensor | Number) -> Tensor:
         filled: Any = value
         return assign(self, filled, "fill_")
     number = check_number("fill_", value, self.spec.dtype)
-    if self.rg or self.base is not None:
+    if self.rg or self.base is not None or self.spec.flipped:
         return assign(self, full((), number, dtype=self.spec.dtype, device=self.spec.device), "fill_")
     from ..inplace import check_writable
 
@@ -698,6 +698,7 @@ def _zero_(self: Tensor) -> Tensor:
 @composite(name="resize_memory", export="resize_")
 def _resize_(self: Tensor, size: Sequence[int], memory_format: Any = None) -> Tensor:
     """Another shape in place; new elements are uninitialised, memory grows where needed."""
+    unflipped(self.spec, "resize_")
     spec = spec_of(self.spec.dtype, _sizes("resize_", size), self.spec.device)
     if self.rg:
         raise RuntimeError(

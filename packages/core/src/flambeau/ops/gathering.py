@@ -13,7 +13,7 @@ from .. import registry
 from ..errors import message
 from ..inplace import assign, check_writable, inplace, old_value, touched
 from ..layout import Spec, spec_of, wrap_dim
-from ..op import Call, composite, kernel
+from ..op import Call, composite, kernel, resolved
 from ..state import GRAD_OFF, modes
 from .creation import check_number, full
 from .slicing import cut, slice_backward, zeros_of
@@ -344,7 +344,9 @@ def scatter_reduce(
 
 def put_along(self: Any, dim: int, index: Any, src: Any, reduce: str | None, op: str) -> Any:
     """``scatter_at`` over the tensor itself."""
-    if self.mem in (src.mem, index.mem) or not (self.ndim and src.ndim) or recording(self, src):
+    src = resolved(src)
+    aside = self.mem in (src.mem, index.mem) or self.spec.flipped or recording(self, src)
+    if aside or not (self.ndim and src.ndim):
         # The gradient of a product or extreme reads what was there before.
         start = old_value(self) if reduce not in (None, "sum") else self
         return assign(self, scatter_at(start, dim, index, src, reduce), op)

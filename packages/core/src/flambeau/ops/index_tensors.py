@@ -13,6 +13,7 @@ from .. import dtypes as dt
 from .. import registry
 from ..inplace import assign, check_writable, touched
 from ..layout import broadcast_shapes, view_strides
+from ..op import resolved
 from ..pointwise import pointwise
 from ..program import call, select
 from .gathering import recording, scatter_at
@@ -168,7 +169,8 @@ def put_at(part: Any, tensors: Sequence[Advanced], source: Any, accumulate: bool
     x, d, k, _ = arranged(part, tensors)
     shape = x.spec.shape
     flat_shape = (*shape[:d], _count(shape[d : d + k]), *shape[d + k :])
-    direct = part.mem is not source.mem and not recording(part, source)
+    source = resolved(source)
+    direct = part.mem is not source.mem and not part.spec.flipped and not recording(part, source)
     direct = direct and (k == 1 or view_strides(shape, x.spec.strides, flat_shape) is not None)
     late = (
         direct and reduce is None and len(tensors) == 1 and part.mem is not tensors[0][2].mem and eager(part)

@@ -14,7 +14,7 @@ from .. import plan as plans
 from .. import registry
 from ..inplace import assign, check_writable, overlaps, refresh_view, touched
 from ..layout import spec_of
-from ..op import NUMBERS, composite
+from ..op import NUMBERS, composite, resolved
 from ..plan import Plan, Table
 from ..state import GRAD_OFF, WATCHED, modes
 from ..tape import record
@@ -228,15 +228,16 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         part = take_cut(t, plan) if plan.outs[0] is not t.spec else t
         _put_value(t, part, tensors, value)
         return
-    if type(value) in NUMBERS and not recording(t):
+    aside = t.spec.flipped or recording(t)
+    if type(value) in NUMBERS and not aside:
         number = check_number("setitem", value, t.spec.dtype)
         part = plan.run(t)
         check_writable(part, "setitem")
         fill_with(part, number)
         touched(t, "setitem")
         return
-    source = as_value(t, value)
-    if not recording(t, source):
+    source = resolved(as_value(t, value))
+    if not aside and not recording(source):
         part = plan.run(t)
         source = fitted(source, part.spec.shape)
         if source.spec.device is t.spec.device and not overlaps(part, source):
@@ -257,7 +258,7 @@ def _remember_put(t: Tensor, index: Tensor, value: Tensor) -> None:
     backend = registry.backend_of(s.device)
     if key in _puts or i.dtype is not dt.int64 or i.ndim != 1 or not s.ndim or not backend.addressed:
         return
-    fits = v.dtype is s.dtype and v.device is s.device and i.device is s.device and eager(t)
+    fits = v.dtype is s.dtype and not v.flipped and v.device is s.device and i.device is s.device and eager(t)
     shape = (*i.shape, *s.shape[1:])
     if fits and s.dense and v.shape == shape:
         places = spec_of(i.dtype, shape, i.device, (*i.strides, *(0,) * (s.ndim - 1)))

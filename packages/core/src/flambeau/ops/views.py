@@ -9,6 +9,7 @@ from ..dtypes import DType
 from ..layout import Spec, contiguous_strides, expand_strides, spec_of, view_strides, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..op import view as view_op
+from ..registry import OPS
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
@@ -244,7 +245,7 @@ def _as_strided_view(
         )
     base = self.base if self.base is not None and self.base.spec.dtype is self.spec.dtype else self
     r: Tensor = as_strided_base(base, sizes, strides, offset, base_offset=base.offset)
-    return r
+    return r if r.spec.flipped == self.spec.flipped else OPS["flip_sign"](r)
 
 
 @composite(name="as_strided_replaced", export="as_strided_scatter")

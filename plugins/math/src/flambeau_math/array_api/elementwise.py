@@ -11,9 +11,9 @@ from .info import with_number
 
 #: Standard name -> flambeau's, for functions of one array.
 UNARY = {
-    **{n: n for n in """abs acos acosh asin asinh atan atanh ceil conj cos cosh exp floor isfinite isinf isnan log
+    **{n: n for n in """abs acos acosh asin asinh atan atanh ceil cos cosh exp floor isfinite isinf isnan log
         log1p log2 log10 logical_not positive reciprocal signbit sin sinh square sqrt tan trunc""".split()},
-    "bitwise_invert": "bitwise_not", "negative": "neg",
+    "bitwise_invert": "bitwise_not", "conj": "conj_physical", "negative": "neg",
 }  # fmt: skip
 #: The same for functions of two.
 BINARY = {
