@@ -29,9 +29,26 @@ def test_a_conjugate_is_a_view_with_its_mark() -> None:
     assert x.resolve_conj() is x and not y.resolve_conj().is_conj()
     assert y.imag.is_neg() and not y.imag.resolve_neg().is_neg() and not y.real.is_neg()
     assert not fb.ones(2).conj().is_conj() and fb.tensor(X.real).conj().data_ptr()
-    for view in (y[0], y.T, y.reshape(6), y.view(6), y.unsqueeze(0), y.expand(2, 2, 3), y.detach(), y.split(1)[1]):
+    for view in (
+        y[0],
+        y.T,
+        y.reshape(6),
+        y.view(6),
+        y.unsqueeze(0),
+        y.expand(2, 2, 3),
+        y.detach(),
+        y.split(1)[1],
+    ):
         assert view.is_conj()
-    for made in (y.clone(), y * 1, y.conj_physical(), fb.zeros_like(y), y.contiguous(), y.to(fb.complex64), -y):
+    for made in (
+        y.clone(),
+        y * 1,
+        y.conj_physical(),
+        fb.zeros_like(y),
+        y.contiguous(),
+        y.to(fb.complex64),
+        -y,
+    ):
         assert not made.is_conj()
 
 
@@ -53,7 +70,9 @@ def test_a_conjugate_is_a_view_with_its_mark() -> None:
 def test_reading(read: Callable[[Any], Any]) -> None:
     _, y = start()
     got, want = read(y), read(fb.tensor(X.conj()))
-    np.testing.assert_allclose(got.resolve_conj().resolve_neg().numpy(), want.resolve_conj().resolve_neg().numpy())
+    np.testing.assert_allclose(
+        got.resolve_conj().resolve_neg().numpy(), want.resolve_conj().resolve_neg().numpy()
+    )
     assert got.tolist() == want.tolist() or got.dtype is fb.complex64 or "linalg" in read.__code__.co_names
 
 

@@ -227,7 +227,7 @@ def combinations(input: Tensor, r: _int = 2, with_replacement: _bool = False, *,
 def complex(real: Tensor, imag: Tensor, *, out: Any = None) -> Tensor:
     """Complex numbers from real and imaginary parts, of one floating-point dtype."""
 def conj(input: Tensor, *, out: Any = None) -> Tensor:
-    """The complex conjugate, computed; real numbers: the tensor itself."""
+    """The complex conjugate, a view: the sign is changed when something reads it; real numbers: the tensor itself."""
 def conj_physical(input: Tensor, *, out: Any = None) -> Tensor:
     """The complex conjugate, computed; real numbers: the tensor itself."""
 def conj_physical_(input: Tensor, *, out: Any = None) -> Tensor: ...
@@ -481,9 +481,9 @@ def inner(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
 def inverse(input: Tensor, *, out: Any = None) -> Any:
     """The inverse; see `flambeau.linalg.inv`."""
 def is_conj(input: Tensor, *, out: Any = None) -> _bool:
-    """Whether a conjugate (or negative) is still to be computed: never."""
+    """Whether a conjugate is still to be computed: it is a view made by `conj`."""
 def is_neg(input: Tensor, *, out: Any = None) -> _bool:
-    """Whether a conjugate (or negative) is still to be computed: never."""
+    """Whether a negative is still to be computed: it is the imaginary part of such a view."""
 def isclose(input: Tensor, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False, *, out: Any = None) -> Tensor:
     """Whether ``|self - other| <= atol + rtol * |other|``, elementwise."""
 def isfinite(input: Tensor, *, out: Any = None) -> Tensor:
@@ -781,9 +781,9 @@ def resize_as_(input: Any, other: Any, memory_format: Any = None, *, out: Any = 
 def resize_(input: Tensor, size: Sequence[_int], memory_format: Any = None, *, out: Any = None) -> Tensor:
     """Another shape in place; new elements are uninitialised, memory grows where needed."""
 def resolve_conj(input: Tensor, *, out: Any = None) -> Tensor:
-    """Itself: conjugates and negatives are computed at once here, never kept for later."""
+    """Itself, or a copy where its conjugate is still to be computed."""
 def resolve_neg(input: Tensor, *, out: Any = None) -> Tensor:
-    """Itself: conjugates and negatives are computed at once here, never kept for later."""
+    """Itself, or a copy where its negative is still to be computed."""
 def result_type(tensor1: Tensor | _Number, tensor2: Tensor | _Number, *, out: Any = None) -> DType:
     """The dtype in which two operands meet."""
 def rms_norm(input: Tensor, normalized_shape: Sequence[_int], weight: Tensor | None = None, eps: _float | None = None, *, out: Any = None) -> Tensor:

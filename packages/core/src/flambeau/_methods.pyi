@@ -235,7 +235,7 @@ class TensorMethods:
     def combinations(self, r: _int = 2, with_replacement: _bool = False) -> Tensor:
         """All choices of ``r`` elements of a vector, one per row."""
     def conj(self) -> Tensor:
-        """The complex conjugate, computed; real numbers: the tensor itself."""
+        """The complex conjugate, a view: the sign is changed when something reads it; real numbers: the tensor itself."""
     def conj_physical(self) -> Tensor:
         """The complex conjugate, computed; real numbers: the tensor itself."""
     def conj_physical_(self) -> Tensor:
@@ -491,9 +491,9 @@ class TensorMethods:
     def inverse(self) -> Any:
         """The inverse; see `flambeau.linalg.inv`."""
     def is_conj(self) -> _bool:
-        """Whether a conjugate (or negative) is still to be computed: never."""
+        """Whether a conjugate is still to be computed: it is a view made by `conj`."""
     def is_neg(self) -> _bool:
-        """Whether a conjugate (or negative) is still to be computed: never."""
+        """Whether a negative is still to be computed: it is the imaginary part of such a view."""
     def isclose(self, other: Tensor, rtol: _float = 1e-05, atol: _float = 1e-08, equal_nan: _bool = False) -> Tensor:
         """Whether ``|self - other| <= atol + rtol * |other|``, elementwise."""
     def isfinite(self) -> Tensor:
@@ -813,9 +813,9 @@ class TensorMethods:
     def resize_(self, size: Sequence[_int], memory_format: Any = None) -> Tensor:
         """Another shape in place; new elements are uninitialised, memory grows where needed."""
     def resolve_conj(self) -> Tensor:
-        """Itself: conjugates and negatives are computed at once here, never kept for later."""
+        """Itself, or a copy where its conjugate is still to be computed."""
     def resolve_neg(self) -> Tensor:
-        """Itself: conjugates and negatives are computed at once here, never kept for later."""
+        """Itself, or a copy where its negative is still to be computed."""
     def roll(self, shifts: _int | Sequence[_int], dims: _int | Sequence[_int] = ...) -> Tensor:
         """Elements moved along dimensions; those that leave at the end come in at the start."""
     def rot90(self, k: _int = 1, dims: Sequence[_int] = ...) -> Tensor:

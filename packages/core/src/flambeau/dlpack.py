@@ -257,7 +257,9 @@ def to_dlpack(
             "recorded. Use tensor.detach()."
         )
     if t.spec.flipped:
-        raise BufferError("[__dlpack__] Can't export tensors with the conjugate bit set. Use tensor.resolve_conj().")
+        raise BufferError(
+            "[__dlpack__] Can't export tensors with the conjugate bit set. Use tensor.resolve_conj()."
+        )
     place = dlpack_device(t)
     if dl_device is not None and tuple(dl_device) != place:
         if tuple(dl_device) != _CPU or copy is False:

@@ -191,7 +191,9 @@ class Spec:
             )
         self.dense = not flipped and (
             self.numel == 0
-            or all(n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True))
+            or all(
+                n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True)
+            )
         )
 
     def __repr__(self) -> str:

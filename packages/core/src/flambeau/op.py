@@ -676,7 +676,9 @@ def unflipped(spec: Spec, op: str) -> None:
     if spec.flipped:
         name = "conj" if spec.dtype.is_complex else "neg"
         do = f"Use tensor.resolve_{name}() first."
-        raise RuntimeError(message(op, f"this doesn't work on a tensor with the {name} bit set", do=do, self=spec))
+        raise RuntimeError(
+            message(op, f"this doesn't work on a tensor with the {name} bit set", do=do, self=spec)
+        )
 
 
 _VARIADIC = 4  # inspect.CO_VARARGS
@@ -709,7 +711,9 @@ class View(Op):
         found = self.fn(src, **attrs)
         single = not isinstance(found, list)
 
-        def part(shape: Any, strides: Any, offset: int, dtype: Any = src.dtype, flipped: Any = src.flipped) -> Any:
+        def part(
+            shape: Any, strides: Any, offset: int, dtype: Any = src.dtype, flipped: Any = src.flipped
+        ) -> Any:
             if dtype is not src.dtype:
                 unflipped(src, self.name)
             return spec_of(dtype, shape, src.device, tuple(strides), flipped), offset

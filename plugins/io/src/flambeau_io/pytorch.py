@@ -196,7 +196,9 @@ class _Machine:
         dtype = storage.dtype if storage.dtype is not None else rest[0]
         if not isinstance(dtype, DType):
             raise TypeError("a tensor has no dtype")
-        made = self.archive.tensor(storage.mem, dtype, tuple(size), tuple(stride), offset, bool(requires_grad))
+        made = self.archive.tensor(
+            storage.mem, dtype, tuple(size), tuple(stride), offset, bool(requires_grad)
+        )
         marks = rest[-1] if rest and isinstance(rest[-1], dict) else {}
         for mark, change in (("conj", Tensor.conj_physical), ("neg", Tensor.neg)):
             if marks.get(mark):

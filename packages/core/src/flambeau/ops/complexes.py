@@ -71,7 +71,9 @@ def imag(self: Tensor) -> Tensor:
     return view_as_real(self).select(-1, 1)  # type: ignore[no-any-return]
 
 
-@view_op(method=False, function=False, vjp={"self": lambda g: OPS["conj_physical" if g.is_complex() else "neg"](g)})
+@view_op(
+    method=False, function=False, vjp={"self": lambda g: OPS["conj_physical" if g.is_complex() else "neg"](g)}
+)
 def flip_sign(self: Tensor) -> Any:
     """The conjugates (of real numbers: the negatives) as a view: they are computed when something reads them."""
     s: Any = self
@@ -81,7 +83,7 @@ def flip_sign(self: Tensor) -> Any:
 @composite()
 def conj(self: Tensor) -> Tensor:
     """The complex conjugate, a view: the sign is changed when something reads it; real numbers: the tensor itself."""
-    return flip_sign(self) if self.spec.dtype.is_complex else self  # type: ignore[no-any-return]
+    return flip_sign(self) if self.spec.dtype.is_complex else self
 
 
 @composite()
@@ -97,13 +99,13 @@ def positive(self: Tensor) -> Tensor:
 @composite()
 def resolve_conj(self: Tensor) -> Tensor:
     """Itself, or a copy where its conjugate is still to be computed."""
-    return resolved(self) if is_conj(self) else self  # type: ignore[no-any-return]
+    return resolved(self) if is_conj(self) else self
 
 
 @composite()
 def resolve_neg(self: Tensor) -> Tensor:
     """Itself, or a copy where its negative is still to be computed."""
-    return resolved(self) if is_neg(self) else self  # type: ignore[no-any-return]
+    return resolved(self) if is_neg(self) else self
 
 
 @composite()
