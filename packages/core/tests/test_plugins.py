@@ -161,9 +161,13 @@ def test_an_unknown_data_set_names_the_known_ones(site: Site) -> None:
         (
             "register_datasets",
             BIRDS.replace("def register_datasets", "def register_datsets"),
-            "register_datsets",
+            "there is no hook 'register_datsets'; did you mean 'register_datasets'?",
         ),
-        ("register_datasets", BIRDS.replace("(registry)", "(regis)"), "regis"),
+        (
+            "register_datasets",
+            BIRDS.replace("(registry)", "(registry, x)"),
+            "other arguments: got register_datasets(registry, x), needed: register_datasets(registry)",
+        ),
         ("register_datasets", "def register_datasets(registry): 1", "has no @hookimpl register_datasets"),
         ("register_datasets", "import nothing_of_that_name", "No module named 'nothing_of_that_name'"),
         ("register_datasets", BIRDS.replace('"birds", birds', "1 / 0"), "ZeroDivisionError"),
@@ -185,6 +189,8 @@ def test_a_name_registered_twice_names_both(site: Site) -> None:
     site.add("b-birds", HOOKS + "b.register_datasets = b_birds\n", b_birds=BIRDS)
     said = "'birds' is registered twice: got a-birds 1.2 (a_birds) and b-birds 1.2 (b_birds), needed: one."
     assert said in site.run(NAMES).stderr
+    asked = site.run("from flambeau import hooks; hooks.datasets()['birds']")
+    assert "PluginError: [hooks] data set " + said in asked.stderr.splitlines()[-1]
 
 
 FORMAT = """
@@ -230,6 +236,16 @@ def test_a_namespace_whose_module_is_gone(site: Site) -> None:
             "my-audio 1.2 (my_audio) has no such module: pip install --force-reinstall"
             in site.run(code).stderr
         )
+
+
+def test_a_namespace_that_fails_says_whose_it_is(site: Site) -> None:
+    site.add("my-audio", NAMESPACES + "audio = my_audio\n", my_audio="import nothing_of_that_name")
+    said = (
+        "ImportError: flambeau.audio: my-audio 1.2 (my_audio) raised ModuleNotFoundError: No module named "
+        "'nothing_of_that_name'. To mend it: pip install --force-reinstall my-audio==1.2"
+    )
+    for code in ("import flambeau.audio", "import flambeau; flambeau.audio", "import flambeau.audio.x"):
+        assert said in site.run(code).stderr
 
 
 def test_a_namespace_is_run_as_a_program(site: Site) -> None:
@@ -317,6 +333,26 @@ def test_an_operator_whose_plugin_is_not_installed(site: Site, name: str) -> Non
     done = site.run(f"import flambeau; flambeau.{name}", FLAMBEAU_PLUGINS=faulty)
     assert "No module named 'nothing_of_that_name'" in done.stderr
     assert f"AttributeError: {asked} is part of flambeau-nn, whose operators failed to load" in done.stderr
+
+
+def test_the_doctor_tells_of_clashes(site: Site) -> None:
+    for dist, module in (("a-clash", "a_clash"), ("b-clash", "b_clash")):
+        points = BACKENDS + f"npu = {module}:backend\n" + NAMESPACES + f"audio = {module}\n"
+        hooks = HOOKS + f"{module}.register_ops = {module}\n"
+        site.add(dist, points + hooks, **{module: BIRDS})
+    done = site.run("from flambeau.doctor import main; raise SystemExit(main([]))")
+    assert done.returncode == 1, done.stderr
+    for what in ("backends/npu", "namespaces/audio"):
+        for line in (f"{what}: a-clash 1.2 (a_clash", f"{what}: b-clash 1.2 (b_clash"):
+            found = [said for said in done.stdout.splitlines() if line in said]
+            assert len(found) == 1
+            assert f"failed: [plugins] {what} is provided more than once" in found[0]
+            assert "pip uninstall a-clash, or pip uninstall b-clash" in found[0]
+    assert (
+        "hooks/a_clash.register_ops: a-clash 1.2 (a_clash): failed: PluginError: a_clash has no @hookimpl"
+        in (done.stdout)
+    )
+    assert done.stderr == ""
 
 
 def test_the_doctor_tells_what_is_wrong(site: Site) -> None:

@@ -61,9 +61,11 @@ class AliasFinder:
             return None
         try:
             module = import_module(f"{top}.{rest}" if rest and fullname not in ELSEWHERE else top)
-        except ModuleNotFoundError as error:
-            if error.name not in (top, top.partition(".")[0]):
-                raise
+        except Exception as error:
+            if not isinstance(error, ModuleNotFoundError) or error.name not in (top, top.partition(".")[0]):
+                if rest or head in FIRST_PARTY or fullname in ELSEWHERE:
+                    raise
+                raise ImportError(_broken(head, error), name=fullname) from error
             stand_in = STAND_INS.get(fullname)
             if stand_in is None:
                 raise ModuleNotFoundError(_not_installed(fullname, top), name=error.name) from None
@@ -93,6 +95,12 @@ class AliasFinder:
         own: Any = import_module(fullname).__spec__
         code: CodeType | None = own.loader.get_code(own.name)
         return code
+
+
+def _broken(name: str, error: Exception) -> str:
+    entry = plugins.find("namespaces", name)
+    assert entry is not None
+    return f"flambeau.{name}: {entry.told(error)}"
 
 
 def _not_installed(fullname: str, module: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from . import hooks, late, plugins, registry
 from .backend import CONTRACT, Backend
 from .devices import Device
-from .errors import DeviceUnavailable
+from .errors import BackendError, DeviceUnavailable
 from .fallback import explain_fallbacks
 
 __all__ = ["main", "report"]
@@ -27,6 +27,7 @@ def report() -> tuple[str, bool]:
     """The report, and whether everything works."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they would say stands in the report
+        late.load()
         devices = list(_devices())
         registered = {"data sets": list(hooks.datasets()), "file formats": list(hooks.formats())}
         for entry in plugins.entries("namespaces"):
@@ -34,9 +35,12 @@ def report() -> tuple[str, bool]:
                 plugins.failures[entry.key] = plugins.PluginError(
                     f"flambeau.{entry.name} is the core's own; rename it in the plugin"
                 )
-            with suppress(plugins.PluginError):  # remembered in plugins.failures
-                plugins.load(entry)
-    lines = [*_about(), "", "plugins", *_indent(_plugins()), "", "devices"]
+            with suppress(plugins.PluginError):  # told by plugins.status
+                if plugins.find("namespaces", entry.name):
+                    plugins.load(entry)
+    refused = {name for name, backend in devices if isinstance(backend, BackendError)}
+    found = _plugins(refused)
+    lines = [*_about(), "", "plugins", *_indent(found or ["none found"]), "", "devices"]
     for name, backend in devices:
         lines += _indent(_device(name, backend))
     lines += [
@@ -45,12 +49,8 @@ def report() -> tuple[str, bool]:
         *_indent([f"{kind}: {', '.join(names) or 'none'}" for kind, names in registered.items()]),
     ]
     lines += _indent([f"fallbacks to the host: {sum(f.calls for f in explain_fallbacks())} calls"])
-    broken = [
-        backend
-        for _, backend in devices
-        if isinstance(backend, Exception) and not isinstance(backend, DeviceUnavailable)
-    ]
-    return "\n".join(lines), not (plugins.failures or broken)
+    broken = any(isinstance(b, Exception) and not isinstance(b, DeviceUnavailable) for _, b in devices)
+    return "\n".join(lines), not (broken or any(": failed: " in line for line in found))
 
 
 def _about() -> Iterator[str]:
@@ -65,14 +65,17 @@ def _own_names() -> set[str]:
     return {*public, *(path.stem for path in Path(__file__).parent.iterdir())} - set(FIRST_PARTY)
 
 
-def _plugins() -> Iterator[str]:
-    found = [entry for group in ("backends", "namespaces", "hooks") for entry in plugins.entries(group)]
-    for entry in found:
-        yield f"{entry.group}/{entry.name}: {entry}: {plugins.status(entry)}"
-        if entry.key in plugins.failures:
-            yield f"  to mend it: {entry.mend()}"
-    if not found:
-        yield "none found"
+def _plugins(refused: set[str]) -> list[str]:
+    lines = []
+    for entry in [e for group in ("backends", "namespaces", "hooks") for e in plugins.entries(group)]:
+        status = plugins.status(entry)
+        if status == "loaded" and entry.group == "backends" and entry.name in refused:
+            status = "loaded, but refused as a device: see below"
+        lines.append(f"{entry.group}/{entry.name}: {entry}: {status}")
+        failure = plugins.failures.get(entry.key)
+        if failure is not None and not isinstance(failure, (plugins.PluginError, BackendError)):
+            lines.append(f"  to mend it: {entry.mend()}")
+    return lines
 
 
 def _devices() -> Iterator[tuple[str, Backend | Exception]]:
@@ -99,7 +102,6 @@ def _device(name: str, backend: Backend | Exception) -> Iterator[str]:
     declared = {key: value for key, value in backend.capabilities().items() if key != "dtypes"}
     yield "  declares: " + ", ".join(f"{key} {_listed(value)}" for key, value in declared.items())
     yield f"  dtypes: {_listed(backend.capabilities()['dtypes'])}"
-    late.load()
     kernels = {op.native for op in registry.OPS.values() if op.default is not None}
     native = kernels & backend.natives
     yield f"  ops with a native kernel: {len(native)}, with their default: {len(kernels - native)}"

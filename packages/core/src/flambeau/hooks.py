@@ -54,6 +54,7 @@ class Registry:
         self.source = "this program"  # whose hook is being called
         self._made: dict[str, Any] = {}
         self._sources: dict[str, str] = {}
+        self._clashes: dict[str, str] = {}
 
     def add(self, name: str, made: Any) -> None:
         """Register something under a name.
@@ -62,13 +63,16 @@ class Registry:
             PluginError: the name is taken; the message names both plugins.
         """
         if self._made.setdefault(name, made) is not made:
-            raise plugins.PluginError(
+            self._clashes[name] = (
                 f"[hooks] {self.kind} {name!r} is registered twice: "
                 f"got {self._sources[name]} and {self.source}, needed: one. Uninstall or rename one."
             )
+            raise plugins.PluginError(self._clashes[name])
         self._sources.setdefault(name, self.source)
 
     def __getitem__(self, name: str) -> Any:
+        if name in self._clashes:
+            raise plugins.PluginError(self._clashes[name])
         if name not in self._made:
             failed = [str(entry) for entry in plugins.entries("hooks") if entry.key in plugins.failures]
             raise LookupError(
@@ -194,14 +198,22 @@ def _register(manager: pluggy.PluginManager, module: Any, hook: str) -> None:
     name = module.__name__
     if manager.has_plugin(name):
         return
-    try:
-        manager.register(module, name)
-        manager.check_pending()  # a misspelt hook
-        if not any(found.plugin is module for found in getattr(manager.hook, hook).get_hookimpls()):
-            raise plugins.PluginError(f"{name} has no @hookimpl {hook}")
-    except Exception:
-        manager.unregister(module, name)
-        raise
+    marked = [key for key in vars(module) if manager.parse_hookimpl_opts(module, key) is not None]
+    for key in marked:
+        spec = getattr(HookSpecs, key, None)
+        if spec is None:
+            raise plugins.PluginError(f"there is no hook {key!r}{_similar(key)}")
+        given, known = (
+            fn.__code__.co_varnames[: fn.__code__.co_argcount] for fn in (getattr(module, key), spec)
+        )
+        if not set(given) <= set(known[1:]):
+            wanted = ", ".join(known[1:])
+            raise plugins.PluginError(
+                f"{name}.{key} has other arguments: got {key}({', '.join(given)}), needed: {key}({wanted})"
+            )
+    if hook not in marked:
+        raise plugins.PluginError(f"{name} has no @hookimpl {hook}")
+    manager.register(module, name)
 
 
 def _plugin_manager() -> pluggy.PluginManager:

@@ -92,6 +92,11 @@ class Entry:
             return f"correct the environment variable {self.dist}"
         return f"pip install --force-reinstall {self.dist}=={self.version}"
 
+    def told(self, cause: Exception) -> str:
+        """Why it doesn't load, in a sentence, and what would mend it; our own errors say that themselves."""
+        text = f"{self} raised {type(cause).__name__}: {str(cause).removesuffix('.')}."
+        return text if isinstance(cause, (PluginError, BackendError)) else f"{text} To mend it: {self.mend()}"
+
 
 #: What failed to load, by the entry's key.
 failures: dict[tuple[str, str, str], Exception] = {}
@@ -156,7 +161,7 @@ def _scan() -> dict[str, dict[str, list[Entry]]]:
     key = (sys.path.copy(), autoload, declared)
     if key != _found_for:
         found: dict[str, dict[str, list[Entry]]] = {}
-        for entry in _installed() if autoload != "0" else ():
+        for entry in sorted(_installed(), key=lambda e: e.dist) if autoload != "0" else ():
             found.setdefault(entry.group, {}).setdefault(entry.name, []).append(entry)
         for entry in _declared(declared or ""):
             found.setdefault(entry.group, {})[entry.name] = [entry]
@@ -186,7 +191,7 @@ def find(group: str, name: str) -> Entry | None:
     if len(found) > 1:
         raise PluginError(
             f"[plugins] {group}/{name} is provided more than once: got {' and '.join(map(str, found))}, "
-            f"needed: one. Uninstall one: pip uninstall {found[1].dist}"
+            f"needed: one. Uninstall one: {', or '.join(f'pip uninstall {e.dist}' for e in found)}"
         )
     return found[0] if found else None
 
@@ -225,10 +230,7 @@ def load(entry: Entry) -> Any:
         finally:
             _loading.pop()
     cause = failures[key]
-    raise PluginError(
-        f"[plugins] {entry.group}/{entry.name} failed to load: {entry} raised {type(cause).__name__}: {cause}. "
-        f"To mend it: {entry.mend()}"
-    ) from cause
+    raise PluginError(f"[plugins] {entry.group}/{entry.name} failed to load: {entry.told(cause)}") from cause
 
 
 def _import(entry: Entry) -> Any:
@@ -294,6 +296,11 @@ def install_command(name: str) -> str:
 def status(entry: Entry) -> str:
     """``loaded``, ``not loaded`` (nobody asked for it yet) or ``failed: why``."""
     key = entry.key
+    if entry.group != "hooks":
+        try:
+            find(entry.group, entry.name)
+        except PluginError as error:
+            return f"failed: {error}"
     if key in failures:
         return f"failed: {type(failures[key]).__name__}: {failures[key]}"
     if key in _loaded or (entry.group == "namespaces" and entry.value in sys.modules):

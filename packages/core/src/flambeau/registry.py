@@ -169,9 +169,8 @@ def _load_cpu() -> Any:
         return plugins.load_backend_entry("cpu")
     except BackendError as e:
         if plugins.has_backend_entry("cpu"):
-            warnings.warn(
-                f"{e} The NumPy reference backend computes on device 'cpu' instead (slow).", RuntimeWarning, 3
-            )
+            slow = "The NumPy reference backend computes on device 'cpu' instead (slow)."
+            warnings.warn(f"{str(e).removesuffix('.')}. {slow}", RuntimeWarning, 3)
     from .reference import ReferenceBackend
 
     return ReferenceBackend()
