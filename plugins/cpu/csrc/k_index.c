@@ -41,6 +41,26 @@ typedef struct {
     uint64_t a, b;
 } u128;
 
+/* Whole contiguous rows, one index each: where indexes move the outer of two dimensions. */
+static void take_rows(void *ctx, int64_t lo, int64_t hi) {
+    takectx *w = ctx;
+    const int64_t width = w->it.shape[1] * w->es, os = w->it.st[0][0] * w->es, ss = w->it.st[1][0] * w->es,
+                  is = w->it.st[2][0], step = w->stride * w->es;
+    for (int64_t r = lo; r < hi; r++) {
+        int64_t k = w->i32 ? ((const int32_t *)w->index)[r * is] : ((const int64_t *)w->index)[r * is];
+        if ((uint64_t)k >= (uint64_t)w->size) {
+            index_bad(&w->bad, r * w->it.shape[1]);
+            continue;
+        }
+        char *o = w->out + r * os;
+        const char *s = w->src + r * ss + k * step;
+        if (width > 1024 || width & 31) {
+            memcpy(o, s, (size_t)width);
+            continue;
+        }
+        for (int64_t b = 0; b < width; b += 32) memcpy(o + b, s + b, 32); /* too short for a call */
+    }
+}
 static void take_task(void *ctx, int64_t lin, int64_t hi) {
     takectx *w = ctx;
     while (lin < hi) {
@@ -77,7 +97,9 @@ FBK_ENTRY(fbk_gather) {
                  .bad = INT64_MAX,
                  .i32 = p->t[2].dtype == DT_I32};
     it_specs(&w.it, p, 3, (const int[]){0, 1, 2}, 0);
-    fbk_par(w.it.n, 32768, take_task, &w);
+    if (w.it.nd == 2 && w.it.st[0][1] == 1 && w.it.st[1][1] == 1 && w.it.st[2][1] == 0)
+        fbk_par(w.it.shape[0], MAX(1, 32768 / w.it.shape[1]), take_rows, &w);
+    else fbk_par(w.it.n, 32768, take_task, &w);
     return w.bad == INT64_MAX ? 0 : FBK_EINDEX - w.bad;
 }
 

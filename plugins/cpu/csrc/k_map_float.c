@@ -51,8 +51,8 @@ FBC_BIN(floordiv_f64, double, double, floordiv_slow(x, y))
     FBC_BIN3(sub_##s, T, T, x - y)                                                  \
     FBC_BIN3(mul_##s, T, T, x * y)                                                  \
     FBC_BIN3(div_##s, T, T, x / y)                                                  \
-    FBC_BIN3(max_##s, T, T, (x > y) | (x != x) ? x : y)                             \
-    FBC_BIN3(min_##s, T, T, (x < y) | (x != x) ? x : y)                             \
+    FBC_BIN3(max_##s, T, T, x != x ? x : x > y ? x : y)                             \
+    FBC_BIN3(min_##s, T, T, x != x ? x : x < y ? x : y)                             \
     FBC_BIN(fmax_##s, T, T, (x >= y) | (y != y) ? x : y)                            \
     FBC_BIN(fmin_##s, T, T, (x <= y) | (y != y) ? x : y)                            \
     FBC_BIN3(eq_##s, T, uint8_t, x == y)                                            \

@@ -77,6 +77,29 @@ static void transpose_4(uint32_t *d, int64_t drs, const uint32_t *s, int64_t scs
         for (int64_t c = 0; c < cols; c++) d[r * drs + c] = s[c * scs + r];
 }
 
+/* d[c] = s[-c] */
+#define BACK(size, T)                                                                     \
+    FBC_INLINE void back_##size(T *d, const T *s, int64_t cols) {                         \
+        for (int64_t c = 0; c < cols; c++) d[c] = s[-c];                                  \
+    }
+BACK(1, uint8_t)
+BACK(2, uint16_t)
+BACK(8, uint64_t)
+BACK(16, pair)
+FBC_INLINE void back_4(uint32_t *d, const uint32_t *s, int64_t cols) {
+    int64_t c = 0;
+#if defined(__AVX512F__)
+    const __m512i last = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (; c + 16 <= cols; c += 16)
+        _mm512_storeu_si512(d + c, _mm512_permutexvar_epi32(last, _mm512_loadu_si512(s - c - 15)));
+#elif defined(__AVX2__)
+    const __m256i last = _mm256_set_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (; c + 8 <= cols; c += 8)
+        _mm256_storeu_si256((__m256i *)(d + c), _mm256_permutevar8x32_epi32(_mm256_loadu_si256((const __m256i *)(s - c - 7)), last));
+#endif
+    for (; c < cols; c++) d[c] = s[-c];
+}
+
 #define MOVE(size, T)                                                                                                     \
     static void move_##size(T *d, int64_t drs, int64_t dcs, const T *s, int64_t srs, int64_t scs, int64_t rows, int64_t cols) { \
         if (dcs == 1 && scs == 0) {                                                                                       \
@@ -88,8 +111,7 @@ static void transpose_4(uint32_t *d, int64_t drs, const uint32_t *s, int64_t scs
                 for (int64_t r = 0; r < rows; r++)                                                                        \
                     for (int64_t c = 0; c < cols; c++) d[r * drs + c] = s[r * srs + c];                                   \
         } else if (dcs == 1 && scs == -1) {                                                                               \
-            for (int64_t r = 0; r < rows; r++)                                                                            \
-                for (int64_t c = 0; c < cols; c++) d[r * drs + c] = s[r * srs - c];                                       \
+            for (int64_t r = 0; r < rows; r++) back_##size(d + r * drs, s + r * srs, cols);                               \
         } else if (dcs == 1 && srs == 1 && rows >= 8 && cols >= 8) {                                                      \
             transpose_##size(d, drs, s, scs, rows, cols);                                                                 \
         } else if (drs == 1 && scs == 1 && rows >= 8 && cols >= 8) { /* the same, seen from the other side */             \

@@ -3,6 +3,7 @@
 /* cflags: -ffp-contract=fast -Wno-unused-function -Wno-maybe-uninitialized */
 #ifndef T
 #include "k_norm.h"
+#include "map.h"
 
 typedef struct {
     const fbk_plan *p;
@@ -142,12 +143,10 @@ static void NAME(forward)(void *ctx, int64_t lo, int64_t hi) {
         var = var > e * e ? var - e * e : var != var ? var : 0;
         double rstd = 1 / sqrt(var + c->eps);
         T s = (T)rstd;
-        if (w && b)
-            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s * w[i] + b[i];
-        else if (w)
-            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s * w[i];
-        else
-            for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * s + (b ? b[i] : 0);
+        if (w && b) FBC_LOOP { y[i] = (x[i] - m) * s * w[i] + b[i]; }
+        else if (w) FBC_LOOP { y[i] = (x[i] - m) * s * w[i]; }
+        else if (b) FBC_LOOP { y[i] = (x[i] - m) * s + b[i]; }
+        else FBC_LOOP { y[i] = (x[i] - m) * s; }
         if (!dir) NAME(unrow)(c, y, 0, yp, c->p->t[0].dtype);
         if (c->mt >= 0 && c->at[2]) stat_put((char *)c->at[2], c->mt, off[2], mean);
         if (c->rt >= 0 && c->at[3]) stat_put((char *)c->at[3], c->rt, off[3], rstd);
@@ -174,23 +173,29 @@ static void NAME(backward)(void *ctx, int64_t lo, int64_t hi) {
             const T *x = NAME(row)(c, buf + n, 2, (const char *)c->at[4] + off[2] * dt_size(c->dt), c->dt);
             T m = c->rms ? 0 : (T)stat_get((const char *)c->at[5], c->mt, off[3]),
               s = (T)stat_get((const char *)c->at[6], c->rt, off[4]);
+            int summed = 0;
             if (want) {
                 char *op = (char *)c->at[0] + off[0] * dt_size(odt);
                 int dir = NAME(direct)(c, 0, odt);
                 T *gx = dir ? (T *)op : buf + 2 * n;
-                double a = c->rms ? 0 : w ? NAME(dot)(g, w, NULL, 0, n) : NAME(sum)(g, NULL, NULL, 0, n);
-                double d = w ? NAME(dot3)(g, x, w, m, n) : NAME(codev)(g, x, NULL, m, n);
-                T m1 = (T)(a / (double)n), m2 = (T)(d * (double)s * (double)s / (double)n);
-                if (w)
-                    for (int64_t i = 0; i < n; i++) gx[i] = s * (g[i] * w[i] - m1 - (x[i] - m) * m2);
-                else
-                    for (int64_t i = 0; i < n; i++) gx[i] = s * (g[i] - m1 - (x[i] - m) * m2);
+                double a, d = w ? NAME(pair)(g, x, w, m, n, &a) : NAME(pair)(g, x, NULL, m, n, &a);
+                T m1 = c->rms ? 0 : (T)(a / (double)n), m2 = (T)(d * (double)s * (double)s / (double)n);
+                int64_t q = (r - k * c->per) % 64;
+                if (w && c->gwb && q) { /* all in one pass, once the sums have begun */
+                    FBC_LOOP {
+                        T gi = g[i], xi = x[i] - m;
+                        gx[i] = s * (gi * w[i] - m1 - xi * m2);
+                        sw[i] += gi * (xi * s), sb[i] += gi;
+                    }
+                    summed = 1;
+                } else if (w) FBC_LOOP { gx[i] = s * (g[i] * w[i] - m1 - (x[i] - m) * m2); }
+                else FBC_LOOP { gx[i] = s * (g[i] - m1 - (x[i] - m) * m2); }
                 if (!dir) NAME(unrow)(c, gx, 0, op, odt);
             }
             if (!c->gwb) continue;
             int64_t q = (r - k * c->per) % 64; /* 64 rows in the narrow type, then into the wide one */
             if (q == 0) memset(sw, 0, (size_t)(2 * n) * sizeof(T));
-            for (int64_t i = 0; i < n; i++) sw[i] += g[i] * ((x[i] - m) * s), sb[i] += g[i];
+            if (!summed) FBC_LOOP { T gi = g[i]; sw[i] += gi * ((x[i] - m) * s), sb[i] += gi; }
             if (q == 63 || r + 1 == MIN((k + 1) * c->per, c->rows.n))
                 for (int64_t i = 0; i < n; i++) pw[i] += (double)sw[i], pb[i] += (double)sb[i];
         }

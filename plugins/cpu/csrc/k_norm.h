@@ -36,12 +36,36 @@ INL double hsumd_(vd v) {
         } \
         return total; \
     }
+/* Both sums that a row's gradient needs, in one pass: of x z, and of x z (y - s); without z, of x and x (y - s). */
+#define ROW_PAIR(NAME, T, V, VL, LD, SPLAT, HSUM) \
+    INL double NAME(const T *x, const T *y, const T *z, T s, int64_t n, double *first) { \
+        double total = 0, plain = 0; \
+        V sv = SPLAT(s); \
+        for (int64_t b = 0; b < n; b += 4096) { \
+            int64_t e = MIN(b + 4096, n), i = b; \
+            V a[2] = {{0}}, c[2] = {{0}}; \
+            for (; i + 2 * VL <= e; i += 2 * VL) _Pragma("GCC unroll 2") for (int u = 0; u < 2; u++) { \
+                    V v = LD(x + i + u * VL); \
+                    if (z) v *= LD(z + i + u * VL); \
+                    a[u] += v, c[u] += v * (LD(y + i + u * VL) - sv); \
+                } \
+            double t = HSUM(a[0] + a[1]), q = HSUM(c[0] + c[1]); \
+            for (; i < e; i++) { \
+                T v = z ? x[i] * z[i] : x[i]; \
+                t += (double)v, q += (double)(v * (y[i] - s)); \
+            } \
+            plain += t, total += q; \
+        } \
+        *first = plain; \
+        return total; \
+    }
 #define ROW_SUMS(S, T, V, VL, LD, SPLAT, HSUM) \
     ROW_SUM(sum_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k), x[i]) \
     ROW_SUM(dev_##S, T, V, VL, LD, SPLAT, HSUM, (LD(x + k) - sv) * (LD(x + k) - sv), \
             (x[i] - s) * (x[i] - s)) \
     ROW_SUM(dot_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * LD(y + k), x[i] * y[i]) \
     ROW_SUM(codev_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * (LD(y + k) - sv), x[i] * (y[i] - s)) \
+    ROW_PAIR(pair_##S, T, V, VL, LD, SPLAT, HSUM) \
     ROW_SUM(dot3_##S, T, V, VL, LD, SPLAT, HSUM, LD(x + k) * LD(z + k) * (LD(y + k) - sv), \
             x[i] * z[i] * (y[i] - s))
 ROW_SUMS(f32, float, vf, VW, ldf, splatf, hsumf)

@@ -89,8 +89,23 @@ static void set_up(const run_t *run, char **ptr, char *bufs, int64_t m) {
     }
 }
 
+/* A copy of which one side is dense. */
+static int run_copy(const run_t *run, int64_t start, int64_t end) {
+    const fbc_plan *p = run->plan;
+    const fbc_walk *to = &p->walks[0], *from = &p->walks[1];
+    if (p->n_instr || p->n_in != 1 || p->n_out != 1 || run->stream || p->regs[0].kind == FBC_REG_UNIFORM) return 0;
+    char *d = (char *)run->base[0], *s = (char *)run->base[1];
+    int dense_to = to->nd == 0 || (to->nd == 1 && to->stride[0] == 1), dense_from = p->regs[0].kind == FBC_REG_DENSE;
+    if (dense_to && dense_from) memmove(d + start * to->isize, s + start * to->isize, (size_t)((end - start) * to->isize));
+    else if (dense_to) transfer(from, s, start, end - start, d + start * to->isize, 1);
+    else if (dense_from) transfer(to, d, start, end - start, s + start * to->isize, 0);
+    else return 0;
+    return 1;
+}
+
 static void run_tiles(const run_t *run, int64_t start, int64_t end) {
     const fbc_plan *p = run->plan;
+    if (run_copy(run, start, end)) return;
     char **ptr = alloca(sizeof(char *) * (size_t)p->n_regs);
     char *bufs = alloca((size_t)(p->n_bufs * p->buf_bytes + 64));
     bufs = (char *)(((uintptr_t)bufs + 63) & ~(uintptr_t)63);
