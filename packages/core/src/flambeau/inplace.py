@@ -128,11 +128,15 @@ def check_leaf(t: Tensor, op: str) -> None:
         )
 
 
-def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), exact: bool = False) -> None:
+def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), casts: Any = True) -> None:
     """Put the result of a record (or of a function, by name) into ``out``, which takes its shape if it has none.
 
+    Args:
+        given: the record's tensors.
+        casts: what dtypes ``out`` may have, see `Op.casts_out`.
+
     Raises:
-        RuntimeError: the dtype can't be cast, or isn't the result's where the record wants it to be; ``out`` shares
+        RuntimeError: the dtype can't be cast, or isn't the result's where it has to be; ``out`` shares
             memory with an argument other than as the whole of it.
     """
     named = isinstance(rec, str)
@@ -141,9 +145,8 @@ def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), ex
         raise TypeError(message(op, "argument 'out' must be a Tensor", out=out))
     if out.spec.device is not result.spec.device:
         raise RuntimeError(message(op, "out= is on another device", "one device", out=out, result=result))
-    if result.spec.dtype is not out.spec.dtype and (
-        exact or (not named and not rec.casts_out) or not can_cast(result.spec.dtype, out.spec.dtype)
-    ):
+    fits = result.spec.dtype is out.spec.dtype or casts == "any"
+    if not fits and not (casts and can_cast(result.spec.dtype, out.spec.dtype)):
         raise RuntimeError(
             f"[{op}] result type {result.dtype.name} can't be cast to the desired output type {out.dtype.name}. "
             "Give out= of the result's dtype."

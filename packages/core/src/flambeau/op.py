@@ -165,8 +165,9 @@ class Op:
     """
 
     kind = "kernel"
-    #: Whether ``out=`` may have any dtype that the result casts to; otherwise it must have the result's own.
-    casts_out = False
+    #: Whether ``out=`` may have any dtype that the result casts to, otherwise it must have the result's own; "any": any
+    #: dtype at all. Or a function of the arguments that says so.
+    casts_out: Any = False
     #: Whether ``out=`` may not share memory with an argument even as a whole.
     apart_out = False
 
@@ -850,13 +851,14 @@ def put_out(op: Op, values: Sequence[Any], result: Any, out: Any) -> Any:
         for t in (v if isinstance(v, (list, tuple)) else (v,))
         if isinstance(t, plans.TENSOR)
     ]
+    casts = op.casts_out(*values) if callable(op.casts_out) else op.casts_out
     if isinstance(result, (tuple, list)):
         if len(out) != len(result):
             raise RuntimeError(f"[{op.name}] out= needs {len(result)} tensors: got {len(out)}.")
         for r, o in zip(result, out, strict=True):
-            into(op, o, r, given, True)
+            into(op, o, r, given, casts == "any" and casts)
         return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
-    into(op, out, result, given)
+    into(op, out, result, given, casts)
     return out
 
 

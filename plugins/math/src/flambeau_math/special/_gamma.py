@@ -139,9 +139,27 @@ def zeta(self: Tensor | Number, other: Tensor | Number) -> Any:
     return _zeta(*promoted("special.zeta", self, other))
 
 
+def _trigamma(x: Any) -> Any:
+    """By reflection, recurrence and the asymptotic series (Abramowitz & Stegun 6.4.7, 6.4.6, 6.4.12), in x's precision:
+    so poles and their neighbourhoods have PyTorch's values."""
+    low = x < 0.5
+    pi = x.dtype.type(np.pi)
+    turned = np.where(low, (pi / np.sin(pi * x)) ** 2, 0)
+    z = np.where(low, 1 - x, x)
+    out = np.zeros_like(x)
+    for _ in range(6):
+        out += 1 / (z * z)
+        z = z + 1
+    y = 1 / (z * z)
+    out += (1 + 1 / (2 * z) + y * (1 / 6 - y * (1 / 30 - y / 42))) / z
+    return np.where(low, turned - out, out)
+
+
 def _polygamma(n: int, x: Any) -> Any:
     if n == 0:
         return sp.digamma(x)
+    if n == 1:
+        return _trigamma(x)
     return (1 if n % 2 else -1) * sp.gamma(n + 1.0) * sp.zeta(n + 1, x.astype(np.float64))
 
 

@@ -132,6 +132,9 @@ def lu(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
     )
 
 
+lu.casts_out = "any"
+
+
 @top.composite()
 def lu_solve(self: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Any:
     """The solution of ``A @ X = self`` from A's packed LU factors."""

@@ -294,4 +294,4 @@ def histogram(
     flat = self.reshape((-1, 1))
     held = None if weight is None else weight.reshape((-1,))
     hist, edges = _histogramdd("histogram", flat, [bins], range, held, density)
-    return named("histogram", "hist bin_edges", hist, edges[0])
+    return named("histogram", "hist bin_edges", hist, edges[0].clone() if edges[0] is bins else edges[0])

@@ -116,7 +116,7 @@ def written(
             f"[{op}] functions with out=... arguments don't support automatic differentiation, but one of them "
             "requires grad. Drop out=, or use no_grad()."
         )
-    into(op, out, result, exact=exact)
+    into(op, out, result, casts=not exact)
     return out
 
 
