@@ -30,6 +30,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "a negative size": (lambda: fb.zeros(2, -1), RuntimeError),
     "a size beyond memory": (lambda: fb.empty(1 << 40, 1 << 40), RuntimeError),
     "a number of elements beyond 64 bits": (lambda: fb.zeros(1 << 62, 1 << 62), RuntimeError),
+    "an index of small integers": (lambda: x[fb.tensor([0], dtype=fb.int16)], IndexError),
     "a view of another size": (lambda: x.view(4), RuntimeError),
     "two unknown sizes": (lambda: x.view(-1, -1), RuntimeError),
     "arange, step 0": (lambda: fb.arange(0, 3, 0), RuntimeError),

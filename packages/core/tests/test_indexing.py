@@ -383,3 +383,15 @@ def test_plans_of_tensor_bounds_are_not_kept() -> None:
     assert x[n:].tolist() == [1, 2, 3, 4]
     n += 2
     assert x[n:].tolist() == [3, 4]
+
+
+def test_rows_without_elements() -> None:
+    x = fb.ones(4, 0, 3)
+    assert (
+        x[fb.tensor([1, 3])].shape
+        == x[[1, 3]].shape
+        == x.index_select(0, fb.tensor([1, 3])).shape
+        == (2, 0, 3)
+    )
+    assert x.mT[:, fb.tensor([2])].shape == (4, 1, 0)
+    assert x.gather(0, fb.zeros(2, 0, 3, dtype=fb.int64)).shape == (2, 0, 3)

@@ -97,7 +97,7 @@ FBK_ENTRY(fbk_gather) {
                  .bad = INT64_MAX,
                  .i32 = p->t[2].dtype == DT_I32};
     it_specs(&w.it, p, 3, (const int[]){0, 1, 2}, 0);
-    if (w.it.nd == 2 && w.it.st[0][1] == 1 && w.it.st[1][1] == 1 && w.it.st[2][1] == 0)
+    if (w.it.n && w.it.nd == 2 && w.it.st[0][1] == 1 && w.it.st[1][1] == 1 && w.it.st[2][1] == 0)
         fbk_par(w.it.shape[0], MAX(1, 32768 / w.it.shape[1]), take_rows, &w);
     else fbk_par(w.it.n, 32768, take_task, &w);
     return w.bad == INT64_MAX ? 0 : FBK_EINDEX - w.bad;

@@ -57,6 +57,9 @@ def _as_tuple(index: Any) -> tuple[Any, ...]:
     return (index,)
 
 
+_INDICES = frozenset({dt.bool_, dt.int32, dt.int64})
+
+
 def _entry(i: Any, t: Tensor) -> Any:
     """An entry as an int, a slice, None, Ellipsis, a `Flag` or a tensor of bools or int64."""
     if i is None or i is Ellipsis or type(i) is int or type(i) is slice:
@@ -83,7 +86,7 @@ def _entry(i: Any, t: Tensor) -> Any:
             stacklevel=5,
         )
         i, d = i != 0, dt.bool_
-    if d.rank > 1:
+    if d.rank > 1 or (i.spec.ndim and d not in _INDICES):
         raise IndexError(
             f"[getitem] tensors used as indices must be long, int, byte or bool tensors: got {list(i.shape)} {d.name}. "
             "Convert with .long()."
