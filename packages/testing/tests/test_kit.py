@@ -13,6 +13,7 @@ import pytest
 from flambeau.__main__ import main
 from flambeau.testing import BackendSuite
 from flambeau.testing.cases import has_oracle, sampled
+from flambeau.testing.conformance.base import chosen
 from flambeau.testing.scaffold import scaffold
 from flambeau.testing.suite import expected_failure, test_ids
 
@@ -46,6 +47,32 @@ def test_expected_failures_that_name_no_test_fail() -> None:
 
     with pytest.raises(AssertionError, match=r"name no test: \['forward\[epx-float32-0\]'\]"):
         Misspelt().test_expected_failures_exist()
+
+
+def test_a_share_is_the_same_everywhere_and_never_nothing() -> None:
+    keys = [f"case-{k}" for k in range(1000)]
+    some = chosen(keys, 0.1)
+    assert len(some) == 100
+    assert set(some) == set(chosen(reversed(keys), 0.1)) <= set(chosen(keys, 0.2))
+    assert chosen(keys, 1) == keys
+    assert len(chosen(keys, 1e-9)) == len(chosen(["one"], 0.5)) == 1
+
+
+@pytest.mark.parametrize("share", [None, "0.01", "1"])
+def test_the_environment_takes_the_place_of_a_suites_share(tmp_path: Path, share: str | None) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "from flambeau.testing import BackendSuite\n"
+        "class TestIt(BackendSuite):\n    device, share = 'reference', 0.02\n"
+    )
+    known = {key: value for key, value in os.environ.items() if key != "FLAMBEAU_CONFORMANCE_SHARE"}
+    known |= {} if share is None else {"FLAMBEAU_CONFORMANCE_SHARE": share}
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "test_it.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=known, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    ids = test_ids(Suite)
+    wanted = {None: 0.02, "0.01": 0.01, "1": 1}[share] * len(ids)
+    found = done.stdout.count("TestIt::test_")
+    assert wanted <= found <= wanted + len({name.partition("[")[0] for name in ids})
 
 
 def test_most_records_of_the_core_are_said_a_second_time_in_numpy() -> None:

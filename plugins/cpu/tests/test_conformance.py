@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from flambeau.testing import BackendSuite
 
+SHARE = 0.05  # day by day; `hatch run conformance:run` runs all
+
 
 class TestNative(BackendSuite):
     device = "cpu"
+    share = SHARE
 
 
 class TestDefaults(BackendSuite):
     device = "cpu"
     defaults = True
-    every = 4  # the same records run whole on the required entries of the reference and of the template
+    share = SHARE

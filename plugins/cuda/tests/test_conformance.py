@@ -8,17 +8,18 @@ import flambeau as fb
 from flambeau.testing import BackendSuite
 
 gpu = pytest.mark.skipif(not fb.cuda.is_available(), reason=f"needs a GPU: {fb.cuda.unavailable_reason()}")
+SHARE = 0.002  # each program is compiled on the host; `hatch run conformance:cuda-sim` runs ten times as many
 
 
 class TestSim(BackendSuite):
     device = "cuda-sim"
-    every = 50  # each program is compiled on the host
+    share = SHARE
 
 
 class TestSimDefaults(BackendSuite):
     device = "cuda-sim"
     defaults = True
-    every = 150  # as above, and a default takes several programs
+    share = SHARE
 
 
 @gpu

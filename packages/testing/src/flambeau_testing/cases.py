@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
-from zlib import crc32
 
 import numpy as np
-import pytest
 
 import flambeau as fb
 from flambeau.plugin import host_bytes
@@ -20,7 +17,7 @@ from .samples import Target, tables, targets
 from .values import Call, build, mapped, tensors_in
 
 __all__ = [
-    "REFUSALS", "SHARE", "TOLERANCE", "Case", "compare", "each", "expected", "floats", "records", "run", "sampled",
+    "REFUSALS", "TOLERANCE", "Case", "compare", "each", "expected", "floats", "records", "run", "sampled",
     "snapshot", "takes",
 ]  # fmt: skip
 
@@ -32,9 +29,6 @@ TOLERANCE = {
 #: How records say that they don't take an argument.
 REFUSALS = (RuntimeError, TypeError, IndexError)
 _WIDE = {"f": fb.float64, "c": fb.complex128, "i": fb.int64}
-
-#: The share of long lists of cases that pytest runs, picked by checksums of their ids: 1 but for quick runs.
-SHARE = float(os.environ.get("FLAMBEAU_CONFORMANCE_SHARE", "1"))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,17 +44,13 @@ class Case(NamedTuple):
         return f"{self.target.name}{self.sample!r} {self.dtype.name}"
 
 
-def each(name: str, items: Mapping[str, Any]) -> Callable[[F], F]:
-    """Parametrise a test by items with ids, or by the share of them that `SHARE` leaves."""
-    every = [pytest.param(item, id=key) for key, item in items.items()]
-    some = every
-    if SHARE < 1 and len(every) > 200:
-        some = [p for p in every if crc32(str(p.id).encode()) < SHARE * 2**32]
+def each(items: Mapping[str, Any]) -> Callable[[F], F]:
+    """Run a test of a suite with each item, named by its key, as ``case``; suites may take a share of them."""
 
     def mark(test: F) -> F:
-        marked: Any = pytest.mark.parametrize(name, some)(test)
-        marked.every_case = every
-        return marked  # type: ignore[no-any-return]
+        marked: Any = test
+        marked.cases = dict(items)
+        return test
 
     return mark
 

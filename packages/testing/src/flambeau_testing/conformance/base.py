@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from typing import Any, ClassVar
 from zlib import crc32
@@ -13,7 +14,7 @@ import pytest
 import flambeau as fb
 from flambeau.plugin import Backend, backend_of, explain_fallbacks, force_defaults
 
-__all__ = ["SuiteBase", "cases_of", "expected_failure", "test_ids"]
+__all__ = ["SuiteBase", "cases_of", "chosen", "expected_failure", "test_ids"]
 
 
 @pytest.mark.filterwarnings("ignore::flambeau.errors.FallbackWarning")
@@ -27,15 +28,16 @@ class SuiteBase:
             stops declaring something fails.
         expected_failures: test ids without ``test_``, such as ``"forward[erfinv-float64-0]"``, with the reasons why
             they fail; ``*`` stands for anything. Ids that match no test, and tests that pass, are failures.
-        every: run one in so many cases, always the same ones, where all would take too long (a device that compiles
-            for every call); `flambeau certify` runs them all.
+        share: the share of each test's cases that runs, always the same ones and at least one, where all would take
+            too long (a device that compiles for every call). The environment variable FLAMBEAU_CONFORMANCE_SHARE
+            takes its place; `flambeau certify` runs them all.
     """
 
     device: ClassVar[str] = "cpu"
     defaults: ClassVar[bool] = False
     capabilities: ClassVar[dict[str, Any]] = {}
     expected_failures: ClassVar[dict[str, str]] = {}
-    every: ClassVar[int] = 1
+    share: ClassVar[float] = 1.0
     _forced: ClassVar[Any]
 
     @property
@@ -54,11 +56,16 @@ class SuiteBase:
         """Back to the ordinary."""
         cls._forced.__exit__(None, None, None)
 
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Parametrise the tests by their cases."""
+        cases = getattr(metafunc.function, "cases", None)
+        if cases is not None:
+            share = float(os.environ.get("FLAMBEAU_CONFORMANCE_SHARE", self.share))
+            metafunc.parametrize("case", [pytest.param(cases[key], id=key) for key in chosen(cases, share)])
+
     @pytest.fixture(autouse=True)
     def _expected(self, request: pytest.FixtureRequest) -> Iterator[None]:
         node = request.node
-        if self.every > 1 and "[" in node.name and crc32(node.name.encode()) % self.every:
-            pytest.skip(f"one in {self.every} cases")
         reason = expected_failure(type(self), node.name)
         if reason is not None:
             node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
@@ -80,6 +87,13 @@ class SuiteBase:
         )
 
 
+def chosen(keys: Iterable[str], share: float) -> list[str]:
+    """A share of the keys, picked by their checksums: the same everywhere and always, and at least one."""
+    keys = list(keys)
+    first = set(sorted(keys, key=lambda key: crc32(key.encode()))[: max(1, round(share * len(keys)))])
+    return [key for key in keys if key in first]
+
+
 def expected_failure(suite: type[SuiteBase], name: str) -> str | None:
     """The reason why a test of a suite is expected to fail, or None."""
     for pattern, reason in suite.expected_failures.items():
@@ -98,15 +112,11 @@ def cases_of(suite: type[SuiteBase]) -> Iterator[tuple[str, Callable[[Any], None
     for name in dir(suite):
         if name.startswith("test_"):
             test = getattr(suite, name)
-            for p in getattr(test, "every_case", [None]):
-                if p is None:
-                    yield name.removeprefix("test_"), test
-                else:
-                    yield f"{name.removeprefix('test_')}[{p.id}]", partial(_call, test, p.values)
-
-
-def _call(test: Callable[..., None], values: tuple[Any, ...], suite: SuiteBase) -> None:
-    test(suite, *values)
+            name = name.removeprefix("test_")
+            if not hasattr(test, "cases"):
+                yield name, test
+            for key, case in getattr(test, "cases", {}).items():
+                yield f"{name}[{key}]", partial(test, case=case)
 
 
 def test_ids(suite: type[SuiteBase]) -> list[str]:

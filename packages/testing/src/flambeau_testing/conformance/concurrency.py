@@ -42,7 +42,7 @@ def _alone(x: Any) -> Any:
 class Concurrency(SuiteBase):
     """Threads."""
 
-    @each("case", _WORK)
+    @each(_WORK)
     def test_threads(self, case: Callable[[Any], Any]) -> None:
         """Four threads, each on tensors of its own, beginning at once with cold caches."""
         sizes = [(16, 16), (33, 16), (16, 16), (5, 16)]

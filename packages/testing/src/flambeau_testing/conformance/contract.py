@@ -83,7 +83,7 @@ class Contract(SuiteBase):
         for name, value in self.capabilities.items():
             assert declared[name] == value, f"{name} is {declared[name]}, expected {value}"
 
-    @each("case", {name: name for name in sorted(Backend.__abstractmethods__)})
+    @each({name: name for name in sorted(Backend.__abstractmethods__)})
     def test_contract_signature(self, case: str) -> None:
         """Required entries take the contract's arguments."""
         mine = getattr(type(self.backend), case)
@@ -100,7 +100,6 @@ class Contract(SuiteBase):
             ) from error
 
     @each(
-        "case",
         {
             f"{kind}-{dtype.name}": (kind, dtype)
             for kind in ("sum", "prod", "max", "min", "argmax", "argmin", "any", "all")
@@ -129,7 +128,6 @@ class Contract(SuiteBase):
                 compare(out, want, f"{kind} of {dtype.name} over {dims}", 4)
 
     @each(
-        "case",
         {
             f"{kind}-{n}": (kind, n)
             for kind in ("sum", "max", "argmin", "any")
@@ -146,7 +144,6 @@ class Contract(SuiteBase):
         compare(out, getattr(np, kind)(values, axis=1), f"{kind} of {n}", 4)
 
     @each(
-        "case",
         {f"{k}-{d.name}": (k, d) for k in ("sum", "cumsum", "matmul") for d in (fb.float16, fb.bfloat16)},
     )
     def test_accumulation(self, case: tuple[str, fb.dtype]) -> None:
@@ -168,7 +165,6 @@ class Contract(SuiteBase):
         assert abs(got - values.sum()) <= 0.75 * ulp * values.sum(), f"got {got}, expected {values.sum()}"
 
     @each(
-        "case",
         {
             f"{k}-{d.name}": (k, d)
             for k in ("cumsum", "cumprod", "logcumsumexp")
@@ -195,7 +191,7 @@ class Contract(SuiteBase):
             )
             compare(out, want, f"{kind} of {dtype.name} along {dim}", 8)
 
-    @each("case", {f"{k}-{d.name}": (k, d) for k in ("cummax", "cummin") for d in _NUMBERS})
+    @each({f"{k}-{d.name}": (k, d) for k in ("cummax", "cummin") for d in _NUMBERS})
     def test_scan2(self, case: tuple[str, fb.dtype]) -> None:
         """Of equals the last is taken; from the first NaN on, NaN."""
         kind, dtype = case
@@ -214,7 +210,6 @@ class Contract(SuiteBase):
         compare(places, at, f"places of {kind} of {dtype.name}")
 
     @each(
-        "case",
         {f"{d.name}-{'down' if down else 'up'}": (d, down) for d in _NUMBERS for down in (False, True)},
     )
     def test_sort(self, case: tuple[fb.dtype, bool]) -> None:
@@ -231,7 +226,7 @@ class Contract(SuiteBase):
             compare(places, np.moveaxis(order, -1, dim), f"order of {dtype.name}")
             compare(out, np.take_along_axis(keys, np.moveaxis(order, -1, dim), dim), f"sorted {dtype.name}")
 
-    @each("case", {d.name: d for d in DTYPES})
+    @each({d.name: d for d in DTYPES})
     def test_gather(self, case: fb.dtype) -> None:
         """Elements are moved as they are, NaN too; the first and last places count."""
         values = _values(case, (5, 4), 13)
@@ -244,7 +239,7 @@ class Contract(SuiteBase):
         self.backend.gather(out, flipped, 0, index)
         compare(out, np.take_along_axis(values[:, ::-1], places, 0), f"gather of reversed {case.name}")
 
-    @each("case", {f"{n}-{low}": (n, low) for n in ("gather", "scatter") for low in (-1, 5, 1 << 40)})
+    @each({f"{n}-{low}": (n, low) for n in ("gather", "scatter") for low in (-1, 5, 1 << 40)})
     def test_index_out_of_bounds(self, case: tuple[str, int]) -> None:
         """A bad index is an IndexError that names it, not a wild access."""
         entry, bad = case
@@ -263,7 +258,6 @@ class Contract(SuiteBase):
             use()
 
     @each(
-        "case",
         {
             f"{how or 'last'}-{d.name}": (how, d)
             for how in (None, "sum", "prod", "amax", "amin")
@@ -297,7 +291,6 @@ class Contract(SuiteBase):
         assert not bool((room[slice(0, None, 2)] != 0).any()), "scatter wrote beside its tensor"
 
     @each(
-        "case",
         {
             f"{d.name}-{how}": (d, how)
             for d in DTYPES
@@ -320,7 +313,7 @@ class Contract(SuiteBase):
         want = np.matmul(a, b) if dtype.rank < 2 else np.matmul(a.astype(wide), b.astype(wide))
         compare(out, want, f"{how} matmul of {dtype.name}", 8)
 
-    @each("case", {f"{a.name}-{b.name}": (a, b) for a in DTYPES for b in DTYPES})
+    @each({f"{a.name}-{b.name}": (a, b) for a in DTYPES for b in DTYPES})
     def test_cast(self, case: tuple[fb.dtype, fb.dtype]) -> None:
         """Every dtype to every other: to nearest even, towards zero, wrapping, the real part."""
         source, to = case
@@ -366,7 +359,7 @@ class Contract(SuiteBase):
             f"{source.name} to strided {to.name}"
         )
 
-    @each("case", {
+    @each({
         "ties": ([1.00390625, 1.01171875, -1.00390625], fb.bfloat16, [1.0, 1.015625, -1.0]),
         "up": ([1.0039063692092896], fb.bfloat16, [1.0078125]),
         "half-ties": ([1.00048828125, 1.00146484375], fb.float16, [1.0, 1.001953125]),
@@ -380,7 +373,6 @@ class Contract(SuiteBase):
         assert got.tolist() == want
 
     @each(
-        "case",
         {
             f"{op}-{d.name}": (op, d)
             for op, kinds in _INSTRUCTIONS.items()

@@ -75,7 +75,7 @@ EXTREMES = {
 class Forward(SuiteBase):
     """Values."""
 
-    @each("case", FORWARD)
+    @each(FORWARD)
     def test_forward(self, case: Case) -> None:
         """The oracle's values, the reference's shape and dtype, inputs as they were, the same refusals."""
         try:
@@ -104,7 +104,7 @@ class Forward(SuiteBase):
             assert str(x.device) == self.device, f"{case}: the result is on {x.device}"
         compare(got, expected(case), str(case), 1 if case.dtype.rank < 2 else 4)
 
-    @each("case", LAYOUTS)
+    @each(LAYOUTS)
     def test_layout(self, case: tuple[Case, str]) -> None:
         """Operands of other strides (steps, transposed, negative, repeated by 0) give what dense ones give."""
         call, how = case
@@ -122,7 +122,7 @@ class Forward(SuiteBase):
             raise
         compare(got, dense, f"{call} with {how} operands", 4)
 
-    @each("case", EXTREMES)
+    @each(EXTREMES)
     def test_extremes(self, case: Case) -> None:
         """NaN, infinities, zeros, tiny and huge numbers."""
 

@@ -42,12 +42,12 @@ SECOND = {key: case for key, case in FIRST.items() if int(key.rpartition("-")[2]
 class Gradients(SuiteBase):
     """Gradients."""
 
-    @each("case", FIRST)
+    @each(FIRST)
     def test_gradient(self, case: Case) -> None:
         """First derivatives."""
         self._gradients(case, 1)
 
-    @each("case", SECOND)
+    @each(SECOND)
     def test_double_gradient(self, case: Case) -> None:
         """Second derivatives."""
         self._gradients(case, 2)

@@ -39,7 +39,7 @@ _WORK: dict[str, Callable[[Any], Any]] = {
 class Memory(SuiteBase):
     """Memory."""
 
-    @each("case", {str(n): n for n in (0, 1, 7, 64, 1000, 1 << 20)})
+    @each({str(n): n for n in (0, 1, 7, 64, 1000, 1 << 20)})
     def test_handles(self, case: int) -> None:
         """Bytes written to memory come back, at any offset, and freeing never raises."""
         backend = self.backend
@@ -91,7 +91,7 @@ class Memory(SuiteBase):
         del x
         assert self._allocated() <= before + 4096
 
-    @each("case", _WORK)
+    @each(_WORK)
     def test_memory_is_returned(self, case: Callable[[Any], Any]) -> None:
         """A thousand steps leave as much memory in use as ten."""
         x = OPS["rand"]((16, 16), device=self.device).requires_grad_(case is _training)
@@ -128,7 +128,7 @@ class Memory(SuiteBase):
             self.backend.allocate(1 << 56, 0)
         assert (x + x).tolist() == [2, 2]
 
-    @each("case", {f"{name}-{n}": (fn, n) for name, fn in _WORK.items() for n in range(4)})
+    @each({f"{name}-{n}": (fn, n) for name, fn in _WORK.items() for n in range(4)})
     def test_out_of_memory(self, case: tuple[Callable[[Any], Any], int]) -> None:
         """When the n-th allocation fails, operands are as they were, nothing leaks, and the next try succeeds."""
         work, n = case

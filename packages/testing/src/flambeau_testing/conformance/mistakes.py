@@ -86,7 +86,7 @@ class _Operands:
 class Mistakes(SuiteBase):
     """Errors."""
 
-    @each("case", _CASES)
+    @each(_CASES)
     def test_error(self, case: tuple[Any, type[Exception], str]) -> None:
         """The error's type and text; afterwards the device computes as before."""
         call, kind, text = case

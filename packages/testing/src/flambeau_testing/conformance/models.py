@@ -114,7 +114,7 @@ _WANTED: dict[str, list[float]] = {}
 class Models(SuiteBase):
     """Models."""
 
-    @each("case", {f"{name}-{d.name}": (name, d) for name in _MODELS for d in (fb.float32, fb.float64)})
+    @each({f"{name}-{d.name}": (name, d) for name in _MODELS for d in (fb.float32, fb.float64)})
     def test_model(self, case: tuple[str, fb.dtype]) -> None:
         """Twenty steps of training lower the loss exactly as the reference in float64 lowers it."""
         name, dtype = case

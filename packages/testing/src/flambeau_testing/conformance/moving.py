@@ -32,7 +32,7 @@ _LAYOUTS: dict[str, Any] = {
 class Moving(SuiteBase):
     """Copies and mixtures of devices."""
 
-    @each("case", {f"{d.name}-{how}": (d, fn) for d in DTYPES for how, fn in _LAYOUTS.items()})
+    @each({f"{d.name}-{how}": (d, fn) for d in DTYPES for how, fn in _LAYOUTS.items()})
     def test_copy(self, case: tuple[fb.dtype, Any]) -> None:
         """There and back, over dtypes and strides; there in one piece."""
         dtype, layout = case
@@ -45,7 +45,7 @@ class Moving(SuiteBase):
         assert back.spec.dense or self.device == "reference"  # a clone may keep the order of dimensions
         compare(back, layout(x).clone(), "to the device")
 
-    @each("case", {d.name: d for d in DTYPES})
+    @each({d.name: d for d in DTYPES})
     def test_copy_leaves_the_source_alone(self, case: fb.dtype) -> None:
         """A copy has memory of its own."""
         x = OPS["ones"]((3,), dtype=case, device="reference")
@@ -92,7 +92,7 @@ class Moving(SuiteBase):
         assert x.grad.tolist() == [2, 2, 2]
         assert x.grad.device.type == "reference"
 
-    @each("case", {"add": "add", "matmul": "matmul", "cat": "cat", "where": "where", "copy_across": "copy_"})
+    @each({"add": "add", "matmul": "matmul", "cat": "cat", "where": "where", "copy_across": "copy_"})
     def test_mixing_devices(self, case: str) -> None:
         """Operands on two devices are an error that names both; only ``copy_`` moves."""
         other = "reference" if self.device != "reference" else "cpu"
@@ -158,7 +158,6 @@ class Moving(SuiteBase):
             assert made.mem is not x.mem
 
     @each(
-        "case",
         {
             "repr": repr,
             "tolist": lambda t: t.tolist(),

@@ -48,7 +48,7 @@ def _words64(seed: int, stream: int, n: int) -> list[int]:
 class Randomness(SuiteBase):
     """Random numbers and determinism."""
 
-    @each("case", _SEEDS)
+    @each(_SEEDS)
     def test_random_vectors(self, case: tuple[int, int]) -> None:
         """Uniform numbers and integers are those that docs/random.md works out from (seed, stream, place)."""
         seed, skipped = case
@@ -65,7 +65,7 @@ class Randomness(SuiteBase):
         assert drawn("rand", (7,), dtype=fb.float64) == [(w >> 11) * 2.0**-53 for w in words]
         assert drawn("randint", -5, 100, (7,)) == [-5 + w % 105 for w in words]
 
-    @each("case", _DRAWS)
+    @each(_DRAWS)
     def test_random_bits(self, case: tuple[str, tuple[Any, ...], dict[str, Any]]) -> None:
         """Draws equal the reference's bit for bit (normals to their rounding), twice."""
         name, args, kwargs = case
@@ -95,7 +95,6 @@ class Randomness(SuiteBase):
         assert 0.3 < float((y == 0).float().mean()) < 0.5
 
     @each(
-        "case",
         {
             name: Case(_TARGETS[name], fb.float32, s)
             for name in _REPEATED
@@ -111,7 +110,6 @@ class Randomness(SuiteBase):
             assert snapshot(run(case, self.device)[1]) == first, f"{case} differs from run to run"
 
     @each(
-        "case",
         {name: name for name in "sum matmul softmax cumsum std scatter_add index_add sort exp".split()},
     )
     def test_deterministic_when_large(self, case: str) -> None:

@@ -44,7 +44,7 @@ def _outs() -> dict[str, Case]:
 class Writing(SuiteBase):
     """Writing into tensors that exist."""
 
-    @each("case", _in_place())
+    @each(_in_place())
     def test_in_place(self, case: Case) -> None:
         """The in-place form gives the function's result, also through a transposed view."""
         want = run(case, self.device)[1]
@@ -60,7 +60,7 @@ class Writing(SuiteBase):
             inplace(case.target.op, view, args[1:], kwargs)
             compare(view, want, f"{case} in place, transposed")
 
-    @each("case", _outs())
+    @each(_outs())
     def test_out(self, case: Case) -> None:
         """``out=`` takes the result, dense or not, and nothing beside it is touched."""
         want = run(case, self.device)[1]
@@ -76,7 +76,7 @@ class Writing(SuiteBase):
             beside = room[..., slice(1, None, 2)].to("reference")
             assert bool((beside == 1).all()), f"{case}: out= wrote beside the view"
 
-    @each("case", {name: name for name in "add sub mul maximum div".split()})
+    @each({name: name for name in "add sub mul maximum div".split()})
     def test_operands_that_share_memory(self, case: str) -> None:
         """Both operands one tensor; an in-place op on itself; parts of one memory that don't overlap."""
         values = np.arange(1.0, 13.0).reshape(3, 4)
@@ -105,7 +105,6 @@ class Writing(SuiteBase):
             self._of(np.ones((1,))).expand((3,)).add_(1)
 
     @each(
-        "case",
         {"row": 1, "column": (slice(None), 2), "step": (slice(None, None, -2), slice(1, 3)), "mask": "mask"},
     )
     def test_assignment(self, case: Any) -> None:
