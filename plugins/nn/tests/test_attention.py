@@ -102,3 +102,29 @@ def test_evaluation_leaves_padding_out_as_pytorch_does(at_end) -> None:
         want = theirs(x, src_key_padding_mask=padding)
         assert_same(mine(ours(x), src_key_padding_mask=ours(padding)), want, 1e-6, 1e-7)
     assert_same(mine(ours(x), src_key_padding_mask=ours(padding)), theirs(x, src_key_padding_mask=padding))
+
+
+def test_masks_as_one() -> None:
+    layer = nn.MultiheadAttention(4, 2)
+    x = fb.ones(3, 5, 4)
+    assert layer.merge_masks(None, None, x) == (None, None)
+    pad = fb.tensor([[False] * 4 + [True]] * 3)
+    assert layer.merge_masks(None, pad, x)[1] == 1
+    causal = fb.ones(5, 5).triu(1).bool()
+    both, kind = layer.merge_masks(causal, pad, x)
+    assert kind == 2
+    assert both.shape == (3, 2, 5, 5)
+    assert both[1, 1].tolist() == (causal | pad[1]).tolist()
+    assert layer.merge_masks(causal.expand(6, 5, 5).float(), None, x)[0].shape == (3, 2, 5, 5)
+
+
+def test_choice_of_kernels_changes_nothing() -> None:
+    x = fb.randn(1, 2, 3, 4)
+    attend = nn.functional.scaled_dot_product_attention
+    with nn.attention.sdpa_kernel([nn.attention.SDPBackend.MATH, nn.attention.SDPBackend.FLASH_ATTENTION]):
+        assert attend(x, x, x).tolist() == attend(x, x, x).tolist()
+    with (
+        pytest.raises(AssertionError, match="backend must be an instance of SDPBackend"),
+        nn.attention.sdpa_kernel(3),
+    ):
+        pass

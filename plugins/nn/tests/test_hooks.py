@@ -222,3 +222,46 @@ def test_hooks_of_all_modules() -> None:
     model(fb.ones(1, 2))
     assert seen == ["own"]
     assert nn.modules.Linear is nn.Linear
+
+
+def test_hooks_of_registration() -> None:
+    seen = []
+
+    def note(module, name, value):
+        seen.append((type(module).__name__, name, type(value).__name__))
+
+    hooks = nn.modules.module
+    handles = [
+        hooks.register_module_parameter_registration_hook(note),
+        hooks.register_module_buffer_registration_hook(note),
+        hooks.register_module_module_registration_hook(note),
+    ]
+    net = nn.Sequential(nn.BatchNorm1d(2))
+    net[0].weight = nn.Parameter(fb.ones(2))
+    for handle in handles:
+        handle.remove()
+    nn.Linear(2, 2)
+    assert seen == [
+        ("BatchNorm1d", "weight", "Parameter"), ("BatchNorm1d", "bias", "Parameter"),
+        ("BatchNorm1d", "running_mean", "Tensor"), ("BatchNorm1d", "running_var", "Tensor"),
+        ("BatchNorm1d", "num_batches_tracked", "Tensor"), ("Sequential", "0", "BatchNorm1d"),
+        ("BatchNorm1d", "weight", "Parameter"),
+    ]  # fmt: skip
+    with hooks.register_module_parameter_registration_hook(lambda m, n, p: nn.Parameter(p.data, False)):
+        assert not nn.Linear(1, 1).weight.requires_grad
+
+
+def test_older_state_hooks() -> None:
+    layer = nn.Linear(2, 2)
+    layer._register_state_dict_hook(
+        lambda module, state, prefix, local: {"new." + k: v for k, v in state.items()}
+    )
+    assert list(layer.state_dict()) == ["new.weight", "new.bias"]
+    told = []
+    plain = nn.Linear(2, 2)
+    plain._register_load_state_dict_pre_hook(lambda state, prefix, *rest: told.append((prefix, len(rest))))
+    plain._register_load_state_dict_pre_hook(lambda module, *rest: told.append(module), with_module=True)
+    plain.load_state_dict(nn.Linear(2, 2).state_dict())
+    assert told == [("", 5), plain]
+    with pytest.warns(FutureWarning, match="positional args are being deprecated"):
+        assert list(plain.state_dict({}, "a.")) == ["a.weight", "a.bias"]

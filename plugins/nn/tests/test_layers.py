@@ -245,3 +245,18 @@ def test_dropout_statistics() -> None:
     normal = theirs(nn.AlphaDropout(0.2)(fb.randn(40000)))
     assert abs(float(normal.mean())) < 0.03
     assert abs(float(normal.std()) - 1) < 0.03
+
+
+def test_data_parallel_is_a_wrapper() -> None:
+    inner = nn.Linear(2, 3)
+    net = nn.DataParallel(inner, device_ids=["cpu"])
+    assert net(fb.ones(4, 2)).tolist() == inner(fb.ones(4, 2)).tolist()
+    assert list(net.state_dict()) == ["module.weight", "module.bias"]
+    with pytest.raises(RuntimeError, match="batches aren't split over devices"):
+        nn.DataParallel(inner, device_ids=["cpu", "cpu"])
+
+
+def test_older_loss_of_images() -> None:
+    with pytest.warns(FutureWarning, match="NLLLoss2d"):
+        loss = nn.NLLLoss2d()
+    assert loss(fb.zeros(1, 2, 1, 1), fb.tensor([[[1]]])).item() == 0.0

@@ -211,3 +211,10 @@ def test_second_derivative_of_ctc_losses_that_do_not_fit() -> None:
     assert bool(h.isfinite().all())
     assert not bool(h[:, [0, 2]].any())
     assert bool(h[:, 1].any())
+
+
+def test_packed_sequences_of_other_dtypes() -> None:
+    packed = nn.utils.rnn.pack_sequence([fb.tensor([1.5, 2.0]), fb.tensor([3.0])])
+    for name in ("long", "int", "short", "char", "byte", "half", "double"):
+        assert getattr(packed, name)().data.dtype == getattr(fb.ones(1), name)().dtype
+    assert packed.cpu(fb.float64).data.dtype == fb.float64

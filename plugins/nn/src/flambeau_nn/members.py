@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Members"]
 
 _TABLES = ("_parameters", "_buffers", "_modules")
+#: Hooks ``hook(module, name, value)`` on every registration, by table; registered by `modules.module`.
+REGISTRATION: dict[str, dict[int, Callable[..., Any]]] = {table: {} for table in _TABLES}
 
 
 class Members:
@@ -40,6 +42,13 @@ class Members:
             space["_non_persistent_buffers_set"].discard(name)
         space[table][name] = value
         space[name] = value
+
+    def _register(self, table: str, name: str, value: Any) -> None:
+        """Enter a value after the hooks of registration have seen it."""
+        for hook in list(REGISTRATION[table].values()):
+            changed = hook(self, name, value)
+            value = value if changed is None else changed
+        self._enter(table, name, value)
 
     def _remove(self, table: str, name: str) -> None:
         del self.__dict__[table][name]
@@ -76,7 +85,7 @@ class Members:
                     f"{param.grad_fn.name()}. Model parameters must be created explicitly; compute the value in "
                     "forward(), or detach it first."
                 )
-        self._enter("_parameters", name, param)
+        self._register("_parameters", name, param)
 
     def register_buffer(self, name: str, tensor: fb.Tensor | None, persistent: bool = True) -> None:
         """Add a buffer (a tensor of the module's state that isn't trained) under `name`.
@@ -92,7 +101,7 @@ class Members:
                 f"[register_buffer] cannot assign a {type(tensor).__name__} object to buffer {name!r}: "
                 "needed: a Tensor or None."
             )
-        self._enter("_buffers", name, tensor)
+        self._register("_buffers", name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -105,7 +114,7 @@ class Members:
                 f"[add_module] {type(module).__name__} is not a Module subclass: needed: nn.Module or None."
             )
         self._check_name("module", "_modules", name)
-        self._enter("_modules", name, module)
+        self._register("_modules", name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
         """The same as `add_module`."""
@@ -136,7 +145,7 @@ class Members:
         elif isinstance(value, Members):
             if "_modules" not in space:
                 raise AttributeError(_too_early("module"))
-            self._enter("_modules", name, value)
+            self._register("_modules", name, value)
         elif "_parameters" not in space:
             if isinstance(value, Buffer):
                 raise AttributeError(_too_early("buffer"))
@@ -144,11 +153,11 @@ class Members:
         elif name in space["_parameters"]:
             if value is not None:
                 raise TypeError(_wrong_kind(value, "parameter", name, "nn.Parameter or None expected"))
-            self._enter("_parameters", name, None)
+            self._register("_parameters", name, None)
         elif name in space["_modules"]:
             if value is not None:
                 raise TypeError(_wrong_kind(value, "child module", name, "nn.Module or None expected"))
-            self._enter("_modules", name, None)
+            self._register("_modules", name, None)
         elif isinstance(value, Buffer):
             if name not in space["_buffers"]:
                 self._drop_plain(name)
@@ -156,7 +165,7 @@ class Members:
         elif name in space["_buffers"]:
             if value is not None and not isinstance(value, fb.Tensor):
                 raise TypeError(_wrong_kind(value, "buffer", name, "nn.Buffer, Tensor or None expected"))
-            self._enter("_buffers", name, value)
+            self._register("_buffers", name, value)
         else:
             object.__setattr__(self, name, value)
 

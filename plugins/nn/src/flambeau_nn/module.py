@@ -52,6 +52,8 @@ class Module(Stateful):
     """
 
     training: bool
+    dump_patches = False
+    call_super_init = False
     forward: Callable[..., Any] = _forward_missing
     _call_hooks: CallHooks | None = None
 

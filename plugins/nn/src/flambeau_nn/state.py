@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -51,13 +52,14 @@ class Stateful(Members):
     # -- saving -------------------------------------------------------------------------------------------------
 
     def state_dict(
-        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+        self, *args: Any, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
     ) -> dict[str, Any]:
         """The module's parameters and persistent buffers, by path, in an ordered dictionary.
 
         The tensors share memory with the module's.
 
         Args:
+            args: the others by position, an older form.
             destination: a dictionary to fill.
             prefix: put in front of every key.
             keep_vars: give the parameters themselves, not detached.
@@ -66,6 +68,16 @@ class Stateful(Members):
         >>> list(nn.Linear(2, 1).state_dict())
         ['weight', 'bias']
         """
+        if args:
+            warnings.warn(
+                "[state_dict] positional args are being deprecated, use keyword args instead.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            given = dict(zip(("destination", "prefix", "keep_vars"), args, strict=False))
+            return self.state_dict(
+                **{"destination": destination, "prefix": prefix, "keep_vars": keep_vars, **given}
+            )
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()  # type: ignore[attr-defined]
@@ -82,12 +94,14 @@ class Stateful(Members):
             if module is not None:
                 module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         if hooks is not None:
-            for hook in list(hooks.save_post.values()):
-                if hook(self, destination, prefix, local) is not None:
+            for hook, replaces in list(hooks.save_post.values()):
+                changed = hook(self, destination, prefix, local)
+                if changed is not None and not replaces:
                     raise RuntimeError(
                         "[state_dict] state_dict post-hook must return None. Change the dict in place."
                     )
-        return destination
+                destination = destination if changed is None else changed
+        return cast("dict[str, Any]", destination)
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Put this module's own entries into `destination`; subclasses may extend it."""
@@ -285,13 +299,24 @@ class Stateful(Members):
 
     def register_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Run ``hook(module, state_dict, prefix, local_metadata)`` after `state_dict`; it may change the dictionary."""
-        return RemovableHandle(self._hooks_of_state().save_post, hook)
+        return RemovableHandle(self._hooks_of_state().save_post, (hook, False))
+
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """The older form of `register_state_dict_post_hook`: a returned dictionary takes the place of the state's."""
+        return RemovableHandle(self._hooks_of_state().save_post, (hook, True))
 
     def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Run ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)``
         before the module's own values are loaded; it may change the dictionary.
         """
         return RemovableHandle(self._hooks_of_state().load_pre, hook)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., None], with_module: bool = False
+    ) -> RemovableHandle:
+        """The older form of `register_load_state_dict_pre_hook`, without the module among its arguments."""
+        run = hook if with_module else lambda module, *rest: hook(*rest)
+        return RemovableHandle(self._hooks_of_state().load_pre, run)
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Run ``hook(module, incompatible_keys)`` after loading; it may change the two lists in place."""

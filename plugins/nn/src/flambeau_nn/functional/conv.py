@@ -14,7 +14,8 @@ from .. import ops as kernels
 from ._common import check_window, need_tensors, tuple_of
 
 __all__ = [
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold",
+    "conv1d", "conv2d", "conv3d", "conv_tbc", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold",
+    "unfold",
 ]  # fmt: skip
 
 Sizes = int | Sequence[int]
@@ -252,3 +253,26 @@ def fold(
     )
     y = y.view(n, c, high, wide)[:, :, ph : ph + height, pw : pw + width]
     return y if input.ndim == 3 else y.squeeze(0)
+
+
+def conv_tbc(input: fb.Tensor, weight: fb.Tensor, bias: fb.Tensor, pad: int = 0) -> fb.Tensor:
+    """`conv1d` of ``(time, batch, channels)``.
+
+    Args:
+        input: ``(T, B, C)``.
+        weight: ``(kT, C, O)``.
+        bias: ``(O)``.
+        pad: zeros put on both ends of time.
+
+    Returns:
+        ``(T + 2 * pad - kT + 1, B, O)``.
+
+    >>> conv_tbc(fb.ones(3, 1, 2), fb.ones(2, 2, 1), fb.zeros(1)).flatten().tolist()
+    [4.0, 4.0]
+    """
+    need_tensors("conv_tbc", input=input, weight=weight, bias=bias)
+    if input.ndim != 3 or weight.ndim != 3 or input.shape[2] != weight.shape[1]:
+        raise RuntimeError(
+            message("conv_tbc", "sizes don't fit", "(T, B, C) and (kT, C, O)", input=input, weight=weight)
+        )
+    return conv1d(input.permute(1, 2, 0), weight.permute(2, 1, 0), bias, padding=pad).permute(2, 0, 1)

@@ -10,7 +10,13 @@ from flambeau.errors import message
 from .. import ops as kernels
 from ._common import need_tensors
 
-__all__ = ["channel_shuffle", "pad", "pixel_shuffle", "pixel_unshuffle"]
+__all__ = [
+    "channel_shuffle",
+    "native_channel_shuffle",
+    "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+]
 
 
 def pad(
@@ -117,3 +123,8 @@ def channel_shuffle(input: fb.Tensor, groups: int) -> fb.Tensor:
             )
         )
     return input.reshape(n, groups, c // groups, *rest).transpose(1, 2).reshape(input.shape)
+
+
+def native_channel_shuffle(input: fb.Tensor, groups: int) -> fb.Tensor:
+    """The same as `channel_shuffle`."""
+    return channel_shuffle(input, groups)

@@ -103,6 +103,28 @@ class MultiheadAttention(Module):
             if extra is not None:
                 init.xavier_normal_(extra)
 
+    def merge_masks(
+        self, attn_mask: fb.Tensor | None, key_padding_mask: fb.Tensor | None, query: fb.Tensor
+    ) -> tuple[fb.Tensor | None, int | None]:
+        """Both masks as one, and its kind.
+
+        Args:
+            attn_mask: ``(L, L)`` or ``(N * heads, L, L)``.
+            key_padding_mask: ``(N, L)``.
+            query: ``(N, L, E)``.
+
+        Returns:
+            ``(None, None)``; or the padding mask and 1; or ``(N, heads, L, L)`` and 2.
+        """
+        if attn_mask is None:
+            return key_padding_mask, None if key_padding_mask is None else 1
+        n, length, _ = query.shape
+        merged = attn_mask.view(n if attn_mask.ndim == 3 else 1, -1, length, length)
+        merged = merged.expand((n, self.num_heads, length, length))
+        if key_padding_mask is not None:
+            merged = merged + key_padding_mask.view(n, 1, 1, length).expand((n, self.num_heads, 1, length))
+        return merged, 2
+
     def forward(
         self,
         query: fb.Tensor,

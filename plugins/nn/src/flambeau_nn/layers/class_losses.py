@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import flambeau as fb
@@ -12,7 +13,8 @@ from .losses import _Loss
 
 __all__ = [
     "CosineEmbeddingLoss", "CosineSimilarity", "CrossEntropyLoss", "MarginRankingLoss", "MultiLabelSoftMarginLoss",
-    "MultiMarginLoss", "NLLLoss", "PairwiseDistance", "TripletMarginLoss", "TripletMarginWithDistanceLoss",
+    "MultiMarginLoss", "NLLLoss", "NLLLoss2d", "PairwiseDistance", "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]  # fmt: skip
 
 
@@ -88,6 +90,26 @@ class NLLLoss(_WeightedLoss):
         return F.nll_loss(
             input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction
         )
+
+
+class NLLLoss2d(NLLLoss):
+    """The older name of `NLLLoss`, with a FutureWarning.
+
+    >>> from flambeau import nn
+    >>> issubclass(nn.NLLLoss2d, nn.NLLLoss)
+    True
+    """
+
+    def __init__(
+        self, weight: fb.Tensor | None = None, size_average: bool | None = None, ignore_index: int = -100,
+        reduce: bool | None = None, reduction: str = "mean",
+    ) -> None:  # fmt: skip
+        warnings.warn(
+            "[NLLLoss2d] `NLLLoss2d` has been deprecated. Please use `NLLLoss` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
 
 
 class MultiLabelSoftMarginLoss(_WeightedLoss):

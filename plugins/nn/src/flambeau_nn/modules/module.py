@@ -6,11 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ..hooks import EVERYWHERE, RemovableHandle
+from ..members import REGISTRATION
 from ..module import Module
 
 __all__ = [
-    "Module", "register_module_forward_hook", "register_module_forward_pre_hook",
-    "register_module_full_backward_hook", "register_module_full_backward_pre_hook",
+    "Module", "register_module_backward_hook", "register_module_buffer_registration_hook",
+    "register_module_forward_hook", "register_module_forward_pre_hook", "register_module_full_backward_hook",
+    "register_module_full_backward_pre_hook", "register_module_module_registration_hook",
+    "register_module_parameter_registration_hook",
 ]  # fmt: skip
 
 
@@ -57,3 +60,30 @@ def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> Removabl
 def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Run ``hook(module, grad_input, grad_output)`` in each module's backward; a result replaces ``grad_input``."""
     return _add(EVERYWHERE.backward, hook)
+
+
+def register_module_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """The older name of `register_module_full_backward_hook`, with its meaning."""
+    return register_module_full_backward_hook(hook)
+
+
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, name, buffer)`` whenever a module registers a buffer; what it returns replaces it."""
+    return RemovableHandle(REGISTRATION["_buffers"], hook)
+
+
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, name, submodule)`` whenever a module registers another; what it returns replaces it."""
+    return RemovableHandle(REGISTRATION["_modules"], hook)
+
+
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Run ``hook(module, name, parameter)`` whenever a module registers a parameter; what it returns replaces it.
+
+    >>> from flambeau import nn
+    >>> with register_module_parameter_registration_hook(lambda module, name, parameter: print(name)):
+    ...     layer = nn.Linear(2, 3)
+    weight
+    bias
+    """
+    return RemovableHandle(REGISTRATION["_parameters"], hook)

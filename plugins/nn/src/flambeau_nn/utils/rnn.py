@@ -59,9 +59,9 @@ class PackedSequence(_Packed):
         ]
         return type(self)(data, self.batch_sizes, *move)
 
-    def cpu(self) -> PackedSequence:
+    def cpu(self, *args: Any, **kwargs: Any) -> PackedSequence:
         """The sequence on the CPU."""
-        return self.to("cpu")
+        return self.to(*args, **{"device": "cpu", **kwargs})
 
     def cuda(self, device: Any = "cuda") -> PackedSequence:
         """The sequence on a CUDA device."""
@@ -78,6 +78,26 @@ class PackedSequence(_Packed):
     def half(self) -> PackedSequence:
         """The sequence in float16."""
         return self.to(dtype=fb.float16)
+
+    def long(self) -> PackedSequence:
+        """The sequence in int64."""
+        return self.to(dtype=fb.int64)
+
+    def int(self) -> PackedSequence:
+        """The sequence in int32."""
+        return self.to(dtype=fb.int32)
+
+    def short(self) -> PackedSequence:
+        """The sequence in int16."""
+        return self.to(dtype=fb.int16)
+
+    def char(self) -> PackedSequence:
+        """The sequence in int8."""
+        return self.to(dtype=fb.int8)
+
+    def byte(self) -> PackedSequence:
+        """The sequence in uint8."""
+        return self.to(dtype=fb.uint8)
 
     def pin_memory(self) -> PackedSequence:
         """The sequence itself."""

@@ -12,7 +12,7 @@ __all__ = ["functional_call", "skip_init"]
 
 
 def functional_call(
-    module: Module, parameters_and_buffers: dict[str, Any], args: Any = (), kwargs: dict[str, Any] | None = None,
+    module: Module, parameters_and_buffers: dict[str, Any], args: Any = None, kwargs: dict[str, Any] | None = None,
     *, tie_weights: bool = True, strict: bool = False,
 ) -> Any:  # fmt: skip
     """Call a module with some of its parameters and buffers replaced: ``flambeau.func.functional_call``.
@@ -25,7 +25,12 @@ def functional_call(
         strict: the paths must be those of all parameters and buffers.
     """
     return fb.func.functional_call(
-        module, parameters_and_buffers, args, kwargs, tie_weights=tie_weights, strict=strict
+        module,
+        parameters_and_buffers,
+        () if args is None else args,
+        kwargs,
+        tie_weights=tie_weights,
+        strict=strict,
     )
 
 
