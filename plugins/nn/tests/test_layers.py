@@ -260,3 +260,23 @@ def test_older_loss_of_images() -> None:
     with pytest.warns(FutureWarning, match="NLLLoss2d"):
         loss = nn.NLLLoss2d()
     assert loss(fb.zeros(1, 2, 1, 1), fb.tensor([[[1]]])).item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.AdaptiveMaxPool1d(2), (0, 3, 5)), (nn.AdaptiveMaxPool2d(2), (0, 3, 5, 6)),
+        (nn.AdaptiveMaxPool3d(2), (0, 3, 4, 5, 6)), (nn.FractionalMaxPool2d(2, 2), (0, 3, 5, 6)),
+        (nn.FractionalMaxPool3d(2, 2), (0, 3, 5, 6, 5)), (nn.InstanceNorm2d(3), (0, 3, 5, 6)),
+        (nn.MaxPool2d(2), (0, 3, 4, 4)), (nn.Conv2d(3, 4, 3), (0, 3, 5, 6)), (nn.LSTM(3, 4), (5, 0, 3)),
+        (nn.TransformerEncoderLayer(4, 2, 8), (3, 0, 4)),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else "",
+)  # fmt: skip
+def test_batches_of_nothing(layer, shape) -> None:
+    x = fb.zeros(shape, requires_grad=True)
+    out = first(layer(x))
+    assert out.numel() == 0
+    assert 0 in out.shape
+    out.sum().backward()
+    assert x.grad.shape == shape

@@ -395,7 +395,12 @@ W = [1.0, 2.0]
         (lambda w: optim.SGD(w, lr=0.1), TypeError, "one tensor"),
         (lambda w: optim.SGD([1.0], lr=0.1), TypeError, "can only optimize Tensors"),
         (lambda w: optim.SGD([w * 2], lr=0.1), ValueError, "can't optimize a non-leaf Tensor"),
-        (lambda w: optim.SGD([w, w], lr=0.1), ValueError, "duplicate parameters"),
+        (
+            lambda w: optim.SGD([{"param": [w]}], lr=0.1),
+            KeyError,
+            "parameter group without 'params': got param",
+        ),
+        (lambda w: optim.SGD([w], lr="0.1"), TypeError, "lr is a string"),
         (lambda w: optim.SGD([{"params": [w]}, {"params": w}]), ValueError, "more than one parameter group"),
         (lambda w: optim.SGD([{"params": {w}}]), TypeError, "ordered collection"),
         (lambda w: optim.SGD([("w", w), fb.ones(1)]), ValueError, "with/without names"),
@@ -446,3 +451,20 @@ def test_a_state_dict_of_another_model_is_refused_and_changes_nothing() -> None:
     with pytest.raises(ValueError, match="different number of parameter groups"):
         optimizer.load_state_dict(optim.SGD([{"params": ps[:2]}, {"params": ps[2:]}]).state_dict())
     assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.RMSprop], ids=lambda c: c.__name__)
+def test_repeated_parameters_are_updated_as_often_with_a_warning(make: Any) -> None:
+    def run(repeat: int, steps: int) -> list[float]:
+        w, other = fb.ones(3, requires_grad=True), fb.ones(2, requires_grad=True)
+        if repeat > 1:
+            with pytest.warns(UserWarning, match="duplicate parameters"):
+                optimizer = make([w, other] + [w] * (repeat - 1), lr=0.1)
+        else:
+            optimizer = make([w, other], lr=0.1)
+        for _ in range(steps):
+            w.grad, other.grad = fb.tensor([1.0, 2.0, -3.0]), fb.ones(2)
+            optimizer.step()
+        return w.tolist()
+
+    assert run(3, 2) == run(1, 6)

@@ -38,14 +38,15 @@ class GroupOptimizer(Optimizer, ABC):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own."""
         super().add_param_group(param_group)
-        self._find_complex()
+        self._look_at_params()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._find_complex()
+        self._look_at_params()
 
-    def _find_complex(self) -> None:
+    def _look_at_params(self) -> None:
         self._complex = any(p.is_complex() for group in self.param_groups for p in group["params"])
+        self._repeats = any(len(set(map(id, g["params"]))) < len(g["params"]) for g in self.param_groups)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters once.
@@ -59,7 +60,8 @@ class GroupOptimizer(Optimizer, ABC):
                 loss = closure()
         with fb.set_grad_enabled(bool(self.defaults.get("differentiable"))):
             for group in self.param_groups:
-                self.update_group(group)
+                for part in _rounds(group) if self._repeats else (group,):
+                    self.update_group(part)
         return loss
 
     @abstractmethod
@@ -158,6 +160,15 @@ class GroupOptimizer(Optimizer, ABC):
             )
 
 
+def _rounds(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A group as several in which every parameter stands once: all first mentions, all second ones, ..."""
+    left = group["params"]
+    while left:
+        now = {id(p): p for p in left}
+        yield {**group, "params": list(now.values())}
+        left = [p for p in left if now.pop(id(p), None) is None]
+
+
 def _real(lists: Rows) -> list[list[Tensor]]:
     return [[fb.view_as_real(t) if t.is_complex() else t for t in tensors] for tensors in lists]
 
@@ -185,6 +196,12 @@ def check_betas(op: str, betas: Sequence[Any]) -> None:
 def check_at_least_zero(op: str, **options: Any) -> None:
     """Refuse negative and NaN options."""
     for name, value in options.items():
+        if isinstance(value, str):
+            raise TypeError(
+                message(
+                    op, f"{name} is a string", "a number >= 0", "Convert it: float(...).", **{name: value}
+                )
+            )
         if not value >= 0.0:
             what = {"lr": "learning rate", "eps": "epsilon value"}.get(name, f"{name} value")
             raise ValueError(message(op, f"Invalid {what}", "a number >= 0", **{name: value}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -168,6 +169,11 @@ class Optimizer:
             raise TypeError(
                 message(op, "param_group must be a dict", "a dict with 'params'", param_group=param_group)
             )
+        if "params" not in param_group:
+            names = ", ".join(map(str, param_group)) or "nothing"
+            raise KeyError(
+                f"[{op}] parameter group without 'params': got {names}; needed: 'params' with tensors."
+            )
         given = param_group["params"]
         if isinstance(given, set):
             do = "The order of a set changes from run to run; use a list."
@@ -199,8 +205,10 @@ class Optimizer:
             wrong, do = "some parameters appear in more than one parameter group", "Take them out of one."
             raise ValueError(message(op, wrong, "every parameter once", do))
         if len({id(p) for p in params}) < len(params):
-            wrong, do = "parameter group with duplicate parameters", "Take the repeated ones out."
-            raise ValueError(message(op, wrong, "every parameter once", do))
+            wrong = "optimizer contains a parameter group with duplicate parameters, which are updated several times"
+            warnings.warn(
+                message(op, wrong, "every parameter once", "Take the repeated ones out."), UserWarning, 3
+            )
         if self.param_groups and ("param_names" in self.param_groups[0]) != any(named):
             wrong = "all optimizer param groups should be with/without names"
             raise ValueError(message(op, wrong, "names in every group or in none"))

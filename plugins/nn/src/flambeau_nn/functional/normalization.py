@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import flambeau as fb
@@ -71,7 +72,7 @@ def instance_norm(
         return kernels.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     need_tensors("instance_norm", input=input)
     n, c = input.shape[:2]
-    if input.numel() == n * c and input.ndim > 2:
+    if input.ndim > 2 and math.prod(input.shape[2:]) == 1:
         raise ValueError(
             message("instance_norm", "expected more than 1 spatial element when training", input=input)
         )

@@ -265,11 +265,12 @@ def adaptive_max(
         shape[k], shape[n + k] = size[k], index.shape[-1] if index.ndim == 2 else 0
         places = places * full[k] + index.reshape(shape)
     batch, channels = x.shape[:2]
-    windows = x.reshape(batch, channels, -1).index_select(2, places.reshape(-1))
-    values, which = windows.view(batch, channels, *size, -1).max(-1)
+    windows = x.flatten(2).index_select(2, places.reshape(-1))
+    longest = places.shape[n:].numel()
+    values, which = windows.view(batch, channels, *size, longest).max(-1)
     found = [values if input is x else values.squeeze(0)]
     if return_indices:
-        spread = places.reshape(1, 1, *size, -1).expand(batch, channels, *(-1,) * (n + 1))
+        spread = places.reshape(1, 1, *size, longest).expand(batch, channels, *(-1,) * (n + 1))
         at = spread.gather(-1, which.unsqueeze(-1)).squeeze(-1)
         return found[0], at if input is x else at.squeeze(0)
     return found[0]

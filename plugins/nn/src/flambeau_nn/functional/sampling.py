@@ -125,8 +125,8 @@ def _read(image: fb.Tensor, places: Sequence[fb.Tensor], sizes: Sequence[int]) -
         inside = inside & (at >= 0) & (at <= size - 1)
         flat = flat * size + fb.where(inside, at, fb.zeros_like(at)).to(fb.int64)
     n, c = image.shape[:2]
-    index = fb.where(inside, flat, fb.zeros_like(flat)).reshape(n, 1, -1).expand(n, c, -1)
-    values = image.reshape(n, c, -1).gather(2, index).reshape(n, c, *places[0].shape[1:])
+    index = fb.where(inside, flat, fb.zeros_like(flat)).flatten(1).unsqueeze(1).expand(n, c, -1)
+    values = image.flatten(2).gather(2, index).reshape(n, c, *places[0].shape[1:])
     seen: fb.Tensor = inside.unsqueeze(1).to(values.dtype)
     return values * seen
 

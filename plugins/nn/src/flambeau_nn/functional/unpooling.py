@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,8 +55,8 @@ def _unpool(
         )  # fmt: skip
     lead = tuple(input.shape[: input.ndim - n])
     flat = input.new_zeros((*lead, count))
-    places = indices.reshape(*lead, -1)
-    return flat.scatter(-1, places, input.reshape(*lead, -1)).reshape(*lead, *size)
+    whole = flat.scatter(-1, indices.flatten(len(lead)), input.flatten(len(lead)))
+    return whole.reshape(*lead, *size)
 
 
 def _unpooled_size(
@@ -160,13 +161,14 @@ def _fractional(
         inner = [1] * (2 + 2 * n)
         inner[2 + n + place] = kernel[place]
         places = places * full[place] + (start.reshape(shape) + within.reshape(inner))
-    flat = places.reshape(batch, channels, -1)
-    windows = x.reshape(batch, channels, -1).gather(2, flat).reshape(batch, channels, *out, -1)
+    flat = places.flatten(2)
+    shape = [batch, channels, *out, math.prod(kernel)]
+    windows = x.flatten(2).gather(2, flat).reshape(shape)
     values, which = windows.max(-1)
     values = values if input is x else values.squeeze(0)
     if not return_indices:
         return values
-    at = flat.reshape(batch, channels, *out, -1).gather(-1, which.unsqueeze(-1)).squeeze(-1)
+    at = flat.reshape(shape).gather(-1, which.unsqueeze(-1)).squeeze(-1)
     return values, at if input is x else at.squeeze(0)
 
 

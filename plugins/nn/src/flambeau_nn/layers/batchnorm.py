@@ -22,6 +22,7 @@ class _NormBase(Module):
 
     _version = 2  # version 1 had no num_batches_tracked
     _ranks: tuple[int, ...]
+    _shapes: str
     weight: Parameter | None
     bias: Parameter | None
     running_mean: fb.Tensor | None
@@ -70,7 +71,12 @@ class _NormBase(Module):
         if input.ndim not in self._ranks:
             ranks = " or ".join(f"{rank}D" for rank in self._ranks)
             raise ValueError(
-                message(type(self).__name__, f"expected {ranks} input (got {input.ndim}D)", input=input)
+                message(
+                    type(self).__name__,
+                    f"expected {ranks} input (got {input.ndim}D)",
+                    self._shapes,
+                    input=input,
+                )
             )
 
     def _load_from_state_dict(
@@ -131,6 +137,7 @@ class BatchNorm1d(_BatchNorm):
     """
 
     _ranks = (2, 3)
+    _shapes = "(N, C) or (N, C, L)"
 
 
 class BatchNorm2d(_BatchNorm):
@@ -156,6 +163,7 @@ class BatchNorm2d(_BatchNorm):
     """
 
     _ranks = (4,)
+    _shapes = "(N, C, H, W)"
 
 
 class BatchNorm3d(_BatchNorm):
@@ -169,6 +177,7 @@ class BatchNorm3d(_BatchNorm):
     """
 
     _ranks = (5,)
+    _shapes = "(N, C, D, H, W)"
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -279,6 +288,7 @@ class InstanceNorm1d(_InstanceNorm):
     """
 
     _ranks = (2, 3)
+    _shapes = "(C, L) or (N, C, L)"
 
 
 class InstanceNorm2d(_InstanceNorm):
@@ -301,6 +311,7 @@ class InstanceNorm2d(_InstanceNorm):
     """
 
     _ranks = (3, 4)
+    _shapes = "(C, H, W) or (N, C, H, W)"
 
 
 class InstanceNorm3d(_InstanceNorm):
@@ -314,3 +325,4 @@ class InstanceNorm3d(_InstanceNorm):
     """
 
     _ranks = (4, 5)
+    _shapes = "(C, D, H, W) or (N, C, D, H, W)"

@@ -128,7 +128,7 @@ def _cross_entropy_default(
     if label_smoothing:
         per_class, _ = _spread_part(weight, x, dim)
         smooth = ((lse.unsqueeze(dim) - x) * per_class).sum(dim) * counts
-        loss = loss * (1 - label_smoothing) + smooth * (label_smoothing / n)
+        loss = loss * (1 - label_smoothing) + smooth * (label_smoothing / max(n, 1))
     # What is ignored counts 0 even where the logits are infinite.
     loss = loss.masked_fill(~counts, 0)
     total = w.sum()
@@ -165,7 +165,7 @@ def _cross_entropy_gradient(
     mass = sharp
     if label_smoothing:
         per_class, sum_of_classes = _spread_part(weight, x, dim)
-        part = counts.to(x.dtype) * (label_smoothing / n)
+        part = counts.to(x.dtype) * (label_smoothing / max(n, 1))
         wanted = wanted + part.unsqueeze(dim) * per_class
         mass = mass + part * sum_of_classes
     scale = _coefficients(g, total, reduction)
@@ -242,7 +242,7 @@ def _cross_entropy_of_distributions(
             )
         )
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / x.shape[dim]
+        target = target * (1 - label_smoothing) + label_smoothing / max(x.shape[dim], 1)
     logp = log_softmax(x, dim)
     if weight is not None:
         logp = logp * weight.reshape((-1, *[1] * (x.ndim - 1 - dim)))
