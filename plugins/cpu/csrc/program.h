@@ -32,11 +32,17 @@ typedef struct {
     int16_t d, s[3];
 } fbc_instr;
 
+/* Instructions first .. end-1: one by its loop, or several as one piece of machine code. */
+typedef void (*fbc_fused_fn)(int64_t n, char **ptr);
+typedef struct { fbc_fused_fn fused; int16_t first, end; } fbc_step;
+
 typedef struct fbc_plan {
     int n_in, n_out, n_scalar, n_const, n_instr, n_regs, n_bufs, n_slots;
     int nd;             /* of the collapsed common dims, for blocks */
     int64_t n, tile, chunk, row;
     int64_t buf_bytes;
+    int n_steps;
+    int whole;          /* one step over dense and single operands: needs no tiles */
     int direct;         /* one instruction straight over the whole arrays */
     struct { int16_t kind, i; } source[3]; /* its operands, when the work is one chunk: see fbc_plan_run */
     int blocks;         /* visit 32 x 32 blocks of two dims: some operand lies transposed */
@@ -46,6 +52,7 @@ typedef struct fbc_plan {
     int heavy;          /* work: let other Python threads run meanwhile */
     fbc_reg *regs;
     fbc_instr *instrs;
+    fbc_step *steps;    /* of what is not computed once */
     fbc_walk *walks;    /* outs, then ins */
     int64_t *dim;       /* common dims */
     int64_t **stride;   /* common strides of outs, then ins */

@@ -1,7 +1,7 @@
 /* Makes plans: collapses dims, finds what is uniform, picks the loops, gives registers their tiles. Runs once per program and shapes. */
 #include <stdlib.h>
 #include <string.h>
-#include "program.h"
+#include "fused.h"
 
 enum { L1_BYTES = 24 << 10, BLOCK = 32, CHUNK = 32768 };
 
@@ -103,6 +103,21 @@ static void choose_loop(fbc_plan *p, fbc_instr *in, int n_src) {
         if (p->regs[in->s[k]].kind == FBC_REG_UNIFORM) in->s[k] = (int16_t)spread(p, in->s[k]);
 }
 
+/* Fuse what can be fused; the rest goes by the table's loops. */
+static void choose_steps(fbc_plan *p, uint8_t *kept) {
+    for (int i = 0, end; i < p->n_instr; i = end) {
+        end = i + 1;
+        fbc_instr *in = &p->instrs[i];
+        if (in->uniform) continue;
+        fbc_fused_fn fused = fbc_fuse(p, i, &end, kept);
+        p->steps[p->n_steps++] = (fbc_step){fused, (int16_t)i, (int16_t)end};
+        if (fused || p->regs[in->s[0]].kind == FBC_REG_INDEX) continue;
+        int n_src = 0;
+        while (n_src < 3 && in->s[n_src] >= 0) n_src++;
+        choose_loop(p, in, n_src);
+    }
+}
+
 static int in_tile(const fbc_reg *r) { return r->kind == FBC_REG_TILE || (r->kind == FBC_REG_STRIDED && !r->keep); }
 
 /* Tiles: a buffer per register, used again once its last reader has run. Results live to the end. */
@@ -118,9 +133,20 @@ static void give_buffers(fbc_plan *p) {
         for (int k = 0; k < 3; k++)
             if (p->instrs[i].s[k] >= 0) last[p->instrs[i].s[k]] = i;
     for (int o = 0; o < p->n_out; o++) last[p->result[o]] = p->n_instr;
-    for (int i = 0; i < p->n_instr; i++) {
+    for (int t = 0; t < p->n_steps; t++) {
+        const fbc_step *step = &p->steps[t];
+        if (step->fused) { /* what it leaves behind gets tiles of its own; all that it reads last is spare then */
+            for (int i = step->first; i < step->end; i++) {
+                fbc_reg *d = &p->regs[p->instrs[i].d];
+                if (!p->instrs[i].uniform && last[p->instrs[i].d] >= step->end) d->buf = n_spare ? spare[--n_spare] : p->n_bufs++;
+            }
+            for (int r = 0; r < p->n_regs; r++)
+                if (last[r] >= step->first && last[r] < step->end && in_tile(&p->regs[r]) && p->regs[r].buf >= 0)
+                    spare[n_spare++] = p->regs[r].buf, last[r] = -2;
+            continue;
+        }
+        const int i = step->first;
         fbc_instr *in = &p->instrs[i];
-        if (in->uniform) continue;
         fbc_reg *d = &p->regs[in->d];
         for (int pass = 0; pass < 2; pass++) { /* a source that dies here may be overwritten if its items have the same size */
             for (int k = 0; k < 3; k++) {
@@ -185,14 +211,22 @@ static void choose_tile(fbc_plan *p) {
 
 static void choose_chunk(fbc_plan *p) {
     int64_t cost = p->n_in + p->n_out;
-    for (int i = 0; i < p->n_instr; i++)
-        if (!p->instrs[i].uniform) cost += cost_of(p->instrs[i].row);
+    for (int t = 0; t < p->n_steps; t++)
+        cost += p->steps[t].fused ? (p->steps[t].end - p->steps[t].first) / 4 : cost_of(p->instrs[p->steps[t].first].row);
     cost = cost / 3 > 1 ? cost / 3 : 1;
     int64_t chunk = CHUNK / cost < 4096 ? 4096 : CHUNK / cost;
     if (p->row) chunk = (chunk + p->row - 1) / p->row * p->row;
     else chunk = (chunk + p->tile - 1) / p->tile * p->tile;
     p->chunk = chunk;
     p->heavy = p->n * cost > 20000;
+}
+
+/* One fused step over dense and single operands runs over any number of elements, if it may write where the outputs lie. */
+static void choose_whole(fbc_plan *p) {
+    p->whole = p->n_steps == 1 && p->steps[0].fused && !p->blocks && p->n_out < 64;
+    for (int r = 0; r < p->n_regs && p->whole; r++)
+        p->whole = r < p->n_in ? p->regs[r].kind == FBC_REG_DENSE || p->regs[r].kind == FBC_REG_UNIFORM : p->regs[r].kind != FBC_REG_SPREAD;
+    for (int o = 0; o < p->n_out && p->whole; o++) p->whole = p->regs[p->result[o]].out == o;
 }
 
 /* One loop over whole arrays will do when all operands are dense or single. */
@@ -217,7 +251,7 @@ fbc_plan *fbc_plan_new(const int64_t *words, int nd, const int64_t *dims, const 
     int n_ops = n_in + n_out, n_args = n_in + n_scalar + n_const;
     const int64_t *dtypes = words + 5, *code = dtypes + n_ops + n_scalar + n_const, *results = code + 6 * n_instr;
     size_t max_regs = 2 * (size_t)(n_args + n_instr) + 1, row_bytes = sizeof(int64_t) * (size_t)(nd + 1);
-    size_t size = sizeof(fbc_plan) + max_regs * (sizeof(fbc_reg) + 16) + (size_t)n_instr * sizeof(fbc_instr)
+    size_t size = sizeof(fbc_plan) + max_regs * (sizeof(fbc_reg) + 17) + (size_t)n_instr * (sizeof(fbc_instr) + sizeof(fbc_step))
                 + (size_t)n_ops * (sizeof(fbc_walk) + sizeof(void *) + 3 * row_bytes + 16 * 4) + row_bytes
                 + (size_t)n_out * 32 + (size_t)n_scalar + 1024;
     void *memory = calloc(1, size);
@@ -229,6 +263,7 @@ fbc_plan *fbc_plan_new(const int64_t *words, int nd, const int64_t *dims, const 
     p->regs = take(&a, max_regs * sizeof(fbc_reg));
     p->slots = take(&a, max_regs * 16);
     p->instrs = take(&a, (size_t)n_instr * sizeof(fbc_instr));
+    p->steps = take(&a, (size_t)n_instr * sizeof(fbc_step));
     p->walks = take(&a, (size_t)n_ops * sizeof(fbc_walk));
     p->stride = take(&a, (size_t)n_ops * sizeof(void *));
     p->dim = take(&a, row_bytes);
@@ -304,18 +339,18 @@ fbc_plan *fbc_plan_new(const int64_t *words, int nd, const int64_t *dims, const 
         in->uniform = 1;
         for (int k = 0; k < n_src; k++) in->uniform &= p->regs[in->s[k]].kind == FBC_REG_UNIFORM;
         if (in->uniform) d->kind = FBC_REG_UNIFORM, d->slot = (int16_t)p->n_slots++;
-        else choose_loop(p, in, n_src);
     }
-    for (int o = 0; o < n_out; o++) {
-        p->result[o] = (int16_t)results[o];
+    for (int o = 0; o < n_out; o++) p->result[o] = (int16_t)results[o];
+    choose_steps(p, take(&a, max_regs));
+    for (int o = 0; o < n_out; o++)
         if (p->regs[p->result[o]].kind == FBC_REG_UNIFORM) p->result[o] = (int16_t)spread(p, p->result[o]);
-    }
     if (p->n == 0) return p;
     choose_direct_outputs(p);
     give_buffers(p);
     choose_tile(p);
     choose_chunk(p);
     choose_direct(p);
+    choose_whole(p);
     p->move_only = p->blocks && n_instr == 0;
     return p;
 }

@@ -74,6 +74,12 @@ static inline void execute(const fbc_instr *in, int64_t n, char **ptr) {
        in->s[2] >= 0 ? ptr[in->s[2]] : NULL);
 }
 
+static inline void execute_steps(const fbc_plan *p, int64_t n, char **ptr) {
+    for (int t = 0; t < p->n_steps; t++)
+        if (p->steps[t].fused) p->steps[t].fused(n, ptr);
+        else execute(&p->instrs[p->steps[t].first], n, ptr);
+}
+
 /* Pointers of registers that stay the same for the whole chunk; spreads uniform ones over m elements. */
 static void set_up(const run_t *run, char **ptr, char *bufs, int64_t m) {
     const fbc_plan *p = run->plan;
@@ -111,6 +117,7 @@ static void run_tiles(const run_t *run, int64_t start, int64_t end) {
     bufs = (char *)(((uintptr_t)bufs + 63) & ~(uintptr_t)63);
     /* between writes past the caches the reads should not pause for long */
     int64_t tile = run->stream && !p->periodic && p->tile > STREAM_TILE ? STREAM_TILE : p->tile, index;
+    if (p->whole && run->direct + 1 == (uint64_t)1 << p->n_out) tile = end - start;
     set_up(run, ptr, bufs, end - start < tile ? end - start : tile);
     for (int64_t pos = start, m; pos < end; pos += m) {
         m = end - pos < tile ? end - pos : tile;
@@ -131,8 +138,7 @@ static void run_tiles(const run_t *run, int64_t start, int64_t end) {
             } else if (has(run->direct, reg->out)) ptr[r] = (char *)run->base[reg->out] + pos * reg->isize;
             else if (reg->kind == FBC_REG_INDEX) ptr[r] = (char *)&index;
         }
-        for (int i = 0; i < p->n_instr; i++)
-            if (!p->instrs[i].uniform) execute(&p->instrs[i], m, ptr);
+        execute_steps(p, m, ptr);
         for (int o = 0; o < p->n_out; o++) {
             const fbc_walk *w = &p->walks[o];
             const char *from = ptr[p->result[o]];
@@ -190,8 +196,7 @@ static void run_blocks(const run_t *run, int64_t first, int64_t last) {
             if (reg->kind == FBC_REG_STRIDED)
                 fbc_move2(reg->isize, ptr[r], cols, 1, run->base[s] + offset[s] * reg->isize, p->stride[s][i], p->stride[s][j], rows, cols);
         }
-        for (int k = 0; k < p->n_instr; k++)
-            if (!p->instrs[k].uniform) execute(&p->instrs[k], rows * cols, ptr);
+        execute_steps(p, rows * cols, ptr);
         for (int o = 0; o < p->n_out; o++) {
             int isize = p->walks[o].isize;
             char *to = (char *)run->base[o] + offset[o] * isize;

@@ -37,6 +37,7 @@ __all__ = [
     "plan_many",
     "plan_program",
     "reset_peak",
+    "set_fusing",
     "set_isa",
     "set_memory_limit",
     "set_num_threads",
@@ -236,6 +237,14 @@ def set_isa(name: str) -> None:
         raise ValueError(
             f"[set_isa] unknown instruction set: got {name!r}, needed: one of {', '.join(available_isas())}."
         )
+
+
+def set_fusing(on: bool) -> bool:
+    """Let plans made from now on run simple 32-bit instructions as machine code of their own; returns what was set.
+
+    The numbers are the same either way. The environment's ``FLAMBEAU_CPU_FUSE=0`` turns it off from the start.
+    """
+    return bool(lib.fbc_set_fusing(on))
 
 
 # ---- BLAS ----
