@@ -170,6 +170,7 @@ FBK_ENTRY(fbk_conv_bwd_weight) {
     char *gw = direct ? (char *)at[0] : fbc_alloc(bytes);
     if (rc || !gw) rc = FBK_ENOMEM;
     else if (g.C / MAX(1, g.groups) == 1 && g.groups > 1) rc = dw_weight(dt, &g, gw, &py, &px);
+    else if (is_3x3(&g, dt) && winograd_weight_pays(&g)) rc = winograd_weight(&g, (float *)gw, &py, &px);
     else rc = conv_weight(dt, &g, gw, &py, &px);
     if (!rc && !direct) {
         int64_t inner = w->shape[3];

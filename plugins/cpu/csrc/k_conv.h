@@ -66,6 +66,11 @@ int64_t FBC_ISA_NAME(fbk_dw_weight)(int dt, const geom *g, char *gw, const plane
 #define dw_forward FBC_ISA_NAME(fbk_dw_forward)
 #define dw_input FBC_ISA_NAME(fbk_dw_input)
 #define dw_weight FBC_ISA_NAME(fbk_dw_weight)
+/* the gradient of the weights of such a 3x3 convolution */
+#define winograd_weight_pays FBC_ISA_NAME(fbk_winograd_weight_pays)
+#define winograd_weight FBC_ISA_NAME(fbk_winograd_weight)
+int winograd_weight_pays(const geom *g);
+int64_t winograd_weight(const geom *g, float *gw, const plane4 *gy, const plane4 *x);
 int64_t FBC_ISA_NAME(fbk_conv_weight)(int dt, const geom *g, char *gw, const plane4 *gy, const plane4 *x);
 #define conv_weight FBC_ISA_NAME(fbk_conv_weight)
 #endif

@@ -61,9 +61,9 @@ INL void transpose_f64(double *dst, int64_t w, const double *const *q, int64_t p
 #define TR 8
 #define TRANSPOSE transpose_f32
 #include "k_gemm_t.h"
-void FBC_ISA_NAME(fbk_tile_rows_f32)(int64_t k, const float *a, int64_t ars, const float *b, float *c, int64_t ldc,
-                                     int64_t m, int64_t n) {
-    tiles_f32[rowsel_f32(m)][ceil_div(n, VW) - 1](k, a, ars, 1, b, F32_NR, c, ldc, m, n, 0);
+void FBC_ISA_NAME(fbk_tile_any_f32)(int64_t k, const float *a, int64_t ari, int64_t ark, const float *b, int64_t bs,
+                                    float *c, int64_t ldc, int64_t m, int64_t n, int acc) {
+    tiles_f32[rowsel_f32(m)][ceil_div(n, VW) - 1](k, a, ari, ark, b, bs, c, ldc, m, n, acc);
 }
 #undef T
 #undef V

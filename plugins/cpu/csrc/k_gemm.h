@@ -48,9 +48,14 @@ int64_t fbk_gemm_run(int dtype, const fbk_gemm *g); /* dtype: DT_F32 or DT_F64 *
                                     int64_t n, int acc); \
     void FBC_ISA_NAME(fbk_pack_##S)(T * dst, int W, const T *src, int64_t n, int64_t ls, int64_t k, \
                                     int64_t ks);
-/* The same with a's rows as they lie, ars elements apart, MR of them readable; c is written. */
-void FBC_ISA_NAME(fbk_tile_rows_f32)(int64_t k, const float *a, int64_t ars, const float *b, float *c, int64_t ldc,
-                                     int64_t m, int64_t n);
+/* The same from where the operands lie: a's rows ari and steps ark elements apart, MR rows readable; b's steps bs
+   elements apart, whole vectors readable. */
+void FBC_ISA_NAME(fbk_tile_any_f32)(int64_t k, const float *a, int64_t ari, int64_t ark, const float *b, int64_t bs,
+                                    float *c, int64_t ldc, int64_t m, int64_t n, int acc);
+INL void FBC_ISA_NAME(fbk_tile_rows_f32)(int64_t k, const float *a, int64_t ars, const float *b, float *c, int64_t ldc,
+                                         int64_t m, int64_t n) {
+    FBC_ISA_NAME(fbk_tile_any_f32)(k, a, ars, 1, b, F32_NR, c, ldc, m, n, 0);
+}
 FBK_PIECES(f32, float)
 FBK_PIECES(f64, double)
 #endif

@@ -95,6 +95,10 @@ static void NAME(pack)(T *dst, int W, const T *src, int64_t n, int64_t ls, int64
             if (lanes < TR && n < W) break; /* would write into the zero lanes */
             if (lanes < TR && i + TR > W && W > TR) break;
             for (p = 0; p + TR + (W < TR) <= k; p += TR) TRANSPOSE(dst + p * W + i, W, q, p);
+            if (p < k && k >= TR && i + TR <= W) { /* the last steps, some of them again */
+                TRANSPOSE(dst + (k - TR) * W + i, W, q, k - TR);
+                continue;
+            }
             for (; p < k; p++)
                 for (int u = 0; u < lanes; u++) dst[p * W + i + u] = q[u][p];
         }
