@@ -56,6 +56,7 @@ static PyObject *py_free(PyObject *self, PyObject *const *args, Py_ssize_t n) {
 static int store_number(char *to, int dtype, PyObject *o) {
     double re = 0, im = 0;
     uint64_t bits = 0;
+    int over = 0;
     float f[2];
     memset(to, 0, 16);
     switch (dtype) {
@@ -76,7 +77,10 @@ static int store_number(char *to, int dtype, PyObject *o) {
         else memcpy(to, &re, 8), memcpy(to + 8, &im, 8);
         return 0;
     default:
-        bits = PyLong_AsUnsignedLongLongMask(o);
+        bits = (uint64_t)PyLong_AsLongLongAndOverflow(o, &over);
+        if (over > 0) bits = PyLong_AsUnsignedLongLong(o);
+        if (over < 0 || (over > 0 && PyErr_Occurred()))
+            return PyErr_SetString(PyExc_OverflowError, "[number] int too big to convert: needed: 64 bits. Use a float."), -1;
         if (bits == (uint64_t)-1 && PyErr_Occurred()) return -1;
         memcpy(to, &bits, (size_t)fbc_itemsize(dtype)); /* the low bytes: wraps */
         return 0;

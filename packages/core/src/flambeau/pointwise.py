@@ -78,6 +78,9 @@ class Pointwise(Op):
             floating-point type), ``bool``, ``real``, ``complex``, or a function of the common dtype.
         raw: parameters that keep out of promotion (conditions).
         check: called with the common dtype; raises for dtypes that the op refuses.
+        each: whether `check` sees every operand's dtype rather than the common one.
+        guard: called with the second operand of integer calls; raises for values that the op refuses. Not on devices
+            that would have to be waited for.
         vjp: gradients that are written down rather than derived, by parameter name: programs of
             ``(g, out, *arguments)``.
     """
@@ -91,6 +94,8 @@ class Pointwise(Op):
         result: str | Callable[[dt.DType], dt.DType] = "same",
         raw: tuple[str, ...] = (),
         check: Callable[[str, dt.DType], None] | None = None,
+        each: bool = False,
+        guard: Callable[[str, Any], None] | None = None,
         differentiable: bool = True,
         **fields: Any,
     ) -> None:
@@ -98,6 +103,8 @@ class Pointwise(Op):
         self.result = result
         self.raw = raw
         self.check = check
+        self.each = each
+        self.guard = guard
         self.differentiable = differentiable and result != "bool"
         self.patterns: dict[Any, Pattern] = {}
 
@@ -183,7 +190,9 @@ class Pointwise(Op):
         if result in ("float", "complex") and common.rank < 2:
             common = default_dtype()
         if self.check is not None:
-            self.check(self.name, common)
+            seen = [*[s.dtype for s in counted], *map(number_dtype, numbers)] if self.each else [common]
+            for d in seen:
+                self.check(self.name, d)
         out_dtype = common
         if result == "bool":
             out_dtype = dt.bool_
@@ -210,7 +219,21 @@ class Pointwise(Op):
         )
         recorded = self.differentiable and out.dtype.rank > 1
         run = run_program(typed, out, specs, pattern.shape.count("s"), into is not None)
+        if self.guard is not None and common.rank < 2 and not registry.backend_of(out.device).asynchronous:
+            run = self.guarded(run, pattern.shape)
         return Plan(self.name, run, pattern if recorded else None, specs, (out,))
+
+    def guarded(self, run: Callable[..., Any], shape: tuple[Any, ...]) -> Callable[..., Any]:
+        """A run of a program after a look at the second operand."""
+        first = shape[0] == shape[1]
+        at = int(first) if shape[1] == "t" else shape.count("t") + first
+        guard: Any = self.guard
+
+        def careful(*given: Any) -> Any:
+            guard(self.name, given[at])
+            return run(*given)
+
+        return careful
 
     def check_into(self, into: Spec, shape: Sequence[int], dtype: dt.DType) -> None:
         """Whether a result can be written into a tensor."""

@@ -12,7 +12,7 @@ from .. import registry
 from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
-from ..layout import Size, format_strides, spec_of
+from ..layout import FORMATS, Size, format_strides, spec_of
 from ..op import Call, composite, kernel, unflipped
 from ..plan import Table, new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program, writer
@@ -100,14 +100,14 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
         raise TypeError(message(op, "fill value must be a number", value=value))
     if d.is_complex:
         return complex(value)
+    if d is dt.bool_:
+        return bool(value)
     if type(value) is complex:
         if value.imag:
             raise RuntimeError(
                 f"[{op}] value {value} cannot be converted to {d.name} without losing its imaginary part."
             )
         value = value.real
-    if d is dt.bool_:
-        return bool(value)
     if d.is_floating_point:
         if math.isfinite(value) and abs(value) > _finfo(d).max:
             raise _overflow(op, value, d)
@@ -115,8 +115,8 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise _overflow(op, value, d)
     limits = dt.iinfo(d)
-    # Negative numbers wrap in unsigned types.
-    if not (limits.min or -limits.max) <= int(value) <= limits.max:
+    # Negative integers wrap in unsigned types.
+    if not (limits.min or (0 if type(value) is float else -limits.max)) <= int(value) <= limits.max:
         raise _overflow(op, value, d)
     return int(value) if limits.min else int(value) % (limits.max + 1)
 
@@ -366,6 +366,22 @@ class _StepZero(RuntimeError, ValueError):
     """PyTorch raises one or the other, depending on how the step came to be zero."""
 
 
+def _ends(op: str, dtype: dt.DType, *ends: Any) -> tuple[Any, ...]:
+    """Bounds as Python numbers.
+
+    Raises:
+        NotImplementedError: the dtype is bool.
+        RuntimeError: the dtype can't hold them.
+    """
+    if dtype is dt.bool_:
+        raise NotImplementedError(f"[{op}] \"{op}\" not implemented for 'bool'. Give a dtype of numbers.")
+    ends = tuple(v.item() if hasattr(v, "item") else v for v in ends)
+    for v in ends:
+        if isinstance(v, complex) and not dtype.is_complex:
+            raise RuntimeError(f"[{op}] {v} can't be safely cast to {dtype.name}. Give another dtype.")
+    return tuple(check_number(op, v, dtype) for v in ends) if dtype.rank < 2 and op != "arange" else ends
+
+
 @composite(method=False)
 def arange(
     start: Number,
@@ -386,8 +402,7 @@ def arange(
     >>> fb.arange(1, 10, 4)
     tensor([1, 5, 9])
     """
-    given: tuple[Any, ...] = (start, end, step)
-    first, last, by = (v.item() if hasattr(v, "item") else v for v in given)
+    first, last, by = _ends("arange", dtype or dt.float64, start, end, step)
     if last is None:
         first, last = 0, first
     floats = any(isinstance(v, float) for v in (first, last, by))
@@ -422,15 +437,17 @@ def linspace(
     layout: Any = None,
 ) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
-    start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
+    dtype = dtype or number_dtype(complex if complex in (type(start), type(end)) else float)
+    start, end = _ends("linspace", dtype, start, end)
     if not isinstance(steps, int):
         raise TypeError(f"[linspace] steps must be an int: got {type(steps).__name__} {steps}.")
     if steps < 0:
         raise RuntimeError(f"[linspace] number of steps must be non-negative: got {steps}.")
-    dtype = dtype or default_dtype()
+    if complex in (type(start), type(end)):
+        parts = [(complex(start).real, complex(end).real), (complex(start).imag, complex(end).imag)]
+        made = [linspace(*ends, steps, dtype=dtype.to_real(), device=device) for ends in parts]
+        return _finish(OPS["complex"](*made), requires_grad)
     out = new_tensor(spec_of(dtype, (steps,), _device(device)))
-    if dtype.rank < 2:
-        start, end = int(start), int(end)  # type: ignore[arg-type]
     if steps == 1:
         end = start
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
@@ -452,10 +469,8 @@ def logspace(
     layout: Any = None,
 ) -> Tensor:
     """``steps`` powers of a base, their exponents evenly spaced from ``start`` to ``end``, both included."""
-    d = dtype or default_dtype()
-    start, end = (v.item() if hasattr(v, "item") else v for v in (start, end))
-    if d.rank < 2:
-        start, end = int(start), int(end)  # type: ignore[arg-type]
+    d = dtype or number_dtype(complex if complex in (type(start), type(end)) else float)
+    start, end = _ends("logspace", d, start, end)
     wide = dt.complex128 if d.is_complex else dt.float64
     exponents = linspace(start, end, steps, dtype=wide, device=device)
     return _finish(OPS["pow"](float(base), exponents).to(d), requires_grad)
@@ -635,7 +650,8 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if dtype is not None and dtype is not t.spec.dtype:
         return _copy_to(t, dtype, memory_format)  # type: ignore[no-any-return]
     copy = copy or flags[1:2] == [True]  # positional: non_blocking, copy
-    reorder = memory_format not in (None, "preserve_format") and not t.is_contiguous(memory_format)
+    own = next((f for f in FORMATS if not t.spec.dense and t.is_contiguous(f)), "contiguous_format")
+    reorder = memory_format not in (None, "preserve_format", own)
     return clone(t, memory_format=memory_format) if reorder or (copy and t is self) else t
 
 

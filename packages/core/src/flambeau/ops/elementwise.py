@@ -29,6 +29,19 @@ def _no_bool_sub(op: str, d: dt.DType) -> None:
         )
 
 
+def _no_zero(op: str, divisor: Any) -> None:
+    zero = bool((divisor == 0).any()) if hasattr(divisor, "spec") else not divisor
+    if zero:
+        raise RuntimeError(message(op, "ZeroDivisionError: integers can't be divided by zero", other=divisor))
+
+
+def _no_negative(op: str, exponent: Any) -> None:
+    if not hasattr(exponent, "spec") and exponent < 0:
+        raise RuntimeError(
+            f"[{op}] Integers to negative integer powers are not allowed: got {exponent}. Use x.float() ** exponent."
+        )
+
+
 # Arithmetic
 
 
@@ -43,13 +56,13 @@ def add(self: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> 
     return self + other * alpha
 
 
-@pointwise(inplace=True, check=_no_bool_sub, aliases=("subtract",))
+@pointwise(inplace=True, check=_no_bool_sub, each=True, aliases=("subtract",))
 def sub(self: Tensor | Number, other: Tensor | Number, *, alpha: Number = 1) -> Any_:
     """``self - alpha * other``."""
     return self - other * alpha
 
 
-@pointwise(check=_no_bool_sub)
+@pointwise(check=_no_bool_sub, each=True)
 def rsub(self: Tensor, other: Tensor | Number, *, alpha: Number = 1) -> Any_:
     """``other - alpha * self``."""
     return other - self * alpha
@@ -79,25 +92,25 @@ def div_trunc_int(self: Tensor | Number, other: Tensor | Number) -> Any_:
     return select(call("lt", q, 0) & call("ne", call("mul", q, other), self), q + 1, q)
 
 
-@pointwise(inplace=True, check=real_numbers)
+@pointwise(inplace=True, check=real_numbers, guard=_no_zero)
 def floor_divide(self: Tensor | Number, other: Tensor | Number) -> Any_:
     """``self // other``: division rounded down."""
     return call("floordiv", self, other)
 
 
-@pointwise(inplace=True, check=real_numbers)
+@pointwise(inplace=True, check=real_numbers, guard=_no_zero)
 def remainder(self: Tensor | Number, other: Tensor | Number) -> Any_:
     """``self % other``, with the sign of the divisor."""
     return call("rem", self, other)
 
 
-@pointwise(inplace=True, check=real_numbers)
+@pointwise(inplace=True, check=real_numbers, guard=_no_zero)
 def fmod(self: Tensor, other: Tensor | Number) -> Any_:
     """The remainder of division with the sign of the dividend."""
     return call("fmod", self, other)
 
 
-@pointwise(inplace=True, check=no_bool)
+@pointwise(inplace=True, check=no_bool, guard=_no_negative)
 def pow(self: Tensor | Number, exponent: Tensor | Number) -> Any_:
     """``self ** exponent``."""
     return call("pow", self, exponent)

@@ -75,7 +75,10 @@ def number(value: Any, dtype: DType) -> Array:
     """A number that fits the dtype, as an array of one element."""
     if dtype is bfloat16:
         return _to_bfloat16(np.array([value], np.float32))
-    return np.array([value], NUMPY[dtype])
+    try:
+        return np.array([value], NUMPY[dtype])
+    except OverflowError:
+        raise OverflowError("[number] int too big to convert: needed: 64 bits. Use a float.") from None
 
 
 def cast(a: Array, source: DType, to: DType) -> Array:
