@@ -14,6 +14,7 @@ from ..errors import message
 from ..inplace import assign, check_writable, inplace, old_value, touched
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import Call, composite, kernel, resolved
+from ..registry import OPS
 from ..state import GRAD_OFF, modes
 from .creation import check_number, full
 from .slicing import cut, slice_backward, zeros_of
@@ -148,16 +149,20 @@ def _ties(g: Any, self: Any, src: Any, out: Any, dim: int, index: Any) -> Any:
     return at_self * share, at_src * gather_at(share, dim, index)
 
 
-def _products(g: Any, self: Any, src: Any, dim: int, index: Any) -> Any:
-    """The gradient of a product: all other factors; per target and per source element."""
+def _products(g: Any, self: Any, src: Any, out: Any, dim: int, index: Any) -> Any:
+    """The gradient of a product: all other factors; per target and per source element.
+
+    Written so that it has the right derivatives also where factors are 0, unless two of a source are.
+    """
     part = src_part(src, index)
     no_self, no_src = self == 0, part == 0
     mine, its = self.masked_fill(no_self, 1), part.masked_fill(no_src, 1)
-    rest = g * scatter_at(mine, dim, index, its, "prod")
-    zeros = no_self.long().scatter_add(dim, index, no_src.long())
-    keep_self = zeros == no_self
-    keep_src = gather_at(zeros, dim, index) == no_src
-    return rest * keep_self / mine, gather_at(rest, dim, index) * keep_src / its
+    at_self = g * scatter_at(mine, dim, index, part, "prod") / mine
+    zeros = no_self.long().fill_(0).scatter_add(dim, index, no_src.long())
+    lone = gather_at(g * scatter_at(self, dim, index, its, "prod"), dim, index) * (
+        gather_at(zeros, dim, index) == 1
+    )
+    return at_self, OPS["where_values"](no_src, lone, gather_at(g * out, dim, index) / its)
 
 
 def src_part(src: Any, index: Any) -> Any:
@@ -175,14 +180,13 @@ def _pad_to(part: Any, spec: Spec) -> Any:
 
 
 def _scatter_self(g: Any, self: Any, src: Any, out: Any, dim: int, index: Any, reduce: str) -> Any:
-    if reduce == "prod":
-        return _products(g, self, src, dim, index)[0]
-    return _ties(g, self, src, out, dim, index)[0]
+    shares = _products if reduce == "prod" else _ties
+    return shares(g, self, src, out, dim, index)[0]
 
 
 def _scatter_src(g: Any, self: Any, src: Any, out: Any, dim: int, index: Any, reduce: str) -> Any:
-    both = _products(g, self, src, dim, index) if reduce == "prod" else _ties(g, self, src, out, dim, index)
-    return _pad_to(both[1], src.spec)
+    shares = _products if reduce == "prod" else _ties
+    return _pad_to(shares(g, self, src, out, dim, index)[1], src.spec)
 
 
 def _scatter_call(self: Any, dim: int, index: Any, src: Any, reduce: str | None, op: str) -> Call:

@@ -377,7 +377,9 @@ def cond(A: Tensor, p: Any = None) -> Any:
 def _expm(A: Any) -> Any:
     if not A.size:
         return np.zeros(A.shape, A.dtype)
-    return np.asarray(scipy.linalg.expm(A)).astype(A.dtype, copy=False)
+    # In double precision: SciPy's single precision loses a digit.
+    wide = A.astype(np.result_type(A, np.float64), copy=False)
+    return np.asarray(scipy.linalg.expm(wide)).astype(A.dtype, copy=False)
 
 
 def _expm_vjp(g: Any, A: Any) -> Any:
