@@ -10,6 +10,15 @@ when the cache of mapped blocks outgrows the memory in use by 1 GiB, the classes
 #include <sys/mman.h>
 #include "fbc.h"
 
+#ifdef __SANITIZE_ADDRESS__ /* what is free, or lies behind what was asked for, is out of bounds */
+#include <sanitizer/asan_interface.h>
+#define OPEN_BLOCK(p, nbytes) ASAN_UNPOISON_MEMORY_REGION(p, nbytes)
+#define SHUT_BLOCK(p, nbytes) ASAN_POISON_MEMORY_REGION(p, nbytes)
+#else
+#define OPEN_BLOCK(p, nbytes) ((void)0)
+#define SHUT_BLOCK(p, nbytes) ((void)0)
+#endif
+
 enum { CLASSES = 8 * 44, SLAB_MAX = 64 << 10 };
 static const int64_t SLAB = 4 << 20, HUGE = 2 << 20, BIG = 1 << 20, SLACK = 1 << 30;
 
@@ -71,6 +80,7 @@ static void trim(int64_t target) {
         int64_t size = class_bytes(oldest);
         lists[oldest].head = b->next;
         stats.cached -= size, stats.reserved -= size;
+        OPEN_BLOCK(b, size); /* other mappings may come to lie there */
         munmap(b, size);
     }
 }
@@ -106,13 +116,24 @@ static void *fresh(int c, int64_t size) { /* called locked */
     return p;
 }
 
+/* Whether a test wants this allocation to fail. Called locked. */
+static inline int injected(int64_t nbytes) {
+    return FBC_UNLIKELY(fail_in && --fail_in == 0) || FBC_UNLIKELY(fail_above && nbytes > fail_above);
+}
+int fbc_injected(int64_t nbytes) {
+    lock();
+    int fails = injected(nbytes);
+    unlock();
+    return fails;
+}
+
 void *fbc_alloc(int64_t nbytes) {
     if (nbytes < 0 || nbytes > (int64_t)1 << 46) return NULL;
     int c = class_of(nbytes);
     int64_t size = class_bytes(c);
     void *p = NULL;
     lock();
-    if (FBC_UNLIKELY(fail_in && --fail_in == 0) || FBC_UNLIKELY(fail_above && nbytes > fail_above)) goto out;
+    if (injected(nbytes)) goto out;
     if (FBC_UNLIKELY(stats.limit && stats.allocated + nbytes > stats.limit)) goto out;
     block_t *b = lists[c].head;
     if (FBC_LIKELY(b != NULL)) lists[c].head = b->next, p = b;
@@ -122,6 +143,8 @@ void *fbc_alloc(int64_t nbytes) {
     stats.allocated += nbytes;
     stats.allocations++;
     if (stats.allocated > stats.peak) stats.peak = stats.allocated;
+    SHUT_BLOCK(p, size);
+    OPEN_BLOCK(p, nbytes);
 out:
     unlock();
     return p;
@@ -132,6 +155,8 @@ void fbc_free(void *p, int64_t nbytes) {
     int c = class_of(nbytes);
     block_t *b = p;
     lock();
+    SHUT_BLOCK(p, class_bytes(c));
+    OPEN_BLOCK(p, sizeof *b);
     b->next = lists[c].head;
     lists[c].head = b;
     stats.cached += class_bytes(c);

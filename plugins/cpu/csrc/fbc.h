@@ -45,6 +45,7 @@ void fbc_get_memory_stats(fbc_memory_stats *out);
 void fbc_reset_peak(void);
 void fbc_set_memory_limit(int64_t nbytes);
 void fbc_empty_cache(void);
+int fbc_injected(int64_t nbytes);  /* whether the test of the next line wants an allocation to fail that isn't fbc_alloc's */
 void fbc_inject_failure(int64_t countdown, int64_t above);  /* tests: the countdown-th allocation (0 = off) fails; those > above too */
 int64_t fbc_echo(const int64_t *context, const int64_t *args);  /* tests: the sum of two numbers in each */
 //@end

@@ -15,7 +15,7 @@ void *fbk_scratch(int slot, int64_t bytes) {
     free(slots[slot].ptr);
     slots[slot].ptr = NULL, slots[slot].size = 0;
     bytes = (bytes + bytes / 4 + 4095) / 4096 * 4096; /* some room to grow: sizes often creep up */
-    if (posix_memalign(&slots[slot].ptr, 64, (size_t)bytes)) return slots[slot].ptr = NULL;
+    if (fbc_injected(bytes) || posix_memalign(&slots[slot].ptr, 64, (size_t)bytes)) return slots[slot].ptr = NULL;
     slots[slot].size = bytes;
     return slots[slot].ptr;
 }

@@ -343,7 +343,7 @@ int fbc_plan_run_many(int n, const fbc_plan *const *plans, const uintptr_t *ptrs
         room += (room_for(p) + 15) & ~(size_t)15;
         most += 1 + (p->n == 0 ? 0 : p->blocks ? 16 * (int64_t)fbc_get_num_threads() : p->n / p->chunk);
     }
-    ready_t *items = malloc(sizeof *items * (size_t)n + 16 + room + sizeof(batch_t) * (size_t)most);
+    ready_t *items = fbc_injected(0) ? NULL : malloc(sizeof *items * (size_t)n + 16 + room + sizeof(batch_t) * (size_t)most);
     if (!items) return -1;
     char *at = (char *)(((uintptr_t)(items + n) + 15) & ~(uintptr_t)15); /* slots hold 16 bytes each */
     batch_t *batches = (batch_t *)(at + room);

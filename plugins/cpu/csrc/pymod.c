@@ -25,6 +25,16 @@ static PyObject *py_set_on_failure(PyObject *self, PyObject *const *args, Py_ssi
     Py_RETURN_NONE;
 }
 
+/* Raise what `on_failure` raises; nbytes 0: working memory of the engine's own. */
+static PyObject *no_memory(int64_t nbytes) {
+    if (on_failure && on_failure != Py_None) {
+        PyObject *size = PyLong_FromLongLong(nbytes), *result = size ? PyObject_CallFunctionObjArgs(on_failure, size, NULL) : NULL;
+        Py_XDECREF(size);
+        Py_XDECREF(result);
+    }
+    return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+}
+
 static PyObject *py_alloc(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     int64_t nbytes = n ? PyLong_AsLongLong(args[0]) : 0;
     if (nbytes == -1 && PyErr_Occurred()) return NULL;
@@ -34,12 +44,7 @@ static PyObject *py_alloc(PyObject *self, PyObject *const *args, Py_ssize_t n) {
         p = fbc_alloc(nbytes);
         PyEval_RestoreThread(state);
     } else p = fbc_alloc(nbytes);
-    if (FBC_UNLIKELY(!p) && on_failure && on_failure != Py_None) {
-        PyObject *size = PyLong_FromLongLong(nbytes), *result = size ? PyObject_CallFunctionObjArgs(on_failure, size, NULL) : NULL;
-        Py_XDECREF(size);
-        if (!result) return NULL;
-        Py_DECREF(result);
-    }
+    if (FBC_UNLIKELY(!p) && on_failure && on_failure != Py_None) return no_memory(nbytes);
     return PyLong_FromVoidPtr(p);
 }
 
@@ -107,7 +112,7 @@ static PyObject *launch(PyObject *self, PyObject *const *args, Py_ssize_t n) {
         failed = fbc_plan_run(p, ptrs, scalars);
         PyEval_RestoreThread(state);
     } else failed = fbc_plan_run(p, ptrs, scalars);
-    if (failed) return PyErr_NoMemory();
+    if (failed) return no_memory(0);
     Py_RETURN_NONE;
 }
 static PyMethodDef launch_method = {"launch", METHOD(launch), "launch(*addresses of outputs, *addresses of inputs, *scalars)"};
@@ -134,7 +139,7 @@ static PyObject *launch_many(PyObject *self, PyObject *const *args, Py_ssize_t n
     }
     int n_ptr = m->n_out + m->width;
     uintptr_t *ptrs = malloc(sizeof(uintptr_t) * (size_t)(m->n * n_ptr + 1) + 16 * (size_t)(m->n * m->n_scalar + 1));
-    if (!ptrs) { PyErr_NoMemory(); goto done; }
+    if (!ptrs) { no_memory(0); goto done; }
     char *scalars = (char *)ptrs + ((sizeof(uintptr_t) * (size_t)(m->n * n_ptr + 1) + 15) & ~(size_t)15);
     for (int k = 0; k < m->n; k++) {
         uintptr_t *at = ptrs + (size_t)k * n_ptr;
@@ -151,7 +156,7 @@ static PyObject *launch_many(PyObject *self, PyObject *const *args, Py_ssize_t n
     PyThreadState *state = m->heavy ? PyEval_SaveThread() : NULL;
     int failed = fbc_plan_run_many(m->n, m->plans, ptrs, scalars);
     if (state) PyEval_RestoreThread(state);
-    if (failed) PyErr_NoMemory();
+    if (failed) no_memory(0);
     else result = Py_None, Py_INCREF(result);
 done:
     free(ptrs);
@@ -166,7 +171,7 @@ static PyObject *py_plan_many(PyObject *self, PyObject *const *args, Py_ssize_t 
     long n_out = PyLong_AsLong(args[1]);
     if (n_out == -1 && PyErr_Occurred()) return NULL;
     many *m = malloc(sizeof *m + sizeof(void *) * (size_t)(size + 1));
-    if (!m) return PyErr_NoMemory();
+    if (!m) return no_memory(0);
     *m = (many){.n = (int)size, .n_out = (int)n_out};
     int64_t work = 0;
     for (Py_ssize_t k = 0; k < size; k++) {
@@ -213,7 +218,7 @@ static PyObject *py_plan(PyObject *self, PyObject *const *args, Py_ssize_t n) {
                             (long long)n_const, FBC_MAX_DIMS);
     strides = malloc(sizeof(int64_t) * (size_t)(nd * (n_ops + 1) + 1));
     consts = malloc(16 * (size_t)n_const + 16);
-    if (!strides || !consts) { PyErr_NoMemory(); goto done; }
+    if (!strides || !consts) { no_memory(0); goto done; }
     for (Py_ssize_t k = 0; k <= n_ops; k++)
         if (int_row(args[2 + k], (Py_ssize_t)nd, strides + k * nd)) goto done;
     const int64_t *const_dtypes = words + 5 + n_ops + words[2];
@@ -222,7 +227,7 @@ static PyObject *py_plan(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     int bad = 0;
     plan = fbc_plan_new(words, (int)nd, strides, strides + nd, consts, &bad);
     if (!plan) {
-        if (bad < 0) PyErr_NoMemory();
+        if (bad < 0) no_memory(0);
         else if (bad >= FBC_CASTS) PyErr_Format(PyExc_TypeError, "plan: no conversion from dtype %d to %d", (bad - FBC_CASTS) / 16, bad % 16);
         else PyErr_Format(PyExc_TypeError, "plan: opcode %s is not defined on dtype %d", fbc_op_name(bad / 16), bad % 16);
         goto done;
@@ -271,7 +276,7 @@ static PyObject *py_bind(PyObject *self, PyObject *const *args, Py_ssize_t n) {
     long n_args = PyLong_AsLong(args[2]);
     if (n_args == -1 && PyErr_Occurred()) return NULL;
     bound *b = malloc(sizeof *b + (size_t)size + 16);
-    if (!b) return PyErr_NoMemory();
+    if (!b) return no_memory(0);
     b->fn = (int64_t(*)(const void *, const uintptr_t *))fn;
     b->n_args = (int)n_args, b->keep_gil = PyObject_IsTrue(args[3]) == 1;
     memcpy(b->context, context, (size_t)size);

@@ -154,7 +154,7 @@ class MlxBackend(Backend):
         shape = tuple(outs[0].spec.shape)
         registers = [load(t) for t in ins]
         numbers = [*zip(scalars, program.scalars, strict=True), *program.consts]
-        registers += [mx.array([value], KINDS[dtype]) for value, dtype in numbers]
+        registers += [number(value, dtype) for value, dtype in numbers]
         for step in program.code:
             operands = [registers[s] for s in step.srcs]
             if step.op == "cast":
@@ -260,6 +260,11 @@ class MlxBackend(Backend):
         at = mx.array(np.ascontiguousarray(order))
         store(values, mx.take_along_axis(x, at, axis=dim))
         store(indices, at)
+
+
+def number(value: Any, dtype: Any) -> Array:
+    """A Python number as an array of one element; MLX takes large integers from NumPy only."""
+    return mx.array(np.array([value], dtype.name) if dtype.is_integer else [value], KINDS[dtype])
 
 
 def checked(op: str, at: Array, dim: int, target: Tensor) -> Array:

@@ -29,15 +29,16 @@ def _human(n: float) -> str:
 
 
 def _no_memory(nbytes: int) -> None:
-    """Say what could not be allocated and what holds the memory.
+    """Say what could not be allocated and what holds the memory; 0 stands for working memory of a kernel's own.
 
     Raises:
         OutOfMemoryError: always.
     """
     s = engine.memory_stats()
     limit = f", limit {_human(s.limit)}" if s.limit else ""
+    wanted = _human(nbytes) if nbytes else "working memory"
     raise OutOfMemoryError(
-        f"[allocate] out of memory on cpu: asked for {_human(nbytes)}, {_human(s.allocated)} are in use by {s.live} "
+        f"[allocate] out of memory on cpu: asked for {wanted}, {_human(s.allocated)} are in use by {s.live} "
         f"tensors' memory (at most {_human(s.peak)} so far{limit}). Free tensors (graphs hold saved ones: "
         "backward() or del the loss), use smaller batches, or no_grad() where no gradient is needed."
     )

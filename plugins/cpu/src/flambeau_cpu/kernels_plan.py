@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from flambeau.plugin import OutOfMemoryError
+
 from ._C import bind, ffi, lib
 
 Launch = Callable[..., Any]
@@ -85,8 +87,8 @@ def run(op: str, tensors: Sequence[Any], ints: tuple[int, ...] = (), floats: tup
 def fail(op: str, code: int) -> None:
     """Raise what a negative code means (bad indexes are the caller's business)."""
     if code == lib.FBK_ENOMEM:
-        raise MemoryError(
-            f"[{op}] out of memory: a scratch buffer was refused. Free tensors or raise the limit."
+        raise OutOfMemoryError(
+            f"[{op}] out of memory: its working memory was refused. Free tensors, or raise the limit."
         )
     raise RuntimeError(f"[{op}] the cpu kernel does not take these operands")
 

@@ -1,0 +1,105 @@
+"""Runs tests of the CPU plugin on a build of the C engine with the compiler's sanitizers.
+
+    python plugins/cpu/tools/sanitize.py address             # AddressSanitizer and UBSan
+    python plugins/cpu/tools/sanitize.py thread              # ThreadSanitizer
+    python plugins/cpu/tools/sanitize.py address -k softmax  # what follows goes to pytest
+
+Needs gcc (or FLAMBEAU_CC) with its sanitizers' runtime libraries, on Linux. The engine is built beside the ordinary
+one, in ``build/sanitized-address`` and ``build/sanitized-thread``; the first build takes minutes. Python itself is not
+instrumented: the runtime library is loaded in front of it. Tests run one after the other, up to the first error.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+PLUGIN = Path(__file__).resolve().parents[1]
+TESTS = PLUGIN / "tests"
+
+
+class Kind(NamedTuple):
+    """A sanitizer: flags of the compiler, the library to load first, its options, and the tests that say most."""
+
+    flags: str
+    library: str
+    options: dict[str, str]
+    tests: list[str]
+
+
+#: Vectors are loaded by instructions that take any address, so alignment to more than an element means nothing.
+ADDRESS = Kind(
+    "-fsanitize=address,undefined -fno-sanitize=alignment,shift-base -fno-sanitize-recover=undefined",
+    "libasan.so",
+    {
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:handle_segv=1:abort_on_error=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    },
+    [*(str(path) for path in sorted(TESTS.glob("test_[ek]*.py"))), str(TESTS / "test_faults.py"),
+     str(TESTS / "test_conformance.py")],
+)  # fmt: skip
+THREAD = Kind(
+    "-fsanitize=thread",
+    "libtsan.so",
+    {"TSAN_OPTIONS": f"halt_on_error=1:report_signal_unsafe=0:suppressions={Path(__file__).with_name('tsan.txt')}"},
+    [str(TESTS / "test_engine_memory.py"), f"{TESTS / 'test_faults.py'}::test_two_threads_train_at_once",
+     f"{TESTS / 'test_conformance.py'}::TestNative::test_threads"],
+)  # fmt: skip
+KINDS = {"address": ADDRESS, "thread": THREAD}
+
+
+def build(name: str, kind: Kind) -> Path:
+    """The folder to import the instrumented plugin from."""
+    folder = PLUGIN / "build" / f"sanitized-{name}"
+    for part in ("csrc", "src/flambeau_cpu"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for source in [*(PLUGIN / part).glob("*.[chp]*")]:
+            target = folder / part / source.name
+            if source.suffix in (".c", ".h", ".py") and not _same(source, target):
+                shutil.copyfile(source, target)
+    shutil.copytree(PLUGIN / "src/flambeau_cpu/_libs", folder / "src/flambeau_cpu/_libs", dirs_exist_ok=True)
+    shutil.copyfile(PLUGIN / "build_ext.py", folder / "build_ext.py")
+    compiler = os.environ.get("FLAMBEAU_CC", "gcc")
+    known = {
+        **os.environ,
+        "FLAMBEAU_CC": f"{compiler} {kind.flags}",
+        "FLAMBEAU_CFLAGS": "-O1 -g1 -fno-omit-frame-pointer",
+    }
+    subprocess.run([sys.executable, str(folder / "build_ext.py")], env=known, check=True)
+    return folder / "src"
+
+
+def _same(source: Path, target: Path) -> bool:
+    return target.exists() and target.read_bytes() == source.read_bytes()
+
+
+def main(arguments: list[str]) -> int:
+    """Build, run the tests, and return their exit status."""
+    if not arguments or arguments[0] not in KINDS:
+        print(__doc__)
+        return 2
+    kind = KINDS[arguments[0]]
+    source = build(arguments[0], kind)
+    compiler = shlex.split(os.environ.get("FLAMBEAU_CC", "gcc"))
+    found = subprocess.run(
+        [*compiler, f"-print-file-name={kind.library}"], capture_output=True, text=True, check=True
+    )
+    path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
+    known = {**os.environ, **kind.options, "PYTHONPATH": path}
+    known |= {"FLAMBEAU_CPU_AUTOBUILD": "0", "PYTHONMALLOC": "malloc"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    chosen = [] if any(".py" in text for text in arguments[1:]) else kind.tests
+    command += ["--rootdir", str(PLUGIN), *chosen, *arguments[1:]]
+    # Without random addresses: ThreadSanitizer's shadow doesn't fit between them on newer kernels.
+    command = ["setarch", platform.machine(), "-R", "env", f"LD_PRELOAD={found.stdout.strip()}", *command]
+    return subprocess.run(command, env=known, cwd=PLUGIN).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
