@@ -22,6 +22,11 @@
                 vf v = ldf(x + i + u * VW); \
                 acc[u] += F; \
             } \
+        if (i == n) { /* fold64's order */ \
+            for (int h = NLV / 2; h; h >>= 1) \
+                for (int u = 0; u < h; u++) acc[u] += acc[u + h]; \
+            return hsumf(acc[0]); \
+        } \
         float t[LANES]; \
         for (int u = 0; u < NLV; u++) stf(t + u * VW, acc[u]); \
         for (int64_t j = 0; i + j < n; j++) { \
@@ -106,8 +111,40 @@ BLOCK_SUM_C(bs_c128, double)
         *nan = bad; \
         return m; \
     }
-BLOCK_EXT(bmax_f32, float, >, (v != v))
-BLOCK_EXT(bmin_f32, float, <, (v != v))
+/* The same for float32 by vectors: NaNs are seen by their bits, which takes no comparison of floats. */
+#define BLOCK_EXT_F32(NAME, SLOW, CHOOSE, OP) \
+    BLOCK_EXT(SLOW, float, OP, (v != v)) \
+    static float NAME(const float *x, int64_t n, int *nan) { \
+        enum { U = 4 }; \
+        if (n < U * VW) return SLOW(x, n, nan); \
+        vf t[U]; \
+        vi big[U]; \
+        const vi rest = (vi){0} + 0x7fffffff; \
+        for (int u = 0; u < U; u++) t[u] = ldf(x), big[u] = (vi)t[u] & rest; \
+        int64_t i = 0; \
+        for (; i + U * VW <= n; i += U * VW) _Pragma("GCC unroll 4") for (int u = 0; u < U; u++) { \
+                vf v = ldf(x + i + u * VW); \
+                t[u] = CHOOSE(v, t[u]); \
+                big[u] = imax_((vi)v & rest, big[u]); \
+            } \
+        for (int u = 1; u < U; u++) t[0] = CHOOSE(t[u], t[0]), big[0] = imax_(big[u], big[0]); \
+        float lanes[VW]; \
+        int bad = 0; \
+        stf(lanes, t[0]); \
+        for (int h = VW / 2; h; h >>= 1) \
+            for (int j = 0; j < h; j++) lanes[j] = lanes[j + h] OP lanes[j] ? lanes[j + h] : lanes[j]; \
+        float m = lanes[0]; \
+        for (int j = 0; j < VW; j++) bad |= big[0][j] > 0x7f800000; \
+        for (; i < n; i++) { \
+            float v = x[i]; \
+            m = v OP m ? v : m; \
+            bad |= v != v; \
+        } \
+        *nan = bad; \
+        return m; \
+    }
+BLOCK_EXT_F32(bmax_f32, bmax_f32_slow, maxf_, >)
+BLOCK_EXT_F32(bmin_f32, bmin_f32_slow, minf_, <)
 BLOCK_EXT(bmax_f64, double, >, (v != v))
 BLOCK_EXT(bmin_f64, double, <, (v != v))
 BLOCK_EXT(bmax_i64, int64_t, >, 0)

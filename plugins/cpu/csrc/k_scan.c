@@ -60,6 +60,27 @@ static void across_task(void *ctx, int64_t lo, int64_t hi) {
     }
 }
 
+/* ---- sums along rows of float32: four rows at a time, because each waits for its own last sum ---- */
+static void four_rows(scanctx *w, int64_t row) {
+    const float *x[4];
+    float *y[4];
+    for (int r = 0; r < 4; r++) {
+        int64_t off[3];
+        it_off(&w->it, row + r, off);
+        x[r] = (const float *)w->src + off[2], y[r] = (float *)w->o + off[0];
+    }
+    double a = 0, b = 0, c = 0, d = 0;
+    for (int64_t i = 0; i < w->n; i++) {
+        a += (double)x[0][i], b += (double)x[1][i], c += (double)x[2][i], d += (double)x[3][i];
+        y[0][i] = (float)a, y[1][i] = (float)b, y[2][i] = (float)c, y[3][i] = (float)d;
+    }
+}
+static void sums_task(void *ctx, int64_t lo, int64_t hi) {
+    scanctx *w = ctx;
+    for (; lo + 4 <= hi; lo += 4) four_rows(w, lo);
+    if (lo < hi) rows_f64(w, lo, hi);
+}
+
 /* ---- complex: sums and products, row by row ---- */
 static void cplx_task(void *ctx, int64_t lo, int64_t hi) {
     scanctx *w = ctx;
@@ -120,7 +141,9 @@ FBK_ENTRY(fbk_scan) {
         fbk_par(w.it.n * w.chunks, 1, f ? rows_f64 : rows_i64, &w);
     } else {
         w.chunks = 1;
-        fbk_par(w.it.n, MAX(1, 8192 / w.n), f ? rows_f64 : rows_i64, &w);
+        if (w.kind == S_SUM && w.sdt == DT_F32 && w.odt == DT_F32 && w.sst == 1 && w.ost == 1 && w.it.n >= 8)
+            fbk_par(w.it.n, MAX(4, 8192 / w.n / 4 * 4), sums_task, &w);
+        else fbk_par(w.it.n, MAX(1, 8192 / w.n), f ? rows_f64 : rows_i64, &w);
     }
     return w.rc;
 }

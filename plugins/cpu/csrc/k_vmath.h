@@ -2,13 +2,18 @@
 #ifndef FBK_VMATH_H
 #define FBK_VMATH_H
 #include "k_common.h"
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
 
 #if defined(__SSE4_1__)
 #include "vecmath.h"
 INL vf vexpf_(vf x) { return (vf)vf_exp((VF)x); }
 INL vf maxf_(vf a, vf b) { return (vf)vf_max((VF)a, (VF)b); } /* b when either is NaN */
+INL vf minf_(vf a, vf b) { return (vf)vf_min((VF)a, (VF)b); }
 #else
 INL vf maxf_(vf a, vf b) { return self(a > b, a, b); }
+INL vf minf_(vf a, vf b) { return self(a < b, a, b); }
 /* e^x: x = n ln2 + r, a degree-6 polynomial for e^r, scaling by 2^n in two exact steps so that subnormals
  * come out right. */
 INL vf vexpf_(vf x) {
@@ -31,8 +36,27 @@ INL vf vexpf_(vf x) {
     return self(x != x, x, y);
 }
 #endif
+INL vi imax_(vi a, vi b) {
+#if defined(__AVX512F__)
+    return (vi)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    return (vi)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#elif defined(__SSE4_1__)
+    return (vi)_mm_max_epi32((__m128i)a, (__m128i)b);
+#else
+    vi m = a > b;
+    return (a & m) | (b & ~m);
+#endif
+}
 /* Sum of a vector's lanes by a fixed tree. */
 INL float hsumf(vf v) {
+#if defined(__AVX512F__)
+    const __m512 x = (__m512)v;
+    __m256 y = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    __m128 z = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+    z = _mm_add_ps(z, _mm_movehl_ps(z, z));
+    return _mm_cvtss_f32(_mm_add_ss(z, _mm_movehdup_ps(z)));
+#endif
     float t[VW];
     stf(t, v);
     for (int h = VW / 2; h; h >>= 1)
@@ -51,8 +75,8 @@ INL float hmaxf(vf v) { /* NaN-free lanes */
 #define LANES 64
 #define NLV (LANES / VW)
 INL float fold64(float *t) {
-    for (int h = LANES / 2; h; h >>= 1)
+    for (int h = LANES / 2; h >= VW; h >>= 1)
         for (int j = 0; j < h; j++) t[j] += t[j + h];
-    return t[0];
+    return hsumf(ldf(t));
 }
 #endif

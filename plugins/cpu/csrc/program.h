@@ -44,6 +44,8 @@ typedef struct fbc_plan {
     int n_steps;
     int whole;          /* one step over dense and single operands: needs no tiles */
     int direct;         /* one instruction straight over the whole arrays */
+    int by_rows;        /* one instruction whose operands repeat or lie apart by rows only: 1, or 2 + the operand that is single in a row */
+    int64_t row_length;
     struct { int16_t kind, i; } source[3]; /* its operands, when the work is one chunk: see fbc_plan_run */
     int blocks;         /* visit 32 x 32 blocks of two dims: some operand lies transposed */
     int block_dim;      /* the dim that is blocked with the last one */

@@ -245,6 +245,28 @@ static void choose_direct(fbc_plan *p) {
     }
 }
 
+/* One loop over each row will do when strided operands are rows of one length that lie dense or repeat one element. */
+static void choose_rows(fbc_plan *p) {
+    enum { SHORTEST = 32 };
+    if (p->n_instr != 1 || p->n_out != 1 || p->blocks || p->direct || p->regs[p->result[0]].out != 0) return;
+    const fbc_instr *in = &p->instrs[0];
+    const fbc_map_row *row = &fbc_map[in->row];
+    int single = -1;
+    for (int k = 0; k < 3; k++) {
+        const fbc_reg *reg = in->s[k] >= 0 ? &p->regs[in->s[k]] : NULL;
+        if (!reg || reg->kind == FBC_REG_DENSE || reg->kind == FBC_REG_UNIFORM) continue;
+        if (reg->kind != FBC_REG_STRIDED && reg->kind != FBC_REG_PERIODIC) return;
+        const fbc_walk *w = &p->walks[p->n_out + reg->input];
+        if (w->nd != 2 || w->dim[1] < SHORTEST || (p->row_length && p->row_length != w->dim[1])) return;
+        p->row_length = w->dim[1];
+        if (w->stride[1] == 1) continue;
+        if (w->stride[1] != 0 || single >= 0 || in->s[2] >= 0 || in->variant || !(k ? row->vs : row->sv)) return;
+        single = k;
+    }
+    if (single == 0 && in->s[1] < 0) return;
+    p->by_rows = single < 0 ? 1 : 2 + single;
+}
+
 void fbc_plan_free(fbc_plan *p) {
     if (p) free(p->memory);
 }
@@ -357,6 +379,7 @@ fbc_plan *fbc_plan_new(const int64_t *words, int nd, const int64_t *dims, const 
     choose_tile(p);
     choose_chunk(p);
     choose_direct(p);
+    choose_rows(p);
     choose_whole(p);
     p->move_only = p->blocks && n_instr == 0;
     return p;

@@ -223,6 +223,31 @@ static void run_direct(const run_t *run, int64_t start, int64_t end) {
     fn(end - start, (char *)run->base[0] + start * p->walks[0].isize, src[0], src[1], src[2]);
 }
 
+/* One instruction, row by row. */
+static void run_rows(const run_t *run, int64_t start, int64_t end) {
+    const fbc_plan *p = run->plan;
+    const fbc_instr *in = &p->instrs[0];
+    const fbc_map_row *table = &fbc_map[in->row];
+    int variant = p->by_rows == 1 ? in->variant : p->by_rows == 2 ? 2 : 1;
+    fbc_map_fn fn = variant == 0 ? table->vv : variant == 1 ? table->vs : table->sv;
+    int64_t length = p->row_length, row = start / length, col = start % length;
+    for (int64_t pos = start, m; pos < end; pos += m, row++, col = 0) {
+        m = length - col < end - pos ? length - col : end - pos;
+        const char *src[3];
+        for (int k = 0; k < 3; k++) {
+            const fbc_reg *reg = in->s[k] >= 0 ? &p->regs[in->s[k]] : NULL;
+            if (!reg) src[k] = NULL;
+            else if (reg->kind == FBC_REG_UNIFORM) src[k] = run->slots + 16 * reg->slot;
+            else {
+                const fbc_walk *w = &p->walks[p->n_out + reg->input];
+                int64_t at = reg->kind == FBC_REG_DENSE ? pos : row * w->stride[0] + col * w->stride[1];
+                src[k] = run->base[p->n_out + reg->input] + at * reg->isize;
+            }
+        }
+        fn(m, (char *)run->base[0] + pos * p->walks[0].isize, src[0], src[1], src[2]);
+    }
+}
+
 typedef struct { run_t *run; int64_t total, chunk; void (*fn)(const run_t *, int64_t, int64_t); } job_t;
 static void run_chunk(void *ctx, int64_t chunk, int worker) {
     (void)worker;
@@ -278,6 +303,7 @@ static void make_ready(const fbc_plan *p, const uintptr_t *ptrs, const char *sca
             if (p->regs[k].kind == FBC_REG_UNIFORM) ptr[k] = slots + 16 * p->regs[k].slot;
         for (int i = 0; i < p->n_instr; i++)
             if (p->instrs[i].uniform) execute(&p->instrs[i], 1, ptr);
+        if (p->by_rows && r->run.direct) r->job.fn = run_rows;
     }
     job_t *job = &r->job;
     if (p->blocks) {

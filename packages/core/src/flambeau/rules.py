@@ -160,7 +160,10 @@ class Rules:
     def gradients(self, node: Node, gs: list[Any]) -> list[Any]:
         """Run the rules that are needed."""
         result: list[Any] = [None] * len(node.edges)
+        edges = node.edges
         for at, n, fn, readers in node.kind.attrs[1].calls:
+            if n < 0 and edges[at] is None:
+                continue
             found = fn(*[r(node, gs) for r in readers])
             if n < 0:
                 result[at] = found

@@ -365,11 +365,7 @@ def _reach(roots: list[Any], targets: set[Any]) -> set[Any]:
         node, ready = stack.pop()
         if ready:
             for e in node.edges:
-                if e is not None and (
-                    (id(e[0]) in targets)
-                    if type(e[0]) is not Node
-                    else (e[0] in good or (e[0], e[1]) in targets)
-                ):
+                if _leads(e, good, targets):
                     good.add(node)
                     break
         elif node not in done:
@@ -377,6 +373,13 @@ def _reach(roots: list[Any], targets: set[Any]) -> set[Any]:
             stack.append((node, True))
             stack.extend((e[0], False) for e in node.edges if e is not None and type(e[0]) is Node)
     return good
+
+
+def _leads(e: Any, only: Any, targets: Any) -> bool:
+    """Whether an edge leads to a target."""
+    if e is None:
+        return False
+    return id(e[0]) in targets if type(e[0]) is not Node else e[0] in only or (e[0], e[1]) in targets
 
 
 def backward(
@@ -453,7 +456,15 @@ def backward(
                 for fn in list(extra["pre"]):
                     gs = list(fn(tuple(gs)) or gs)
             kind = node.kind
-            ins = kind.rules.gradients(node, gs)
+            edges = node.edges
+            if targets is None:
+                ins = kind.rules.gradients(node, gs)
+            else:  # rules work out what their node has edges for
+                try:
+                    node.edges = [e if _leads(e, only, targets) else None for e in edges]
+                    ins = kind.rules.gradients(node, gs)
+                finally:
+                    node.edges = edges
             if extra is not None and "post" in extra:
                 for fn in list(extra["post"]):
                     ins = fn(tuple(ins), tuple(gs)) or ins
@@ -461,7 +472,7 @@ def backward(
                 _look_for_nan(node, ins)
             if not keep:
                 node.saved = FREED
-            for e, spec, g in zip(node.edges, kind.specs, ins, strict=True):
+            for e, spec, g in zip(edges, kind.specs, ins, strict=True):
                 if e is None or g is None:
                     continue
                 have = g.spec
