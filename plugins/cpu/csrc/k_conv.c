@@ -54,6 +54,7 @@ FBK_ENTRY(fbk_conv) {
     if (rc || !t) rc = FBK_ENOMEM;
     else if (is_3x3(&g, dt) && winograd_pays(&few)) rc = winograd_run(&few);
     else if (cg == 1 && g.groups > 1) rc = dw_forward(dt, &g, &py, &px, pw.p, pb.p);
+    else if (few_takes(dt, &g)) rc = few_run(&g, 0, &py, &px, pw.p, pb.p, NULL);
     else {
         for (int64_t i = 0; i < T; i++)
             t[i] = i / g.kw * g.dh - g.ph, t[T + i] = i % g.kw * g.dw - g.pw, t[2 * T + i] = i;
@@ -111,6 +112,7 @@ FBK_ENTRY(fbk_conv_bwd_input) {
     if (rc || !t) rc = FBK_ENOMEM;
     else if (is_3x3(&g, dt) && g.ph <= 2 && g.pw <= 2 && winograd_pays(&few)) rc = winograd_run(&few);
     else if (cg == 1 && og == 1 && g.groups > 1) rc = dw_input(dt, &g, &px, &py, pw.p, pb.p);
+    else if (few_takes(dt, &g)) rc = few_run(&g, 1, &py, &px, pw.p, pb.p, NULL);
     else
         for (int64_t a = 0; a < g.sh && !rc; a++)
             for (int64_t b = 0; b < g.sw && !rc; b++) { /* the pixels h = a (mod sh), w = b (mod sw) */
@@ -171,6 +173,7 @@ FBK_ENTRY(fbk_conv_bwd_weight) {
     if (rc || !gw) rc = FBK_ENOMEM;
     else if (g.C / MAX(1, g.groups) == 1 && g.groups > 1) rc = dw_weight(dt, &g, gw, &py, &px);
     else if (is_3x3(&g, dt) && winograd_weight_pays(&g)) rc = winograd_weight(&g, (float *)gw, &py, &px);
+    else if (few_takes(dt, &g)) rc = few_run(&g, 2, &py, &px, NULL, NULL, (float *)gw);
     else rc = conv_weight(dt, &g, gw, &py, &px);
     if (!rc && !direct) {
         int64_t inner = w->shape[3];

@@ -71,6 +71,20 @@ int64_t FBC_ISA_NAME(fbk_dw_weight)(int dt, const geom *g, char *gw, const plane
 #define winograd_weight FBC_ISA_NAME(fbk_winograd_weight)
 int winograd_weight_pays(const geom *g);
 int64_t winograd_weight(const geom *g, float *gw, const plane4 *gy, const plane4 *x);
+/* the same for 3x3 in float32, strides 1 and 2 (dw3_input: stride 2); flip: taps in reverse order */
+#define dw3_takes FBC_ISA_NAME(fbk_dw3_takes)
+#define dw3_forward FBC_ISA_NAME(fbk_dw3_forward)
+#define dw3_input FBC_ISA_NAME(fbk_dw3_input)
+#define dw3_weight FBC_ISA_NAME(fbk_dw3_weight)
+int dw3_takes(int dt, const geom *g);
+void dw3_forward(const geom *g, const plane4 *y, const plane4 *x, const char *w, const char *bias, int flip);
+void dw3_input(const geom *g, const plane4 *gx, const plane4 *gy, const char *w, const char *bias);
+void dw3_weight(const geom *g, char *gw, const plane4 *gy, const plane4 *x);
+/* few output positions (k_conv_few.c) */
+#define few_takes FBC_ISA_NAME(fbk_few_takes)
+#define few_run FBC_ISA_NAME(fbk_few_run)
+int few_takes(int dt, const geom *g);
+int64_t few_run(const geom *g, int what, const plane4 *y, const plane4 *x, const char *w, const char *bias, float *gw);
 int64_t FBC_ISA_NAME(fbk_conv_weight)(int dt, const geom *g, char *gw, const plane4 *gy, const plane4 *x);
 #define conv_weight FBC_ISA_NAME(fbk_conv_weight)
 #endif

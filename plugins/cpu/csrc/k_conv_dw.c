@@ -29,6 +29,10 @@
 #include "k_conv_dw.c"
 #undef T
 int64_t dw_forward(int dt, const geom *g, const plane4 *y, const plane4 *x, const char *w, const char *bias) {
+    if (dw3_takes(dt, g)) {
+        dw3_forward(g, y, x, w, bias, 0);
+        return 0;
+    }
     return dt == DT_F32 ? dw_run_f32(g, y, x, w, bias, 0) : dw_run_f64(g, y, x, w, bias, 0);
 }
 int64_t dw_input(int dt, const geom *g, const plane4 *gx, const plane4 *gy, const char *w, const char *bias) {
@@ -37,19 +41,31 @@ int64_t dw_input(int dt, const geom *g, const plane4 *gx, const plane4 *gy, cons
     if (g->sh == 1 && g->sw == 1 && f.ph >= 0 &&
         f.pw >= 0) { /* stride 1: a forward pass with the taps reversed */
         int64_t taps = g->kh * g->kw, z = dt_size(dt), bytes = MAX(64, g->C * taps * z);
+        f.H = g->OH, f.W = g->OW, f.OH = g->H, f.OW = g->W;
+        if (dw3_takes(dt, &f)) {
+            dw3_forward(&f, gx, gy, w, bias, 1);
+            return 0;
+        }
         char *r = fbc_alloc(bytes);
         if (!r) return FBK_ENOMEM;
         for (int64_t c = 0; c < g->C; c++)
             for (int64_t t = 0; t < taps; t++)
                 memcpy(r + (c * taps + t) * z, w + (c * taps + taps - 1 - t) * z, (size_t)z);
-        f.H = g->OH, f.W = g->OW, f.OH = g->H, f.OW = g->W;
         int64_t rc = dw_forward(dt, &f, gx, gy, r, bias);
         fbc_free(r, bytes);
         return rc;
     }
+    if (g->sh == 2 && dw3_takes(dt, g)) {
+        dw3_input(g, gx, gy, w, bias);
+        return 0;
+    }
     return dt == DT_F32 ? dw_run_f32(g, gy, gx, w, bias, 1) : dw_run_f64(g, gy, gx, w, bias, 1);
 }
 int64_t dw_weight(int dt, const geom *g, char *gw, const plane4 *gy, const plane4 *x) {
+    if (dw3_takes(dt, g)) {
+        dw3_weight(g, gw, gy, x);
+        return 0;
+    }
     return dt == DT_F32 ? dw_run_f32(g, gy, x, gw, NULL, 2) : dw_run_f64(g, gy, x, gw, NULL, 2);
 }
 #else
