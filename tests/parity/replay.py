@@ -282,10 +282,29 @@ class Replay:
             return self.closer(
                 lambda *a, **k: compared(sample, self.op(*a, **k), False), theirs, got2, reason
             )
+        if (
+            reason
+            and self.dtype == "float64"
+            and "differ" in reason
+            and not args
+            and self.nearer(got2, theirs, first)
+        ):
+            return ""
         if reason and self.op.name in PLACES and "dtype" not in reason and "shape" not in reason:
             reason = self.places(got, want, mine, first, reason)
             self.tied = not reason
         return reason
+
+    def nearer(self, ours: Any, theirs: Any, first: Any) -> bool:
+        """Whether every value is as near as PyTorch's to that of the record's own reference, a function of arrays."""
+        if not callable(getattr(self.op, "ref", None)) or not isinstance(theirs, torch.Tensor):
+            return False
+        truth, refused = _attempt(lambda: torch.as_tensor(self.op.ref(first.detach().numpy())))
+        if refused is not None or truth.shape != theirs.shape:
+            return False
+        mine = to_torch(ours)
+        same = torch.isclose(mine, theirs.detach(), 1e-9, 1e-12, equal_nan=True)
+        return bool((same | ((mine - truth).abs() <= (theirs.detach() - truth).abs())).all())
 
     def closer(self, exact: Callable[..., Any], theirs: Any, ours: Any, reason: str) -> str:
         """PyTorch's own rounding may be the larger one: the same in float64 decides.
@@ -570,9 +589,8 @@ def known_wrong(op: Any, test: str) -> bool:
 def difference_of_own(theirs: Any, want: Any) -> bool:
     """Whether PyTorch's results differ between its own forms by more than rounding."""
     return any(
-        a.dtype == b.dtype and not torch.allclose(a, b, 1e-2, 1e-2, equal_nan=True)
+        a.shape != b.shape or (a.dtype == b.dtype and not torch.allclose(a, b, 1e-2, 1e-2, equal_nan=True))
         for a, b in zip(leaves(theirs, torch.Tensor), leaves(want, torch.Tensor), strict=False)
-        if a.shape == b.shape
     )
 
 
