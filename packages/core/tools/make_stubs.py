@@ -6,12 +6,14 @@ says whether the stubs are up to date (exit status 1 if not).
 
 from __future__ import annotations
 
+import inspect
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import flambeau
-from flambeau._tensor import COMPARISONS, OPERATORS, UNARY
+from flambeau.install import COMPARISONS, ELSEWHERE, OPERATORS, UNARY, VIEWS
 from flambeau.late import NAMES, load
 from flambeau.op import Op, Param
 from flambeau.registry import OPS
@@ -159,6 +161,14 @@ def methods() -> str:
             for name in op.exports:
                 out.append(f"    def {name}_({signature(op, True, False)}) -> Tensor:")
                 out.append(f'        """In-place form of `{name}`."""')
+    for name, home in ELSEWHERE.items():
+        module, _, function = home.rpartition(".")
+        out += elsewhere(name, getattr(import_module(f"flambeau.{module}"), function))
+    for name, record in VIEWS.items():
+        out += ["    @property", f"    def {name}(self) -> Tensor:"]
+        out.append(f'        """{(OPS[record].fn.__doc__ or "").splitlines()[0]}"""')
+        if getattr(flambeau.Tensor, name).fset:
+            out += [f"    @{name}.setter", f"    def {name}(self, value: Any) -> None: ..."]
     for py in OPERATORS:
         out.append(f"    def __{py}__(self, other: Any) -> Tensor: ...")
         out.append(f"    def __r{py}__(self, other: Any) -> Tensor: ...")
@@ -170,6 +180,22 @@ def methods() -> str:
     for py in UNARY:
         out.append(f"    def __{py}__(self) -> Tensor: ...")
     return "\n".join(out) + "\n"
+
+
+def elsewhere(name: str, fn: Any) -> list[str]:
+    """The stub of a method that is a function of another module."""
+
+    def known(text: str) -> str:
+        return "Any" if text.startswith("np.") or text == "_empty" else annotation(text)
+
+    given = inspect.signature(fn)
+    first, *others = given.parameters.values()
+    parts = [p.replace(annotation=known(str(p.annotation))) for p in others]
+    me = first.replace(name="self", annotation=inspect.Parameter.empty)
+    made = given.replace(parameters=[me, *parts], return_annotation=known(str(given.return_annotation)))
+    text = str(made).replace("'", "")
+    doc = (fn.__doc__ or "").splitlines()[0]
+    return [f"    def {name}{text}:", f'        """{doc}"""']
 
 
 def functions() -> str:

@@ -92,9 +92,10 @@ if TYPE_CHECKING:
         set_autocast_cache_enabled,
         set_autocast_dtype,
     )
+    from .dlpack import from_dlpack
     from .fallback import explain_fallbacks
     from .func import vmap
-    from .interop import as_tensor, asarray, from_dlpack, from_numpy, frombuffer
+    from .interop import as_tensor, asarray, from_numpy, frombuffer
     from .io import load, save
     from .printing import get_printoptions, printoptions, set_printoptions
 
@@ -102,7 +103,7 @@ _alias.install()
 
 #: Names that are loaded on first use, and the module that has each.
 _LAZY = {
-    "as_tensor": "interop", "asarray": "interop", "from_dlpack": "interop", "from_numpy": "interop",
+    "as_tensor": "interop", "asarray": "interop", "from_dlpack": "dlpack", "from_numpy": "interop",
     "frombuffer": "interop",
     "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
     "set_printoptions": "printing",

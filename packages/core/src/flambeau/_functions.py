@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import ops
-from ._tensor import install
+from .install import install
 
 _made = install()
 globals().update(_made)

@@ -1044,6 +1044,56 @@ class TensorMethods:
         """In-place form of `xlogy`."""
     def zero_(self) -> Tensor:
         """Overwrite with zeros."""
+    def __array__(self, dtype: Any = None, copy: _bool | None = None) -> Any:
+        """A tensor as an array: NumPy's ``__array__`` protocol."""
+    def __array_namespace__(self, /, *, api_version: _str | None = None) -> Any:
+        """The namespace of the Python Array API standard: `flambeau.array_api`."""
+    def __array_wrap__(self, result: Any, context: Any = None, return_scalar: _bool = False) -> Tensor:
+        """A ufunc's result on a tensor, as a tensor: NumPy's ``__array_wrap__`` protocol."""
+    def __deepcopy__(self, memo: dict[_int, Any]) -> Tensor:
+        """``copy.deepcopy`` of a leaf, its grad and its attributes."""
+    def __dlpack__(self, *, stream: Any = None, max_version: tuple[_int, _int] | None = None, dl_device: tuple[_int, _int] | None = None, copy: _bool | None = None) -> Any:
+        """A tensor's memory as a capsule."""
+    def __dlpack_device__(self) -> tuple[_int, _int]:
+        """DLPack's device type and index of a tensor."""
+    def __getitem__(self, index: Any) -> Tensor:
+        """``t[index]``: a view for ints, slices of either sign, None and Ellipsis; a copy for lists, masks, tensors."""
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """How ``pickle`` takes a tensor apart; a computed tensor comes back as a leaf."""
+    def __repr__(self, *, tensor_contents: Any = None) -> _str:
+        """The text of a tensor, as ``repr`` and ``str`` show it. Interceptors don't see what printing computes."""
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """``t[index] = value``: the value broadcasts and is converted to the tensor's dtype."""
+    def item(self) -> Any:
+        """The value of a tensor of one element as a Python number."""
+    def numpy(self, *, force: _bool = False) -> Any:
+        """A tensor as an array on the same memory."""
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Another dtype or device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``."""
+    def tolist(self) -> Any:
+        """A tensor as nested lists of Python numbers; a 0-d tensor as one number."""
+    @property
+    def T(self) -> Tensor:
+        """All dimensions in reverse order; a view."""
+    @property
+    def mT(self) -> Tensor:
+        """The transposes of the matrices in the last two dimensions; a view."""
+    @property
+    def H(self) -> Tensor:
+        """The conjugate transpose of a matrix."""
+    @property
+    def mH(self) -> Tensor:
+        """The conjugate transposes of the matrices in the last two dimensions."""
+    @property
+    def real(self) -> Tensor:
+        """The real part, a view; itself where it holds real numbers."""
+    @real.setter
+    def real(self, value: Any) -> None: ...
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part; a view."""
+    @imag.setter
+    def imag(self, value: Any) -> None: ...
     def __add__(self, other: Any) -> Tensor: ...
     def __radd__(self, other: Any) -> Tensor: ...
     def __iadd__(self, other: Any) -> Tensor: ...

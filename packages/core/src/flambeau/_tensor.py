@@ -1,8 +1,8 @@
-"""The tensor: what a user holds. Methods of ops come from the records (`install`); here is the rest."""
+"""The tensor: what a user holds. Methods of ops come from the records (install.py); here is the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +10,13 @@ from . import plan as plans
 from . import registry, tape
 from ._methods import TensorMethods
 from .devices import Device
-from .dtypes import ALIASES, DType
+from .dtypes import DTYPES, DType
 from .errors import message
-from .late import METHODS, LateMethod
 from .layout import FORMATS, Size, Spec, format_strides, spec_of, wrap_dim
-from .state import default_dtype, modes
+from .state import default_device, default_dtype, modes
 from .storage import Storage
 
-__all__ = ["Tensor", "install"]
+__all__ = ["Tensor"]
 
 
 class _Size(property):
@@ -72,12 +71,8 @@ class Tensor(TensorMethods):
         self, spec: Any = None, mem: Any = None, ptr: Any = None, offset: Any = 0, *rest: int
     ) -> None:
         if type(mem) is not Storage:
-            sizes = [
-                v
-                for v in (spec, mem, ptr, *([offset] if rest or (ptr is not None and offset) else []), *rest)
-                if v is not None
-            ]
-            made = _legacy(sizes)
+            sizes = (spec, mem, ptr, *([offset] if rest or (ptr is not None and offset) else []), *rest)
+            made = _legacy([v for v in sizes if v is not None])
             spec, mem, ptr, offset = made.spec, made.mem, made.ptr, made.offset
         self.spec = spec
         self.mem = mem
@@ -418,68 +413,11 @@ class Tensor(TensorMethods):
 
     # Values
 
-    def item(self) -> Any:
-        """Its only element as a Python number.
-
-        Raises:
-            RuntimeError: it has not exactly one element.
-        """
-        from .transfer import item
-
-        Tensor.item = item  # type: ignore[assignment,method-assign]  # without the way round from now on
-        return item(self)
-
-    def tolist(self) -> Any:
-        """Its elements as nested lists of Python numbers."""
-        from .interop import tolist
-
-        return tolist(self)
-
-    def numpy(self, *, force: bool = False) -> Any:
-        """A NumPy array over the same memory where the host sees it."""
-        from .interop import to_numpy
-
-        return to_numpy(self, force=force)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        from .interop import array
-
-        return array(self, dtype, copy)
-
     __array_priority__ = 1000
-
-    def __array_wrap__(self, result: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        from .interop import array_wrap
-
-        return array_wrap(self, result, context, return_scalar)
-
-    def __array_namespace__(self, /, *, api_version: str | None = None) -> Any:
-        """The namespace of the Python Array API standard: `flambeau.array_api`."""
-        from importlib import import_module
-
-        array_api = import_module("flambeau.array_api")
-        if api_version not in (None, *array_api.info.VERSIONS):
-            raise ValueError(
-                f"[__array_namespace__] got api_version={api_version!r}; needed: one of "
-                f"{', '.join(array_api.info.VERSIONS)}. Leave it out."
-            )
-        return array_api
 
     def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
         """On another device: the Array API standard's name of ``to``."""
         return self.to(Device(device))
-
-    def __dlpack__(
-        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
-    ) -> Any:
-        from .interop import to_dlpack
-
-        return to_dlpack(self, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        from .interop import dlpack_device
-
-        return dlpack_device(self)
 
     def __bool__(self) -> bool:
         if self.spec.numel != 1:
@@ -528,86 +466,12 @@ class Tensor(TensorMethods):
     def __hash__(self) -> int:
         return id(self) >> 4
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
-        from .printing import tensor_str
-
-        return tensor_str(self)
-
     def __format__(self, spec: str) -> str:
         if self.spec.ndim == 0 and spec:
             return format(self.item(), spec)
         return object.__format__(self, spec) if spec else repr(self)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        from .copying import reduce_ex
-
-        return reduce_ex(self, protocol)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        from .copying import deepcopy
-
-        return deepcopy(self, memo)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        from .ops.indexing import getitem
-
-        return getitem(self, index)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        from .ops.indexing import setitem
-
-        setitem(self, index, value)
-
-    # Other views
-
-    @property
-    def T(self) -> Tensor:
-        """All dimensions in reverse order; a view."""
-        return registry.OPS["reversed_dims"].fn(self)  # type: ignore[no-any-return]
-
-    @property
-    def mT(self) -> Tensor:
-        """The transposes of the matrices in the last two dimensions; a view."""
-        return registry.OPS["matrix_transpose"].fn(self)  # type: ignore[no-any-return]
-
-    @property
-    def H(self) -> Tensor:
-        """The conjugate transpose of a matrix."""
-        return registry.OPS["hermitian"].fn(self)  # type: ignore[no-any-return]
-
-    @property
-    def mH(self) -> Tensor:
-        """The conjugate transposes of the matrices in the last two dimensions."""
-        return registry.OPS["adjoint"].fn(self)  # type: ignore[no-any-return]
-
-    @property
-    def real(self) -> Tensor:
-        """The real part, a view; itself where it holds real numbers. Assigning writes it."""
-        return registry.OPS["real"].fn(self)  # type: ignore[no-any-return]
-
-    @real.setter
-    def real(self, value: Any) -> None:
-        registry.OPS["real"].fn(self)[...] = value
-
-    @property
-    def imag(self) -> Tensor:
-        """The imaginary part of complex numbers, a view. Assigning writes it."""
-        return registry.OPS["imag"].fn(self)  # type: ignore[no-any-return]
-
-    @imag.setter
-    def imag(self, value: Any) -> None:
-        registry.OPS["imag"].fn(self)[...] = value
-
     # Moving and converting
-
-    def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Another dtype or device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``.
-
-        Returns itself where nothing changes, unless ``copy=True``.
-        """
-        from .ops.creation import to
-
-        return to(self, *args, **kwargs)
 
     def cpu(self) -> Tensor:
         """On the CPU."""
@@ -620,15 +484,10 @@ class Tensor(TensorMethods):
     def type(self, dtype: Any = None) -> Any:
         """The dtype as PyTorch's type string, or converted to a dtype."""
         if dtype is None:
-            return f"flambeau.{_TYPE_NAMES.get(self.spec.dtype.name, self.spec.dtype.name)}Tensor"
+            return f"flambeau.{_TYPES[self.spec.dtype]}Tensor"
         if isinstance(dtype, str):
             name = dtype.rpartition(".")[2].removesuffix("Tensor")
-            dtype = next(
-                ALIASES.get(k.lower(), d)
-                for d in registry_dtypes()
-                for k in (_TYPE_NAMES.get(d.name, d.name),)
-                if k == name
-            )
+            dtype = next((d for d in DTYPES if _TYPES[d] == name), dtype)
         return self.to(dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
@@ -636,133 +495,23 @@ class Tensor(TensorMethods):
         return self.to(other.spec.dtype)
 
 
-def registry_dtypes() -> Sequence[DType]:
-    """All dtypes."""
-    from .dtypes import DTYPES
-
-    return DTYPES
-
-
-_TYPE_NAMES = {
-    "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "uint8": "Byte", "int8": "Char",
-    "int16": "Short", "int32": "Int", "int64": "Long", "bool": "Bool", "complex64": "ComplexFloat",
-    "complex128": "ComplexDouble", "uint16": "UInt16", "uint32": "UInt32", "uint64": "UInt64",
-}  # fmt: skip
+#: The names of dtypes in PyTorch's type strings.
+_TYPES = dict(zip(DTYPES, (
+    "Bool Byte UInt16 UInt32 UInt64 Char Short Int Long Half BFloat16 Float Double ComplexFloat ComplexDouble"
+).split(), strict=True))  # fmt: skip
 
 
 def _legacy(args: list[Any]) -> Tensor:
+    """What ``Tensor(2, 3)`` and ``Tensor([1, 2])`` stand for."""
     from .interop import tensor
 
-    if len(args) == 1 and not isinstance(args[0], int):
-        if isinstance(args[0], Tensor):
-            return args[0]
-        if not isinstance(args[0], Size):
-            return tensor(args[0], default_dtype())
-    sizes: Any = args[0] if len(args) == 1 and isinstance(args[0], Size) else args
-    from .state import default_device
-
-    if not args:
-        sizes = (0,)
+    first = args[0] if len(args) == 1 else None
+    if isinstance(first, Tensor):
+        return first
+    if first is not None and not isinstance(first, (int, Size)):
+        return tensor(first, default_dtype())
+    sizes = first if isinstance(first, Size) else args or (0,)
     return plans.new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
 
 
 plans.TENSOR = Tensor
-
-#: Operator -> record; a leading "r" swaps the operands.
-OPERATORS = {
-    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder",
-    "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
-    "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
-}  # fmt: skip
-COMPARISONS = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
-UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
-
-
-def _inplace_method(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    method: Callable[..., Any] = op.short_into(general)
-    method.__name__, method.__doc__ = op.name + "_", f"In-place form of `{op.name}`."
-    return method
-
-
-def _reflected(op: Any) -> Callable[..., Any]:
-    def method(self: Tensor, other: Any) -> Any:
-        if not isinstance(self, Tensor):
-            kind = AttributeError if op.name == "div" else TypeError
-            raise kind(message(op.name, "a reflected operator's first argument must be a Tensor", self=self))
-        return op(other, self)
-
-    return method
-
-
-def _operator(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """Let Python try the other operand's reflected form where ours can't take it."""
-
-    def method(self: Tensor, other: Any) -> Any:
-        if isinstance(other, (Tensor, int, float, complex)):
-            return fn(self, other)
-        if hasattr(other, "item") and getattr(other, "shape", None) == ():
-            return fn(self, other.item())
-        if hasattr(other, "__array__") and not hasattr(other, "spec"):
-            from .interop import as_tensor
-
-            return fn(self, as_tensor(other, device=self.spec.device))
-        return NotImplemented
-
-    return method
-
-
-def _named(fn: Callable[..., Any], op: Any, name: str) -> Callable[..., Any]:
-    fn.__name__, fn.__qualname__, fn.__doc__ = name, name, op.fn.__doc__
-    fn.__wrapped__ = op.fn  # type: ignore[attr-defined]
-    fn.op = op  # type: ignore[attr-defined]
-    return fn
-
-
-def _install(op: Any) -> None:
-    """Give the class the methods and in-place forms of a record, and the top level its functions."""
-    functions = registry.FUNCTIONS
-    call = _named(op.short(), op, op.exports[0])
-    for name in op.exports:
-        if op.function:
-            functions[name] = call
-        if op.method and (type(vars(Tensor).get(name)) is LateMethod or not hasattr(Tensor, name)):
-            setattr(Tensor, name, call)
-        if op.inplace:
-            setattr(Tensor, name + "_", _inplace_method(op))
-            if op.function:
-                functions[name + "_"] = getattr(Tensor, name + "_")
-
-
-def install() -> dict[str, Callable[..., Any]]:
-    """Give the class the methods, in-place forms and operators of all records; returns the functions by name."""
-    from .ops.indexing import getitem, setitem
-
-    Tensor.__getitem__, Tensor.__setitem__ = getitem, setitem  # type: ignore[method-assign]
-    for op in registry.OPS.values():
-        _install(op)
-    functions = registry.FUNCTIONS
-    for py, name in OPERATORS.items():
-        found = registry.OPS.get(name)
-        if found is not None:
-            op = found
-            setattr(
-                Tensor,
-                f"__{py}__",
-                _operator(functions[name]) if op.kind == "composite" else op.short(_operator(op)),
-            )
-            setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
-            if name != "matmul":
-                setattr(Tensor, f"__i{py}__", _inplace_method(op, _operator(_inplace_method(op))))
-    Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
-    for py, name in COMPARISONS.items():
-        found = registry.OPS.get(name)
-        if found is not None:
-            setattr(Tensor, f"__{py}__", found.short(_operator(found)))
-    for py, name in UNARY.items():
-        if name in functions:
-            setattr(Tensor, f"__{py}__", functions[name])
-    for extra, names in METHODS.items():
-        for name in names.split():
-            setattr(Tensor, name, LateMethod(Tensor, name, extra))
-    registry.INSTALLERS.append(_install)
-    return functions

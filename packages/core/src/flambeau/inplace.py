@@ -33,12 +33,15 @@ _SHARED = (
 _CLONE = "Please clone() the tensor before performing the operation."
 
 
-def touched(t: Tensor, op: str) -> None:
-    """Say that a tensor's memory was written in place; where the tape watches it, note by what and where."""
-    mem = t.mem
-    mem.version += 1
-    if type(mem.watch) is tuple:
-        mem.watch = (*mem.watch, writer(op))[-64:]
+def touched(op: str, *tensors: Tensor) -> None:
+    """Say that tensors' memory was written in place; where the tape watches it, note by what and where."""
+    note = ""
+    for t in tensors:
+        mem = t.mem
+        mem.version += 1
+        if type(mem.watch) is tuple:
+            note = note or writer(op)
+            mem.watch = (*mem.watch, note)[-64:]
 
 
 def writer(op: str) -> str:
@@ -174,7 +177,7 @@ def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), ca
         flip = registry.OPS["flip_sign"]
         out, result = flip(out), flip(result)
     backend.copy(out, resolved(result))
-    touched(out, op)
+    touched(op, out)
 
 
 def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
@@ -217,7 +220,7 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
             if t.mem.watch is None:
                 t.mem.version += 1
             else:
-                touched(t, name)
+                touched(name, t)
             made: Tensor = t
             return made
     if on and (t.rg or is_leaf_view(t) or any(isinstance(v, plans.TENSOR) and v.rg for v in values)):
@@ -270,7 +273,7 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
     if recording and base is not None:
         tape.edge_of(base)
     registry.backend_of(t.spec.device).copy(t, data)
-    touched(t, op)
+    touched(op, t)
     if recording:
         if source.spec.dtype is not t.spec.dtype:
             source = source.to(t.spec.dtype)

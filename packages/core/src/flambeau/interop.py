@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._tensor import Tensor
@@ -18,14 +19,13 @@ from .plan import tensor_on
 from .registry import backend_of
 from .state import default_device
 from .storage import Storage
-from .transfer import host_array, item, storage_type, tolist, upload
+from .transfer import host_array, storage_type, upload
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "array", "array_wrap", "as_tensor", "asarray", "dlpack_device", "from_dlpack", "from_numpy", "frombuffer", "item",
-    "tensor", "to_dlpack", "to_numpy", "tolist",
+    "array", "array_namespace", "array_wrap", "as_tensor", "asarray", "from_numpy", "frombuffer", "tensor", "to_numpy",
 ]  # fmt: skip
 
 
@@ -62,6 +62,8 @@ def tensor(data: Any, dtype: DType | None = None, device: Any = None, requires_g
         made = upload(view.view(storage_type(found)), view.shape, found, place)
         made = made if dtype is None or dtype is found else made.to(dtype)
     elif type(data) not in _PLAIN and hasattr(data, "__dlpack__"):
+        from .dlpack import from_dlpack
+
         made = from_dlpack(data, copy=True)
         made = made.to(device=_place(data, device, made), dtype=dtype or made.dtype)
     else:
@@ -170,27 +172,6 @@ def from_numpy(ndarray: Any) -> Tensor:
     return _share(ndarray, dtype, "from_numpy")
 
 
-def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
-    """A tensor on the memory of another library's array; see `flambeau.dlpack.from_dlpack`."""
-    from .dlpack import from_dlpack as convert
-
-    return convert(source, device=device, copy=copy)
-
-
-def to_dlpack(t: Tensor, **wanted: Any) -> Any:
-    """A tensor's memory as a DLPack capsule; see `flambeau.dlpack.to_dlpack`."""
-    from .dlpack import to_dlpack as convert
-
-    return convert(t, **wanted)
-
-
-def dlpack_device(t: Tensor) -> tuple[int, int]:
-    """DLPack's device type and index of a tensor."""
-    from .dlpack import dlpack_device as find
-
-    return find(t)
-
-
 def _adopt(data: Any) -> tuple[Tensor | None, bool]:
     """The data as a tensor and whether it lies on the data's own memory; None: it is no tensor or array."""
     if isinstance(data, Tensor):
@@ -198,8 +179,12 @@ def _adopt(data: Any) -> tuple[Tensor | None, bool]:
     if type(data) in _PLAIN:
         return None, False
     view = _as_array(data)
+    if view is None and hasattr(data, "__dlpack__"):
+        from .dlpack import from_dlpack
+
+        return from_dlpack(data), True
     if view is None:
-        return (from_dlpack(data), True) if hasattr(data, "__dlpack__") else (None, False)
+        return None, False
     dtype = _dtype_of(view)
     if _trouble(view) is None:
         return _share(view, dtype, "asarray"), view is data
@@ -301,6 +286,17 @@ def array(t: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[
 def array_wrap(t: Tensor, result: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
     """A ufunc's result on a tensor, as a tensor: NumPy's ``__array_wrap__`` protocol."""
     return from_numpy(_numpy().asarray(result))
+
+
+def array_namespace(t: Tensor, /, *, api_version: str | None = None) -> Any:
+    """The namespace of the Python Array API standard: `flambeau.array_api`."""
+    namespace = import_module("flambeau.array_api")
+    if api_version not in (None, *namespace.info.VERSIONS):
+        raise ValueError(
+            f"[__array_namespace__] got api_version={api_version!r}; needed: one of "
+            f"{', '.join(namespace.info.VERSIONS)}. Leave it out."
+        )
+    return namespace
 
 
 # What arrays are

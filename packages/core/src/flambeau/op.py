@@ -506,7 +506,7 @@ class Op:
         for name in names:
             t = values[self.index[name]]
             if t is not None:
-                touched(t, self.name)
+                touched(self.name, t)
 
     def specs_for(self, values: list[Any]) -> list[Any]:
         """The arguments with specs in place of tensors, for the infer function."""

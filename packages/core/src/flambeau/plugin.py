@@ -14,16 +14,15 @@ from .errors import (
     message,
 )  # fmt: skip
 from .fallback import explain_fallbacks
-from .inplace import assign, inplace, into
+from .inplace import assign, inplace, into, touched
 from .late import load as load_records
 from .layout import Spec, broadcast_shapes, spec_of, wrap_dim
-from .multi import multi_apply
 from .op import Call, Op, Param, composite, kernel, view
 from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
 from .ops.indexing import as_value
 from .ops.results import named
 from .ops.views import infer_sizes
-from .plan import new_tensor, tensor_on
+from .plan import Table, new_tensor, tensor_on
 from .plugins import BUILT_IN, entries
 from .pointwise import Pointwise, pointwise, result_type_of
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
@@ -44,10 +43,10 @@ from .transfer import host_bytes
 __all__ = [
     "BUILT_IN", "CONTRACT", "DTYPES", "OPS", "SAMPLES", "Backend", "BackendError", "Call", "DeviceUnavailable",
     "Expr", "FallbackWarning", "Instr", "MemoryAccount", "Number", "Op", "OutOfMemoryError", "OutOfRange", "Param",
-    "Pointwise", "Program", "Spec", "Storage", "TypedProgram", "add_samples", "as_value", "assign", "backend_of",
-    "bad_index", "broadcast_shapes", "call", "composite", "entries", "explain_fallbacks", "force_defaults",
-    "forget_plans", "host_bytes", "infer_sizes", "inplace", "intercept", "into", "kernel", "load_records",
-    "loaded_backends", "message", "multi_apply", "named", "new_tensor", "no_bool", "no_complex", "no_integers",
+    "Pointwise", "Program", "Spec", "Storage", "Table", "TypedProgram", "add_samples", "as_value", "assign",
+    "backend_of", "bad_index", "broadcast_shapes", "call", "composite", "entries", "explain_fallbacks",
+    "force_defaults", "forget_plans", "host_bytes", "infer_sizes", "inplace", "intercept", "into", "kernel",
+    "load_records", "loaded_backends", "message", "named", "new_tensor", "no_bool", "no_complex", "no_integers",
     "only_float", "only_int", "pointwise", "real_numbers", "register_backend", "result_type_of", "select", "spec_of",
-    "tensor_on", "view", "watchers", "whole", "wrap_dim",
+    "tensor_on", "touched", "view", "watchers", "whole", "wrap_dim",
 ]  # fmt: skip

@@ -90,7 +90,7 @@ def printoptions(**options: Any) -> Iterator[None]:
         set_printoptions(**before)
 
 
-def tensor_str(t: Tensor) -> str:
+def tensor_str(t: Tensor, *, tensor_contents: Any = None) -> str:
     """The text of a tensor, as ``repr`` and ``str`` show it. Interceptors don't see what printing computes."""
     watchers, modes.watchers = modes.watchers, ()
     try:

@@ -34,6 +34,11 @@ OPCODES: dict[str, str | DType] = (
 Number = bool | int | float | complex
 
 
+def _operator(op: str, reflected: bool = False) -> Callable[[Expr, Any], Expr]:
+    """A method that writes one instruction of two operands."""
+    return (lambda self, o: call(op, o, self)) if reflected else (lambda self, o: call(op, self, o))
+
+
 class Expr:
     """A value inside a program that is being traced; arithmetic on it writes instructions down.
 
@@ -55,87 +60,32 @@ class Expr:
             return f"{self.op}:{self.attr}"
         return f"{self.op}({', '.join(map(repr, self.srcs))})"
 
-    def __add__(self, o: Any) -> Expr:
-        return call("add", self, o)
-
-    def __radd__(self, o: Any) -> Expr:
-        return call("add", o, self)
-
-    def __sub__(self, o: Any) -> Expr:
-        return call("sub", self, o)
-
-    def __rsub__(self, o: Any) -> Expr:
-        return call("sub", o, self)
-
     def __mul__(self, o: Any) -> Expr:
         return self if type(o) in (int, float) and o == 1 else call("mul", self, o)
 
     def __rmul__(self, o: Any) -> Expr:
         return self if type(o) in (int, float) and o == 1 else call("mul", o, self)
 
-    def __truediv__(self, o: Any) -> Expr:
-        return call("div", self, o)
-
-    def __rtruediv__(self, o: Any) -> Expr:
-        return call("div", o, self)
-
-    def __floordiv__(self, o: Any) -> Expr:
-        return call("floordiv", self, o)
-
-    def __mod__(self, o: Any) -> Expr:
-        return call("rem", self, o)
-
     def __pow__(self, o: Any) -> Expr:
-        if type(o) in (int, float):
-            if o == 1:
-                return self
-            if o == 2:
-                return self * self
+        if type(o) in (int, float) and o in (1, 2):
+            return self if o == 1 else self * self
         return call("pow", self, o)
 
-    def __rpow__(self, o: Any) -> Expr:
-        return call("pow", o, self)
+    __add__, __radd__ = _operator("add"), _operator("add", True)
+    __sub__, __rsub__ = _operator("sub"), _operator("sub", True)
+    __truediv__, __rtruediv__ = _operator("div"), _operator("div", True)
+    __floordiv__, __mod__, __rpow__ = _operator("floordiv"), _operator("rem"), _operator("pow", True)
+    __and__, __or__, __xor__ = _operator("and"), _operator("or"), _operator("xor")
+    __lshift__, __rshift__ = _operator("shl"), _operator("shr")
+    __lt__, __le__, __gt__, __ge__ = map(_operator, ("lt", "le", "gt", "ge"))
+    #: Equality and inequality as values (``==`` stays identity, so that expressions can be keys).
+    eq, ne = _operator("eq"), _operator("ne")
 
     def __neg__(self) -> Expr:
         return call("neg", self)
 
-    def __and__(self, o: Any) -> Expr:
-        return call("and", self, o)
-
-    def __or__(self, o: Any) -> Expr:
-        return call("or", self, o)
-
-    def __xor__(self, o: Any) -> Expr:
-        return call("xor", self, o)
-
-    def __lshift__(self, o: Any) -> Expr:
-        return call("shl", self, o)
-
-    def __rshift__(self, o: Any) -> Expr:
-        return call("shr", self, o)
-
     def __invert__(self) -> Expr:
         return call("not", self)
-
-    def __lt__(self, o: Any) -> Expr:
-        return call("lt", self, o)
-
-    def __le__(self, o: Any) -> Expr:
-        return call("le", self, o)
-
-    def __gt__(self, o: Any) -> Expr:
-        return call("gt", self, o)
-
-    def __ge__(self, o: Any) -> Expr:
-        return call("ge", self, o)
-
-    def eq(self, o: Any) -> Expr:
-        """Equality as a value (``==`` stays identity, so that expressions can be keys)."""
-        return call("eq", self, o)
-
-    def ne(self, o: Any) -> Expr:
-        """Inequality as a value."""
-        return call("ne", self, o)
 
     def __abs__(self) -> Expr:
         return call("abs", self)

@@ -13,8 +13,9 @@ from typing import Any, ClassVar, TypeAlias
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import Expr, message, multi_apply, select
+from flambeau.plugin import Expr, message, select
 
+from .multi import multi_apply
 from .optimizer import Optimizer
 
 __all__ = [

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import message, multi_apply
+from flambeau.plugin import message
 
 from .group import check_at_least_zero, check_scalar
+from .multi import multi_apply
 from .optimizer import Optimizer, ParamsT
 
 __all__ = ["LBFGS"]

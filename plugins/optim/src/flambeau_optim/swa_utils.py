@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import message, multi_apply
+from flambeau.plugin import message
 
 from .lr_scheduler.base import LRScheduler, check_optimizer, per_group
+from .multi import multi_apply
 from .optimizer import Optimizer
 
 __all__ = [

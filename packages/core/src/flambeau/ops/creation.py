@@ -621,7 +621,10 @@ def transfer(t: Tensor, device: Device) -> Tensor:
 
 
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Another dtype or device; see `Tensor.to`."""
+    """Another dtype or device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``.
+
+    Returns itself where nothing changes, unless ``copy=True``.
+    """
     dtype, device = kwargs.get("dtype"), kwargs.get("device")
     copy, memory_format = bool(kwargs.get("copy", False)), kwargs.get("memory_format")
     flags: list[bool] = []
@@ -695,7 +698,7 @@ def _fill_(self: Tensor, value: Tensor | Number) -> Tensor:
 
     check_writable(self, "fill_")
     fill_with(self, number)
-    touched(self, "fill_")
+    touched("fill_", self)
     return self
 
 
@@ -732,7 +735,7 @@ def _resize_(self: Tensor, size: Sequence[int], memory_format: Any = None) -> Te
             )
         self.mem, self.ptr, self.offset = grown.mem, grown.ptr, 0
     self.spec = spec
-    touched(self, "resize_")
+    touched("resize_", self)
     return self
 
 

@@ -188,7 +188,7 @@ def put_at(part: Any, tensors: Sequence[Advanced], source: Any, accumulate: bool
             if bad is not None or not late:
                 raise (bad or e) from None
             scatter(target, d, _wrap(at, flat_shape[d]), rows, None)
-        touched(part, op)
+        touched(op, part)
         return part
     return assign(part, put_copy(part, tensors, source, reduce, place), op)
 

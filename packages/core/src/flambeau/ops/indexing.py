@@ -213,7 +213,7 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
             except IndexError:  # a negative place, or one out of range
                 pass
             else:
-                touched(t, "setitem")
+                touched("setitem", t)
                 return
     try:
         plan = _views[_key(t, index)]
@@ -234,7 +234,7 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         part = plan.run(t)
         check_writable(part, "setitem")
         fill_with(part, number)
-        touched(t, "setitem")
+        touched("setitem", t)
         return
     source = resolved(as_value(t, value))
     if not aside and not recording(source):
@@ -243,7 +243,7 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         if source.spec.device is t.spec.device and not overlaps(part, source):
             check_writable(part, "setitem")
             registry.backend_of(t.spec.device).copy(part, source)
-            touched(t, "setitem")
+            touched("setitem", t)
             return
     else:
         part = take_cut(t, plan)

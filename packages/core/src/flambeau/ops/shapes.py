@@ -233,7 +233,7 @@ def _become(self: Any, seen: Any, op: str) -> Any:
     self.spec, self.ptr, self.offset = seen.spec, seen.ptr, seen.offset
     if recording and self.rg:
         self.node, self.nr = seen.node, seen.nr
-    touched(self, op)
+    touched(op, self)
     if self.base is not None:
         self.seen = self.mem.version
     return self

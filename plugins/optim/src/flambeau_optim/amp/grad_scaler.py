@@ -7,7 +7,9 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import message, multi_apply
+from flambeau.plugin import message
+
+from ..multi import multi_apply
 
 __all__ = ["GradScaler", "live_scalers"]
 

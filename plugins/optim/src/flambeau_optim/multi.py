@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import registry
-from .dtypes import promote_types
-from .inplace import writer
-from .plan import Table
-from .program import Program
-from .state import default_dtype
+from flambeau import get_default_dtype, promote_types
+from flambeau.plugin import Program, Table, backend_of, touched
 
 __all__ = ["multi_apply"]
 
@@ -24,12 +20,12 @@ def _typed(program: Program, specs: Sequence[Any], n_write: int) -> Any:
     for s in specs[1:]:
         common = promote_types(common, s.dtype)
     dtypes = [s.dtype for s in specs]
-    return program.typed(dtypes, dtypes[:n_write], common, default=default_dtype())
+    return program.typed(dtypes, dtypes[:n_write], common, default=get_default_dtype())
 
 
 def _prepare(program: Program, specs: Sequence[Any], width: int, n_write: int) -> Callable[..., None]:
     """``run(lists of tensors, scalars)`` for groups of these specs, one group after the other in ``specs``."""
-    backend = registry.backend_of(specs[0].device)
+    backend = backend_of(specs[0].device)
     groups = [specs[k : k + width] for k in range(0, len(specs), width)]
     typed = [_typed(program, group, n_write) for group in groups]
     if backend.addressed:
@@ -76,7 +72,7 @@ def multi_apply(
     >>> import flambeau as fb
     >>> x, g = fb.ones(2), fb.ones(2)
     >>> def step(p, g, lr): return p - lr * g
-    >>> fb.plugin.multi_apply(step, [[x]], [[g]], [0.5]); x
+    >>> multi_apply(step, [[x]], [[g]], [0.5]); x
     tensor([0.5000, 0.5000])
     """
     lists = (*writes, *reads)
@@ -94,14 +90,7 @@ def multi_apply(
             program = _programs[traced] = Program.trace(fn, width, len(scalars))
         run = _runs.keep(key, _prepare(program, specs, width, n))
     run(lists, scalars)
-    note = ""
-    for written in writes:
-        for t in written:
-            mem = t.mem
-            mem.version += 1
-            if type(mem.watch) is tuple:
-                note = note or writer(fn.__name__)
-                mem.watch = (*mem.watch, note)[-8:]
+    touched(fn.__name__, *(t for written in writes for t in written))
 
 
 def _check(name: str, specs: Sequence[Any], width: int) -> None:
