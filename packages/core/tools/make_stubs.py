@@ -79,7 +79,7 @@ def returns(op: Op) -> str:
 
 def parameter(p: Param, op: Op) -> str:
     """One parameter."""
-    text = annotation(str(op.fn.__annotations__.get(p.name, "Any")))
+    text = annotation(p.annotation or "Any")
     name = p.name.rstrip("_") if p.name == "from_" else p.name
     name = "from_" if name == "from" else name
     return f"{name}: {text}" + (
@@ -129,7 +129,7 @@ def spreads(op: Op) -> bool:
     if not op.n_positional:
         return False
     last = op.params[op.n_positional - 1]
-    return str(op.fn.__annotations__.get(last.name, "")) == "Sequence[int]" and last.default is Param.NONE
+    return last.annotation == "Sequence[int]" and last.default is Param.NONE
 
 
 def lines_of(op: Op, name: str, method: bool, indent: str) -> list[str]:

@@ -77,7 +77,7 @@ def angle(input: Tensor, *, out: Any = None) -> Tensor:
     """The angle in radians of complex numbers; of real ones 0, or pi where negative."""
 def any(input: Tensor, dim: _Dims = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """Whether any element is non-zero."""
-def arange(start: _Number, end: _Number | None = None, step: _Number = 1, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def arange(start: _Number, end: _Number | None = None, step: _Number = 1, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Numbers from ``start`` up to, not including, ``end``."""
 def argmax(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The index of the largest element; of equal ones the first."""
@@ -313,24 +313,24 @@ def dstack(tensors: Sequence[Tensor], *, out: Any = None) -> Tensor:
 def einsum(equation: _str, *operands: Any, out: Any = None) -> Tensor:
     """The sum of products that an equation in Einstein's notation describes."""
 @overload
-def empty(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, memory_format: Any = None) -> Tensor:
+def empty(*size: _int, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
     """An uninitialised tensor."""
 @overload
-def empty(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, memory_format: Any = None) -> Tensor:
+def empty(size: Sequence[_int], *, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
     """An uninitialised tensor."""
-def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+def empty_like(input: Tensor, *, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor of another's shape."""
 @overload
-def empty_permuted(size: Sequence[_int], *physical_layout: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def empty_permuted(size: Sequence[_int], *physical_layout: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
 @overload
-def empty_permuted(size: Sequence[_int], physical_layout: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def empty_permuted(size: Sequence[_int], physical_layout: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
 @overload
-def empty_strided(size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+def empty_strided(size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor with given strides."""
 @overload
-def empty_strided(size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+def empty_strided(size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """An uninitialised tensor with given strides."""
 def eq(input: Tensor, other: Tensor | _Number, *, out: Any = None) -> Tensor:
     """``self == other``, elementwise."""
@@ -363,7 +363,7 @@ def expand_copy(input: Any, *args: Any, out: Any = None) -> Any:
 def expm1(input: Tensor, *, out: Any = None) -> Tensor:
     """exp(x) - 1."""
 def expm1_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def eye(n: _int, m: _int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def eye(n: _int, m: _int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """The identity matrix, of shape (n, m)."""
 def fill(input: Tensor, value: Tensor | _Number, *, out: Any = None) -> Tensor:
     """A tensor of the same shape filled with one number."""
@@ -402,9 +402,9 @@ def frac(input: Tensor, *, out: Any = None) -> Tensor:
 def frac_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def frexp(input: Tensor, *, out: Any = None) -> Any:
     """Mantissas, of size in [0.5, 1), and int32 exponents with ``self == mantissa * 2**exponent``."""
-def full(size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
+def full(size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
     """A tensor with one value everywhere; its dtype follows the value where not given."""
-def full_like(input: Tensor, fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+def full_like(input: Tensor, fill_value: _Number, *, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """A tensor of another's shape and dtype with one value everywhere."""
 def gather(input: Tensor, dim: _int, index: Tensor, *, sparse_grad: _bool = False, out: Any = None) -> Tensor:
     """Elements along a dimension where an index says: ``out[i][j] = self[index[i][j]][j]`` for dim 0."""
@@ -528,7 +528,7 @@ def lerp_(input: Tensor, end: Tensor, weight: Tensor | _Number, *, out: Any = No
 def lgamma(input: Tensor, *, out: Any = None) -> Tensor:
     """The logarithm of the absolute value of the gamma function."""
 def lgamma_(input: Tensor, *, out: Any = None) -> Tensor: ...
-def linspace(start: _Number, end: _Number, steps: _int, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def linspace(start: _Number, end: _Number, steps: _int, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
 def lobpcg(A: Tensor, k: Any = None, B: Any = None, X: Any = None, n: Any = None, iK: Any = None, niter: Any = None, tol: Any = None, largest: Any = None, method: Any = None, tracker: Any = None, ortho_iparams: Any = None, ortho_fparams: Any = None, ortho_bparams: Any = None, *, out: Any = None) -> Any:
     """A few extreme eigenvalues of a symmetric matrix, by the locally optimal block method."""
@@ -569,7 +569,7 @@ def logical_xor_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ..
 def logit(input: Tensor, eps: _float | None = None, *, out: Any = None) -> Tensor:
     """log(x / (1 - x)), after a clamp to [eps, 1 - eps] if eps is given; NaN outside [0, 1]."""
 def logit_(input: Tensor, eps: _float | None = None, *, out: Any = None) -> Tensor: ...
-def logspace(start: _Number, end: _Number, steps: _int, base: _float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def logspace(start: _Number, end: _Number, steps: _int, base: _float = 10.0, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """``steps`` powers of a base, their exponents evenly spaced from ``start`` to ``end``, both included."""
 def logsumexp(input: Tensor, dim: _Dims, keepdim: _bool = False, *, out: Any = None) -> Tensor:
     """The logarithm of the sum of exponentials, without overflow."""
@@ -598,7 +598,7 @@ def matrix_exp(input: Tensor, *, out: Any = None) -> Any:
 def matrix_power(input: Tensor, n: _int, *, out: Any = None) -> Any:
     """A power of square matrices; see `flambeau.linalg.matrix_power`."""
 def max(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
-    """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
+    """The largest element; with ``dim`` also where it is; with another tensor that of each pair."""
 def max_pool1d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
     """The largest value of each window of (N, C, L)."""
 def max_pool2d(input: Tensor, kernel_size: _int | Sequence[_int], stride: Any = ..., padding: _int | Sequence[_int] = 0, dilation: _int | Sequence[_int] = 1, ceil_mode: _bool = False, *, out: Any = None) -> Tensor:
@@ -613,7 +613,7 @@ def median(input: Tensor, dim: _int | None = None, keepdim: _bool = False, *, ou
 def meshgrid(*tensors: Any, indexing: _str | None = None, out: Any = None) -> tuple[Tensor, ...]:
     """Each vector spread over the grid of all; ``indexing`` is ``"ij"`` (the default) or ``"xy"``."""
 def min(input: Tensor, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None, out: Any = None) -> Any:
-    """The smallest element; with ``dim`` also where it is; with another tensor the smaller of each pair."""
+    """The smallest element; with ``dim`` also where it is; with another tensor that of each pair."""
 def minimum(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor:
     """The smaller of each pair; NaN if either is."""
 def minimum_(input: Tensor, other: Tensor, *, out: Any = None) -> Tensor: ...
@@ -679,12 +679,12 @@ def norm(input: Tensor, p: Any = 'fro', dim: _Dims = None, keepdim: _bool = Fals
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Normal numbers with the given means and standard deviations (numbers with a size, or tensors)."""
 @overload
-def ones(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def ones(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """A tensor of ones."""
 @overload
-def ones(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def ones(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """A tensor of ones."""
-def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+def ones_like(input: Tensor, *, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Ones of another's shape and dtype."""
 def orgqr(input: Tensor, tau: Tensor, *, out: Any = None) -> Any:
     """The product of reflections; see `flambeau.linalg.householder_product`."""
@@ -736,11 +736,11 @@ def rand(*size: _int, generator: Generator | None = None, dtype: DType | None = 
 @overload
 def rand(size: Sequence[_int], *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Numbers uniform in [0, 1)."""
-def rand_like(input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+def rand_like(input: Tensor, *, generator: Generator | None = None, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Numbers uniform in [0, 1), of another tensor's shape and dtype."""
-def randint(low: _int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+def randint(low: _int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Integers from ``low`` (0 where only one bound is given) up to, not including, ``high``."""
-def randint_like(input: Tensor, low: _int, high: _int | None = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, out: Any = None) -> Tensor:
+def randint_like(input: Tensor, low: _int, high: _int | None = None, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Random integers of another tensor's shape and dtype."""
 @overload
 def randn(*size: _int, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
@@ -748,9 +748,9 @@ def randn(*size: _int, generator: Generator | None = None, dtype: DType | None =
 @overload
 def randn(size: Sequence[_int], *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Normal numbers with mean 0 and standard deviation 1."""
-def randn_like(input: Tensor, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+def randn_like(input: Tensor, *, generator: Generator | None = None, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Normal numbers, of another tensor's shape and dtype."""
-def randperm(n: _int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, out: Any = None) -> Tensor:
+def randperm(n: _int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """The integers from 0 to n - 1 in random order: the order that sorts n random words."""
 def ravel(input: Tensor, *, out: Any = None) -> Tensor:
     """All elements in one dimension; a view where they lie in row-major order without gaps, else a copy."""
@@ -800,7 +800,7 @@ def rsqrt(input: Tensor, *, out: Any = None) -> Tensor:
 def rsqrt_(input: Tensor, *, out: Any = None) -> Tensor: ...
 def rsub(input: Tensor, other: Tensor | _Number, *, alpha: _Number = 1, out: Any = None) -> Tensor:
     """``other - alpha * self``."""
-def scalar_tensor(s: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def scalar_tensor(s: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """A 0-d tensor of one number."""
 def scatter_add(input: Tensor, dim: _int, index: Tensor, src: Tensor, *, out: Any = None) -> Tensor:
     """A copy with ``src`` added where an index says along a dimension."""
@@ -1004,12 +1004,12 @@ def xlogy_(input: Tensor | _Number, other: Tensor | _Number, *, out: Any = None)
 def zero_(input: Tensor, *, out: Any = None) -> Tensor:
     """Overwrite with zeros."""
 @overload
-def zeros(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def zeros(*size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """A tensor of zeros."""
 @overload
-def zeros(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, out: Any = None) -> Tensor:
+def zeros(size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """A tensor of zeros."""
-def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, memory_format: Any = None, out: Any = None) -> Tensor:
+def zeros_like(input: Tensor, *, memory_format: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False, out: Any = None) -> Tensor:
     """Zeros of another's shape and dtype."""
 
 __all__ = [

@@ -621,7 +621,7 @@ class TensorMethods:
     def matrix_power(self, n: _int) -> Any:
         """A power of square matrices; see `flambeau.linalg.matrix_power`."""
     def max(self, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None) -> Any:
-        """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair."""
+        """The largest element; with ``dim`` also where it is; with another tensor that of each pair."""
     def maximum(self, other: Tensor) -> Tensor:
         """The larger of each pair; NaN if either is."""
     def maximum_(self, other: Tensor) -> Tensor:
@@ -631,7 +631,7 @@ class TensorMethods:
     def median(self, dim: _int | None = None, keepdim: _bool = False) -> Any:
         """The lower median; NaN if there is one. With ``dim`` also where it is."""
     def min(self, dim: Any = None, keepdim: _bool = False, *, other: Tensor | None = None) -> Any:
-        """The smallest element; with ``dim`` also where it is; with another tensor the smaller of each pair."""
+        """The smallest element; with ``dim`` also where it is; with another tensor that of each pair."""
     def minimum(self, other: Tensor) -> Tensor:
         """The smaller of each pair; NaN if either is."""
     def minimum_(self, other: Tensor) -> Tensor:
@@ -693,32 +693,32 @@ class TensorMethods:
     def negative_(self) -> Tensor:
         """In-place form of `negative`."""
     @overload
-    def new_empty(self, *size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_empty(self, *size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """An uninitialised tensor of this one's dtype and device."""
     @overload
-    def new_empty(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_empty(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """An uninitialised tensor of this one's dtype and device."""
     @overload
-    def new_empty_strided(self, size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
+    def new_empty_strided(self, size: Sequence[_int], *stride: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """An uninitialised tensor of this one's dtype and device, with given strides."""
     @overload
-    def new_empty_strided(self, size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None) -> Tensor:
+    def new_empty_strided(self, size: Sequence[_int], stride: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """An uninitialised tensor of this one's dtype and device, with given strides."""
-    def new_full(self, size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_full(self, size: Sequence[_int], fill_value: _Number, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """A filled tensor of this one's dtype and device."""
     @overload
-    def new_ones(self, *size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_ones(self, *size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """Ones of this one's dtype and device."""
     @overload
-    def new_ones(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_ones(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """Ones of this one's dtype and device."""
-    def new_tensor_from(self, data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_tensor(self, data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """A tensor from data, of this one's dtype and device."""
     @overload
-    def new_zeros(self, *size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_zeros(self, *size: _int, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """Zeros of this one's dtype and device."""
     @overload
-    def new_zeros(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False) -> Tensor:
+    def new_zeros(self, size: Sequence[_int], *, dtype: DType | None = None, device: Any = None, requires_grad: _bool = False, layout: Any = None, pin_memory: _bool = False) -> Tensor:
         """Zeros of this one's dtype and device."""
     def nextafter(self, other: Tensor) -> Tensor:
         """The next floating-point number after each element towards the other."""

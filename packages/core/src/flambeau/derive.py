@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .program import Expr, Program, call, const, select
+from .program import Expr, Program, call, const, postorder, select
 
 __all__ = ["RULES", "backward", "given"]
 
@@ -167,20 +167,11 @@ def backward(program: Program, wrt: int, op: str, result: int = 0) -> tuple[Prog
     """
     outs = {e: k for k, e in enumerate(program.outs) if e.srcs}
     root = program.outs[result]
-    order: list[Expr] = []
+    order = postorder([root])
     depends: dict[Expr, bool] = {}
-    stack: list[tuple[Expr, bool]] = [(root, False)]
-    while stack:
-        e, ready = stack.pop()
-        if ready:
-            depends[e] = (e.op == "in" and e.attr == wrt) or (
-                e.op not in _CONSTANT and any(depends[s] for s in e.srcs)
-            )
-            order.append(e)
-        elif e not in depends:
-            depends[e] = False
-            stack.append((e, True))
-            stack.extend((s, False) for s in e.srcs if s not in depends)
+    for e in order:
+        leaf = e.op == "in" and e.attr == wrt
+        depends[e] = leaf or (e.op not in _CONSTANT and any(depends[s] for s in e.srcs))
     if not depends[root]:
         return None
     incoming = Expr("in", (), "g")
@@ -220,24 +211,11 @@ def _close(expr: Expr, outs: dict[Expr, int], program: Program) -> tuple[Program
             reads.append(which)
         return Expr("in", (), 1 + reads.index(which))
 
-    def rebuild(root: Expr) -> Expr:
-        stack: list[tuple[Expr, bool]] = [(root, False)]
-        while stack:
-            e, ready = stack.pop()
-            if e in memo:
-                continue
-            if e in outs:
-                memo[e] = leaf(-1 - outs[e])
-            elif e.op == "in":
-                memo[e] = Expr("in", (), 0) if e.attr == "g" else leaf(e.attr)
-            elif not e.srcs:
-                memo[e] = e
-            elif ready:
-                memo[e] = Expr(e.op, tuple(memo[s] for s in e.srcs), e.attr)
-            else:
-                stack.append((e, True))
-                stack.extend((s, False) for s in e.srcs if s not in memo)
-        return memo[root]
-
-    out = rebuild(expr)
-    return Program([out], 1 + len(reads), program.n_scalar), tuple(reads)
+    for e in postorder([expr], until=outs):
+        if e in outs:
+            memo[e] = leaf(-1 - outs[e])
+        elif e.op == "in":
+            memo[e] = Expr("in", (), 0) if e.attr == "g" else leaf(e.attr)
+        else:
+            memo[e] = Expr(e.op, tuple(memo[s] for s in e.srcs), e.attr) if e.srcs else e
+    return Program([memo[expr]], 1 + len(reads), program.n_scalar), tuple(reads)

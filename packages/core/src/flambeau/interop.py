@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import warnings
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._alias import namespace
 from ._tensor import Tensor
 from .devices import Device
 from .dtypes import BY_NAME, DType, bfloat16
@@ -62,9 +62,7 @@ def tensor(data: Any, dtype: DType | None = None, device: Any = None, requires_g
         made = upload(view.view(storage_type(found)), view.shape, found, place)
         made = made if dtype is None or dtype is found else made.to(dtype)
     elif type(data) not in _PLAIN and hasattr(data, "__dlpack__"):
-        from .dlpack import from_dlpack
-
-        made = from_dlpack(data, copy=True)
+        made = namespace("io").from_dlpack(data, copy=True)
         made = made.to(device=_place(data, device, made), dtype=dtype or made.dtype)
     else:
         buffer, shape, found = parse(data, dtype)
@@ -180,9 +178,7 @@ def _adopt(data: Any) -> tuple[Tensor | None, bool]:
         return None, False
     view = _as_array(data)
     if view is None and hasattr(data, "__dlpack__"):
-        from .dlpack import from_dlpack
-
-        return from_dlpack(data), True
+        return namespace("io").from_dlpack(data), True
     if view is None:
         return None, False
     dtype = _dtype_of(view)
@@ -290,13 +286,13 @@ def array_wrap(t: Tensor, result: Any, context: Any = None, return_scalar: bool 
 
 def array_namespace(t: Tensor, /, *, api_version: str | None = None) -> Any:
     """The namespace of the Python Array API standard: `flambeau.array_api`."""
-    namespace = import_module("flambeau.array_api")
-    if api_version not in (None, *namespace.info.VERSIONS):
+    array_api = namespace("array_api")
+    if api_version not in (None, *array_api.info.VERSIONS):
         raise ValueError(
             f"[__array_namespace__] got api_version={api_version!r}; needed: one of "
-            f"{', '.join(namespace.info.VERSIONS)}. Leave it out."
+            f"{', '.join(array_api.info.VERSIONS)}. Leave it out."
         )
-    return namespace
+    return array_api
 
 
 # What arrays are

@@ -41,7 +41,9 @@ class Param:
         name: its name.
         kind: ``tensor``, ``optional`` (tensor or None), ``operand`` (tensor or number), ``tensors``, ``number``,
             ``attr``.
+        annotation: what its function says of it.
         default: its default, or `Param.NONE`.
+        keyword: whether it is given by name only.
     """
 
     NONE = object()
@@ -54,10 +56,11 @@ class Param:
         "Number": "number",
     }
 
-    __slots__ = ("default", "keyword", "kind", "name")
+    __slots__ = ("annotation", "default", "keyword", "kind", "name")
 
     def __init__(self, name: str, annotation: str, default: Any, keyword: bool) -> None:
         self.name = name
+        self.annotation = annotation
         self.kind = self.KINDS.get(annotation, "attr")
         self.default = default
         self.keyword = keyword
@@ -66,6 +69,13 @@ class Param:
     def is_tensor(self) -> bool:
         """Whether tensors stand there."""
         return self.kind in ("tensor", "optional", "operand", "tensors")
+
+
+#: What ``**made: Creation`` stands for in a record's signature: how all functions that make tensors are told what of.
+CREATION = {
+    "dtype": ("dt.DType | None", None), "device": ("Any", None), "requires_grad": ("bool", False),
+    "layout": ("Any", None), "pin_memory": ("bool", False),
+}  # fmt: skip
 
 
 def read_params(fn: Callable[..., Any]) -> tuple[Param, ...]:
@@ -80,10 +90,13 @@ def read_params(fn: Callable[..., Any]) -> tuple[Param, ...]:
         )
     )
     defaults.update(fn.__kwdefaults__ or {})
-    return tuple(
-        Param(n, str(fn.__annotations__.get(n, "")), defaults.get(n, Param.NONE), k >= code.co_argcount)
+    notes = fn.__annotations__
+    own = [
+        Param(n, str(notes.get(n, "")), defaults.get(n, Param.NONE), k >= code.co_argcount)
         for k, n in enumerate(names)
-    )
+    ]
+    group = CREATION if "Creation" in notes.values() else {}
+    return (*own, *(Param(n, note, default, True) for n, (note, default) in group.items()))
 
 
 class Call:
@@ -156,6 +169,7 @@ class Op:
         nondiff: numbers of outputs that carry no gradient.
         mutates: parameters that the kernel also writes to.
         method, inplace: whether tensors have the op as a method, and with a trailing underscore.
+        function: whether the top level has it; ``public=False`` stands for neither method nor function.
         exports: the public names.
         module: the namespace that has it; "" is the top level.
         native: the name under which backends may have a kernel.
@@ -188,6 +202,7 @@ class Op:
         export: str = "",
         native: str = "",
         batch: Any = None,
+        public: bool = True,
     ) -> None:
         self.name = name or fn.__name__.strip("_")
         self.fn = fn
@@ -200,7 +215,7 @@ class Op:
         self.default = default
         self.nondiff = frozenset(nondiff)
         self.mutates = mutates
-        self.method, self.inplace, self.function = method, inplace, function
+        self.method, self.inplace, self.function = method and public, inplace, function and public
         self.samples = samples
         self.aliases = aliases
         self.module = module

@@ -20,8 +20,9 @@ from .layout import Spec, broadcast_shapes, spec_of, wrap_dim
 from .op import Call, Op, Param, composite, kernel, view
 from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
 from .ops.indexing import as_value
+from .ops.reduction import dims_of
 from .ops.results import named
-from .ops.views import infer_sizes
+from .ops.views import infer_sizes, ints
 from .plan import Table, new_tensor, tensor_on
 from .plugins import BUILT_IN, entries
 from .pointwise import Pointwise, pointwise, result_type_of
@@ -38,15 +39,15 @@ from .registry import (
 )
 from .state import intercept, watchers
 from .storage import MemoryAccount, Storage
-from .transfer import host_bytes
+from .transfer import host_array, host_bytes
 
 __all__ = [
     "BUILT_IN", "CONTRACT", "DTYPES", "OPS", "SAMPLES", "Backend", "BackendError", "Call", "DeviceUnavailable",
     "Expr", "FallbackWarning", "Instr", "MemoryAccount", "Number", "Op", "OutOfMemoryError", "OutOfRange", "Param",
     "Pointwise", "Program", "Spec", "Storage", "Table", "TypedProgram", "add_samples", "as_value", "assign",
-    "backend_of", "bad_index", "broadcast_shapes", "call", "composite", "entries", "explain_fallbacks",
-    "force_defaults", "forget_plans", "host_bytes", "infer_sizes", "inplace", "intercept", "into", "kernel",
-    "load_records", "loaded_backends", "message", "named", "new_tensor", "no_bool", "no_complex", "no_integers",
-    "only_float", "only_int", "pointwise", "real_numbers", "register_backend", "result_type_of", "select", "spec_of",
-    "tensor_on", "touched", "view", "watchers", "whole", "wrap_dim",
+    "backend_of", "bad_index", "broadcast_shapes", "call", "composite", "dims_of", "entries", "explain_fallbacks",
+    "force_defaults", "forget_plans", "host_array", "host_bytes", "infer_sizes", "inplace", "intercept", "into",
+    "ints", "kernel", "load_records", "loaded_backends", "message", "named", "new_tensor", "no_bool", "no_complex",
+    "no_integers", "only_float", "only_int", "pointwise", "real_numbers", "register_backend", "result_type_of",
+    "select", "spec_of", "tensor_on", "touched", "view", "watchers", "whole", "wrap_dim",
 ]  # fmt: skip

@@ -10,12 +10,12 @@ What each opcode computes is written in docs/programs.md and executed by `refere
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 from .dtypes import DType, bfloat16, bool_, float16, float32, int64, promote_types, uint32, uint64
 
-__all__ = ["OPCODES", "Expr", "Instr", "Program", "TypedProgram", "call", "select"]
+__all__ = ["OPCODES", "Expr", "Instr", "Program", "TypedProgram", "call", "postorder", "select"]
 
 #: Opcode -> how the result's dtype follows from the operands': "same", "bool", "real", "complex" or a dtype.
 OPCODES: dict[str, str | DType] = (
@@ -130,6 +130,22 @@ def select(cond: Expr, a: Any, b: Any) -> Expr:
     return call("where", cond, a, b)
 
 
+def postorder(roots: Sequence[Expr], until: Container[Expr] = ()) -> list[Expr]:
+    """Every expression that some are made of, each once and behind its operands, those of ``until`` without theirs."""
+    order: list[Expr] = []
+    done: set[Expr] = set()
+    stack = [(e, False) for e in reversed(roots)]
+    while stack:
+        e, ready = stack.pop()
+        if ready:
+            order.append(e)
+        elif e not in done:
+            done.add(e)
+            stack.append((e, True))
+            stack.extend((s, False) for s in (() if e in until else reversed(e.srcs)))
+    return order
+
+
 class Instr(NamedTuple):
     """One instruction: opcode, dtype of the operands (of ``where``: of the values), dtype of the result, registers."""
 
@@ -211,17 +227,8 @@ class Program:
 
     def reads(self) -> tuple[list[int], list[int]]:
         """Which inputs and which scalars the outputs depend on."""
-        ins: set[int] = set()
-        scalars: set[int] = set()
-        seen: set[Expr] = set()
-        stack = list(self.outs)
-        while stack:
-            e = stack.pop()
-            if e not in seen:
-                seen.add(e)
-                stack.extend(e.srcs)
-                if e.op in ("in", "scalar"):
-                    (ins if e.op == "in" else scalars).add(e.attr)
+        leaves = [(e.op, e.attr) for e in postorder(self.outs) if not e.srcs]
+        ins, scalars = ({attr for op, attr in leaves if op == kind} for kind in ("in", "scalar"))
         return sorted(ins), sorted(scalars)
 
     def typed(
@@ -397,18 +404,7 @@ class _Typing:
         return self.emit("where", c, c, at_zero[0], self.constant(0, c)[0], unit[0])
 
     def program(self) -> TypedProgram:
-        order: list[Expr] = []
-        stack: list[tuple[Expr, bool]] = [(o, False) for o in reversed(self.p.outs)]
-        done: set[Expr] = set()
-        while stack:
-            e, ready = stack.pop()
-            if ready:
-                order.append(e)
-            elif e not in done:
-                done.add(e)
-                stack.append((e, True))
-                stack.extend((s, False) for s in reversed(e.srcs))
-        for e in order:
+        for e in postorder(self.p.outs):
             self.values[e] = self.visit(e)
         results, out_dtypes = [], []
         for k, o in enumerate(self.p.outs):

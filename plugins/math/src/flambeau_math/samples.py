@@ -19,6 +19,17 @@ _ORDER = [
 _MASKED = [call(T(3, 4), 1), call(T(3, 4), 0, mask=T(3, 4, kind="mask"), _grad=False)]
 
 CALLS = {
+    # the top level
+    "diff": [call(T(3, 4)), call(T(3, 4), 2, 0), call(T(3), prepend=T(1), append=T(2))],
+    "gradient": [call(T(4, 5)), call(T(6), spacing=2.0, edge_order=2)],
+    **dict.fromkeys(("trapezoid", "cumulative_trapezoid"), [call(T(3, 4)), call(T(3, 4), T(4)), call(T(3, 4), dx=0.5, dim=0)]),
+    "cross": [call(T(4, 3), T(4, 3), 1), call(T(3, 4), T(3, 4), 0)],
+    "kron": [call(T(2, 3), T(3, 2)), call(T(2), T(2, 2))],
+    "renorm": [call(T(3, 4), 2, 0, 1.0)],
+    "mode": [call(T(3, 4)), call(T(3, 4), 0, True)],
+    "nanmedian": [call(T(5)), call(T(3, 5), 1)],
+    **dict.fromkeys(("quantile", "nanquantile"), [call(T(5), 0.3), call(T(3, 4), 0.6, 1, True), call(T(3, 4), 0.6, 0, interpolation="nearest")]),
+    "hash_tensor": [call(T(3, 4)), call(T(3, 4), 1)],
     # linalg
     **dict.fromkeys(("linalg.det", "linalg.slogdet", "linalg.inv", "linalg.inv_ex"), _SQUARE),
     "linalg.matrix_exp": [call(T(3, 3, low=-1, high=1)), call(T(2, 2, 2))],

@@ -3,7 +3,6 @@
 from ..registry import OPS
 from . import (
     activations,
-    calculus,
     complexes,
     copies,
     creation,
@@ -25,12 +24,11 @@ from . import (
     shapes,
     slicing,
     splitting,
-    statistics,
     views,
 )
 
 # Where the kind of a record doesn't tell what its out= takes (see Op.casts_out and Op.apart_out).
-_CAST = """addr angle atleast_1d cat column_stack div divide dstack gcd hstack hypot kron lcm
+_CAST = """addr angle atleast_1d cat column_stack div divide dstack gcd hstack hypot lcm
     ldexp logaddexp logaddexp2 logit logsumexp max mean min mvlgamma normal nansum nanmean outer pow round sinc stack
     std true_divide var vstack nuclear_norm"""
 _EXACT = """bitwise_not ceil complex floor frac heaviside isneginf isposinf nan_to_num neg polar round sgn sign
@@ -48,7 +46,7 @@ for _name, _op in OPS.items():
     _op.apart_out = _name in _APART.split()
 
 __all__ = [
-    "activations", "calculus", "complexes", "copies", "creation", "elementwise", "families", "gathering", "indexing",
+    "activations", "complexes", "copies", "creation", "elementwise", "families", "gathering", "indexing",
     "joining", "masks", "numeric", "products", "randoms", "rearranging", "reduction", "replacing", "scans",
-    "selecting", "sets", "shapes", "slicing", "splitting", "statistics", "views",
+    "selecting", "sets", "shapes", "slicing", "splitting", "views",
 ]  # fmt: skip

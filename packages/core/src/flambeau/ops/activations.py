@@ -103,7 +103,7 @@ def _inner(a: Any, b: Any, dim: int) -> Any:
 
 
 @kernel(
-    module="nn", method=False, function=False,
+    module="nn", public=False,
     vjp={
         "grad": lambda g0, output, dim: _softmax_rule(g0, output, dim),
         "output": lambda g0, grad, output, dim: (
@@ -119,7 +119,7 @@ def softmax_backward(grad: Tensor, output: Tensor, dim: int) -> Any:
 
 
 @kernel(
-    module="nn", method=False, function=False,
+    module="nn", public=False,
     vjp={
         "grad": lambda g0, output, dim: g0 - _inner(g0, output.exp(), dim),
         "output": lambda g0, grad, output, dim: -g0 * output.exp() * grad.sum(dim, True),

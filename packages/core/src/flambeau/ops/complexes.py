@@ -71,9 +71,7 @@ def imag(self: Tensor) -> Tensor:
     return view_as_real(self).select(-1, 1)  # type: ignore[no-any-return]
 
 
-@view_op(
-    method=False, function=False, vjp={"self": lambda g: OPS["conj_physical" if g.is_complex() else "neg"](g)}
-)
+@view_op(public=False, vjp={"self": lambda g: OPS["conj_physical" if g.is_complex() else "neg"](g)})
 def flip_sign(self: Tensor) -> Any:
     """The conjugates (of real numbers: the negatives) as a view: they are computed when something reads them."""
     s: Any = self

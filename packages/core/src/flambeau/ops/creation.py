@@ -13,7 +13,7 @@ from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
 from ..layout import FORMATS, Size, format_strides, spec_of
-from ..op import Call, composite, kernel, unflipped
+from ..op import NUMBERS, Call, composite, kernel, unflipped
 from ..plan import Table, new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program, writer
 from ..program import Expr, Program, call
@@ -41,7 +41,49 @@ def _sizes(op: str, size: Any) -> tuple[int, ...]:
     return sizes
 
 
-def _finish(t: Tensor, requires_grad: bool) -> Tensor:
+#: The parameters `op.CREATION`, in the signature of a record: what a new tensor is made of, and where.
+Creation = Any
+
+
+def make(
+    op: str,
+    size: Any,
+    value: Any = None,
+    like: Tensor | None = None,
+    *,
+    dtype: dt.DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    layout: Any = None,
+    pin_memory: bool = False,
+    memory_format: Any = None,
+    strides: tuple[int, ...] | None = None,
+) -> Tensor:
+    """A new tensor.
+
+    Args:
+        op: who makes it, for messages.
+        size: its shape; None: that of ``like``, and its order of dimensions too.
+        value: the number to fill it with (default: uninitialised).
+        like: where dtype and device come from that aren't given (default: from the settings).
+    """
+    if like is None:
+        dtype, place = dtype or default_dtype(), _device(device)
+    else:
+        dtype, place = dtype or like.spec.dtype, like.spec.device if device is None else Device(device)
+    if size is None and like is not None:
+        shape: Any = like.spec.shape
+        strides = format_strides(op, like.spec, memory_format)
+    else:
+        shape = _sizes(op, size)
+        if memory_format is not None:
+            strides = format_strides(op, spec_of(dtype, shape, place), memory_format)
+    t = new_tensor(spec_of(dtype, shape, place, strides))
+    if value is not None:
+        # 0 and 1 are numbers of any dtype.
+        known = type(value) is int and 0 <= value <= 1
+        number = (bool, int, float, complex)[dtype.rank](value) if known else check_number(op, value, dtype)
+        fill_with(t, number)
     return t.requires_grad_() if requires_grad else t
 
 
@@ -122,16 +164,7 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
 
 
 @composite(method=False)
-def empty(
-    size: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-    pin_memory: bool = False,
-    memory_format: Any = None,
-) -> Tensor:
+def empty(size: Sequence[int], *, memory_format: Any = None, **made: Creation) -> Tensor:
     """An uninitialised tensor.
 
     Args:
@@ -140,226 +173,105 @@ def empty(
         device: where (default: the default device).
         requires_grad: whether to record what is computed with it.
     """
-    spec = spec_of(dtype or default_dtype(), _sizes("empty", size), _device(device))
-    return _finish(new_tensor(_formatted("empty", spec, memory_format)), requires_grad)
+    return make("empty", size, memory_format=memory_format, **made)
 
 
 @composite(method=False)
-def empty_strided(
-    size: Sequence[int],
-    stride: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+def empty_strided(size: Sequence[int], stride: Sequence[int], **made: Creation) -> Tensor:
     """An uninitialised tensor with given strides."""
+    return _strided(size, stride, None, **made)
 
-    seen = spec_of(dtype or default_dtype(), _sizes("empty_strided", size), _device(device), ints(stride))
-    flat = new_tensor(spec_of(seen.dtype, (seen.extent()[1] + 1,), seen.device))
-    return _finish(tensor_on(flat.mem, seen), requires_grad)
+
+def _strided(size: Any, stride: Any, like: Tensor | None, requires_grad: bool = False, **made: Any) -> Tensor:
+    shape, steps = _sizes("empty_strided", size), ints(stride)
+    flat = make("empty_strided", (1,), None, like, **made).spec
+    seen = spec_of(flat.dtype, shape, flat.device, steps)
+    t = tensor_on(new_tensor(flat.like(shape=(seen.extent()[1] + 1,))).mem, seen)
+    return t.requires_grad_() if requires_grad else t
 
 
 @composite(method=False)
-def full(
-    size: Sequence[int],
-    fill_value: Number,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def full(size: Sequence[int], fill_value: Number, **made: Creation) -> Tensor:
     """A tensor with one value everywhere; its dtype follows the value where not given.
 
     >>> import flambeau as fb
     >>> fb.full((2,), 7)
     tensor([7, 7])
     """
-    if dtype is None:
+    if made.get("dtype") is None:
         item = fill_value.item() if hasattr(fill_value, "item") else fill_value
-        dtype = number_dtype(type(item)) if type(item) in (bool, int, float, complex) else default_dtype()
-    value = check_number("full", fill_value, dtype)
-    t = new_tensor(spec_of(dtype, _sizes("full", size), _device(device)))
-    return _finish(fill_with(t, value), requires_grad)
-
-
-def _filled(
-    op: str, size: Any, value: int, dtype: dt.DType | None, device: Any, requires_grad: bool
-) -> Tensor:
-    """Zeros or ones."""
-    dtype = dtype or default_dtype()
-    t = new_tensor(spec_of(dtype, _sizes(op, size), _device(device)))
-    number: Any = (bool, int, float, complex)[dtype.rank](value)
-    return _finish(fill_with(t, number), requires_grad)
+        made["dtype"] = number_dtype(type(item)) if type(item) in NUMBERS else default_dtype()
+    return make("full", size, fill_value, **made)
 
 
 @composite(method=False)
-def zeros(
-    size: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def zeros(size: Sequence[int], **made: Creation) -> Tensor:
     """A tensor of zeros."""
-    return _filled("zeros", size, 0, dtype, device, requires_grad)
+    return make("zeros", size, 0, **made)
 
 
 @composite(method=False)
-def ones(
-    size: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def ones(size: Sequence[int], **made: Creation) -> Tensor:
     """A tensor of ones."""
-    return _filled("ones", size, 1, dtype, device, requires_grad)
-
-
-def _like(t: Tensor, dtype: dt.DType | None, device: Any) -> dict[str, Any]:
-    return {"dtype": dtype or t.spec.dtype, "device": t.spec.device if device is None else device}
-
-
-def _empty_like(t: Any, dtype: Any, device: Any, memory_format: Any) -> Tensor:
-    strides = format_strides("empty_like", t.spec, memory_format)
-    return new_tensor(
-        spec_of(
-            dtype or t.spec.dtype, t.spec.shape, t.spec.device if device is None else Device(device), strides
-        )
-    )
+    return make("ones", size, 1, **made)
 
 
 @composite(method=False)
-def empty_like(
-    self: Tensor,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-) -> Tensor:
+def empty_like(self: Tensor, *, memory_format: Any = None, **made: Creation) -> Tensor:
     """An uninitialised tensor of another's shape."""
-    return _finish(_empty_like(self, dtype, device, memory_format), requires_grad)
+    return make("empty_like", None, None, self, memory_format=memory_format, **made)
 
 
 @composite(method=False)
-def full_like(
-    self: Tensor,
-    fill_value: Number,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-) -> Tensor:
+def full_like(self: Tensor, fill_value: Number, *, memory_format: Any = None, **made: Creation) -> Tensor:
     """A tensor of another's shape and dtype with one value everywhere."""
-    t = _empty_like(self, dtype, device, memory_format)
-    return _finish(fill_with(t, check_number("full_like", fill_value, t.spec.dtype)), requires_grad)
+    return make("full_like", None, fill_value, self, memory_format=memory_format, **made)
 
 
 @composite(method=False)
-def zeros_like(
-    self: Tensor,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-) -> Tensor:
+def zeros_like(self: Tensor, *, memory_format: Any = None, **made: Creation) -> Tensor:
     """Zeros of another's shape and dtype."""
-    if memory_format is None and self.spec.dense:
-        return _filled(
-            "zeros_like", self.spec.shape, 0, requires_grad=requires_grad, **_like(self, dtype, device)
-        )
-    return full_like(  # type: ignore[no-any-return]
-        self, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
-    )
+    return make("zeros_like", None, 0, self, memory_format=memory_format, **made)
 
 
 @composite(method=False)
-def ones_like(
-    self: Tensor,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
-) -> Tensor:
+def ones_like(self: Tensor, *, memory_format: Any = None, **made: Creation) -> Tensor:
     """Ones of another's shape and dtype."""
-    if memory_format is None and self.spec.dense:
-        return _filled(
-            "ones_like", self.spec.shape, 1, requires_grad=requires_grad, **_like(self, dtype, device)
-        )
-    return full_like(  # type: ignore[no-any-return]
-        self, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format
-    )
+    return make("ones_like", None, 1, self, memory_format=memory_format, **made)
 
 
 @composite(function=False)
-def new_empty(
-    self: Tensor,
-    size: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+def new_empty(self: Tensor, size: Sequence[int], **made: Creation) -> Tensor:
     """An uninitialised tensor of this one's dtype and device."""
-    return empty(size, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return make("new_empty", size, None, self, **made)
 
 
 @composite(function=False)
-def new_full(
-    self: Tensor,
-    size: Sequence[int],
-    fill_value: Number,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+def new_full(self: Tensor, size: Sequence[int], fill_value: Number, **made: Creation) -> Tensor:
     """A filled tensor of this one's dtype and device."""
-    return full(size, fill_value, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return make("new_full", size, fill_value, self, **made)
 
 
 @composite(function=False)
-def new_zeros(
-    self: Tensor,
-    size: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+def new_zeros(self: Tensor, size: Sequence[int], **made: Creation) -> Tensor:
     """Zeros of this one's dtype and device."""
-    return _filled("new_zeros", size, 0, requires_grad=requires_grad, **_like(self, dtype, device))
+    return make("new_zeros", size, 0, self, **made)
 
 
 @composite(function=False)
-def new_ones(
-    self: Tensor,
-    size: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+def new_ones(self: Tensor, size: Sequence[int], **made: Creation) -> Tensor:
     """Ones of this one's dtype and device."""
-    return _filled("new_ones", size, 1, requires_grad=requires_grad, **_like(self, dtype, device))
+    return make("new_ones", size, 1, self, **made)
 
 
-@composite(function=False)
-def new_tensor_from(
-    self: Tensor, data: Any, *, dtype: dt.DType | None = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+@composite(function=False, export="new_tensor")
+def new_tensor_from(self: Tensor, data: Any, **made: Creation) -> Tensor:
     """A tensor from data, of this one's dtype and device."""
     from ..interop import tensor
 
-    return tensor(data, requires_grad=requires_grad, **_like(self, dtype, device))
+    place = made.get("device")
+    where = self.spec.device if place is None else place
+    return tensor(data, made.get("dtype") or self.spec.dtype, where, bool(made.get("requires_grad")))
 
 
 class _StepZero(RuntimeError, ValueError):
@@ -383,16 +295,7 @@ def _ends(op: str, dtype: dt.DType, *ends: Any) -> tuple[Any, ...]:
 
 
 @composite(method=False)
-def arange(
-    start: Number,
-    end: Number | None = None,
-    step: Number = 1,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def arange(start: Number, end: Number | None = None, step: Number = 1, **made: Creation) -> Tensor:
     """Numbers from ``start`` up to, not including, ``end``.
 
     Raises:
@@ -402,13 +305,13 @@ def arange(
     >>> fb.arange(1, 10, 4)
     tensor([1, 5, 9])
     """
-    first, last, by = _ends("arange", dtype or dt.float64, start, end, step)
+    first, last, by = _ends("arange", made.get("dtype") or dt.float64, start, end, step)
     if last is None:
         first, last = 0, first
     floats = any(isinstance(v, float) for v in (first, last, by))
     if floats and not all(map(math.isfinite, (first, last, by))):
         raise RuntimeError(f"[arange] unsupported range: got {first} to {last} by {by}. Use finite numbers.")
-    dtype = dtype or (default_dtype() if floats else dt.int64)
+    dtype = made.pop("dtype", None) or (default_dtype() if floats else dt.int64)
     if dtype is dt.int64:
         first, last, by, floats = int(first), int(last), int(by), False
     if by == 0:
@@ -418,87 +321,54 @@ def arange(
             f"[arange] upper bound and lower bound inconsistent with step sign: got {first} to {last} by {by}."
         )
     n = max(0, math.ceil((last - first) / by)) if floats else max(0, -((first - last) // by))
-    out = new_tensor(spec_of(dtype, (int(n),), _device(device)))
+    out = make("arange", (int(n),), dtype=dtype, **made)
     hold = dt.float64 if dtype.rank > 1 else dt.int64
     conv: Any = float if dtype.rank > 1 else int
     typed = _RAMP[hold].typed((), (dtype,), None, frozenset(), (hold, hold))
-    return _finish(write_program(typed, out, (conv(first), conv(by))), requires_grad)
+    return write_program(typed, out, (conv(first), conv(by)))
 
 
 @composite(method=False)
-def linspace(
-    start: Number,
-    end: Number,
-    steps: int,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def linspace(start: Number, end: Number, steps: int, **made: Creation) -> Tensor:
     """``steps`` numbers evenly spaced from ``start`` to ``end``, both included."""
-    dtype = dtype or number_dtype(complex if complex in (type(start), type(end)) else float)
+    dtype = made.pop("dtype", None) or number_dtype(complex if complex in (type(start), type(end)) else float)
     start, end = _ends("linspace", dtype, start, end)
     if not isinstance(steps, int):
         raise TypeError(f"[linspace] steps must be an int: got {type(steps).__name__} {steps}.")
     if steps < 0:
         raise RuntimeError(f"[linspace] number of steps must be non-negative: got {steps}.")
     if complex in (type(start), type(end)):
+        grad = made.pop("requires_grad", False)
         parts = [(complex(start).real, complex(end).real), (complex(start).imag, complex(end).imag)]
-        made = [linspace(*ends, steps, dtype=dtype.to_real(), device=device) for ends in parts]
-        return _finish(OPS["complex"](*made), requires_grad)
-    out = new_tensor(spec_of(dtype, (steps,), _device(device)))
+        z: Tensor = OPS["complex"](*[linspace(*ends, steps, dtype=dtype.to_real(), **made) for ends in parts])
+        return z.requires_grad_() if grad else z
+    out = make("linspace", (steps,), dtype=dtype, **made)
     if steps == 1:
         end = start
     step = (end - start) / (steps - 1) if steps > 1 else 0.0
     typed = _BETWEEN.typed((), (dtype,), None, frozenset(), (dt.float64,) * 4)
-    write_program(typed, out, (float(start), float(end), float(step), float(steps)))  # type: ignore[arg-type]
-    return _finish(out, requires_grad)
+    return write_program(typed, out, (float(start), float(end), float(step), float(steps)))  # type: ignore[arg-type]
 
 
 @composite(method=False)
-def logspace(
-    start: Number,
-    end: Number,
-    steps: int,
-    base: float = 10.0,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def logspace(start: Number, end: Number, steps: int, base: float = 10.0, **made: Creation) -> Tensor:
     """``steps`` powers of a base, their exponents evenly spaced from ``start`` to ``end``, both included."""
-    d = dtype or number_dtype(complex if complex in (type(start), type(end)) else float)
+    grad = made.pop("requires_grad", False)
+    d = made.pop("dtype", None) or number_dtype(complex if complex in (type(start), type(end)) else float)
     start, end = _ends("logspace", d, start, end)
     wide = dt.complex128 if d.is_complex else dt.float64
-    exponents = linspace(start, end, steps, dtype=wide, device=device)
-    return _finish(OPS["pow"](float(base), exponents).to(d), requires_grad)
+    powers: Tensor = OPS["pow"](float(base), linspace(start, end, steps, dtype=wide, **made)).to(d)
+    return powers.requires_grad_() if grad else powers
 
 
 @composite(method=False)
-def scalar_tensor(
-    s: Number,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def scalar_tensor(s: Number, **made: Creation) -> Tensor:
     """A 0-d tensor of one number."""
-    return full((), s, dtype=dtype or default_dtype(), device=device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+    return make("scalar_tensor", (), s, **made)
 
 
 @composite(method=False)
-def empty_permuted(
-    size: Sequence[int],
-    physical_layout: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], **made: Creation) -> Tensor:
     """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
     sizes, order = _sizes("empty_permuted", size), ints(physical_layout)
     if len(sizes) != len(order):
@@ -514,46 +384,28 @@ def empty_permuted(
     for d in reversed(order):
         strides[d] = step
         step *= max(sizes[d], 1)
-    return empty_strided(sizes, strides, dtype=dtype, device=device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+    return _strided(sizes, strides, None, **made)
 
 
 @composite(function=False)
-def new_empty_strided(
-    self: Tensor,
-    size: Sequence[int],
-    stride: Sequence[int],
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def new_empty_strided(self: Tensor, size: Sequence[int], stride: Sequence[int], **made: Creation) -> Tensor:
     """An uninitialised tensor of this one's dtype and device, with given strides."""
-    return empty_strided(size, stride, requires_grad=requires_grad, **_like(self, dtype, device))  # type: ignore[no-any-return]
+    return _strided(size, stride, self, **made)
 
 
 @composite(method=False)
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-) -> Tensor:
+def eye(n: int, m: int | None = None, **made: Creation) -> Tensor:
     """The identity matrix, of shape (n, m)."""
-    m = n if m is None else m
-    out = zeros((n, m), dtype=dtype, device=device)
-    diagonal = out.as_strided((min(n, m),), (m + 1,))
-    fill_with(diagonal, check_number("eye", 1, out.dtype))
-    return _finish(out, requires_grad)
+    out = make("eye", (n, n if m is None else m), 0, **made)
+    on_it = out.detach().as_strided((min(out.shape),), (out.shape[1] + 1,))
+    fill_with(on_it, check_number("eye", 1, out.dtype))
+    return out
 
 
 # Copies
 
 
-@kernel(method=False, function=False, name="copy_to", vjp={"self": lambda g: g})
+@kernel(public=False, name="copy_to", vjp={"self": lambda g: g})
 def _copy_to(self: Tensor, dtype: dt.DType, memory_format: Any = None) -> Any:
     s: Any = self
     return Call(_formatted("to", s, memory_format, dtype), "copy")

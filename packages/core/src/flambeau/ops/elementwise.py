@@ -74,18 +74,18 @@ def mul(self: Tensor | Number, other: Tensor | Number) -> Any_:
     return call("mul", self, other)
 
 
-@pointwise(inplace=True, result="float", name="div_true", method=False, function=False)
+@pointwise(inplace=True, result="float", name="div_true", public=False)
 def _div_true(self: Tensor | Number, other: Tensor | Number) -> Any_:
     return call("div", self, other)
 
 
-@pointwise(inplace=True, check=real_numbers, method=False, function=False)
+@pointwise(inplace=True, check=real_numbers, public=False)
 def div_floor(self: Tensor | Number, other: Tensor | Number) -> Any_:
     """Division rounded down."""
     return call("floordiv", self, other)
 
 
-@pointwise(check=only_int, method=False, function=False)
+@pointwise(check=only_int, public=False)
 def div_trunc_int(self: Tensor | Number, other: Tensor | Number) -> Any_:
     """Integer division rounded towards zero."""
     q = call("floordiv", self, other)
@@ -239,12 +239,12 @@ def clamp_max(self: Tensor, max: Tensor | Number) -> Any_:
 # Selection
 
 
-@pointwise(name="where_values", raw=("condition",), method=False, function=False)
+@pointwise(name="where_values", raw=("condition",), public=False)
 def _where(condition: Tensor, self: Tensor | Number, other: Tensor | Number) -> Any_:
     return call("where", condition, self, other)
 
 
-@pointwise(raw=("mask",), method=False, function=False, name="masked_fill_values", inplace=True)
+@pointwise(raw=("mask",), public=False, name="masked_fill_values", inplace=True)
 def _masked_fill(self: Tensor, mask: Tensor, value: Tensor | Number) -> Any_:
     return call("where", mask, value, self)
 
@@ -294,17 +294,17 @@ def isnan(self: Tensor) -> Any_:
     return call("ne", self, self)
 
 
-@pointwise(result="bool", check=no_integers, name="isinf_float", method=False, function=False)
+@pointwise(result="bool", check=no_integers, name="isinf_float", public=False)
 def _isinf(self: Tensor) -> Any_:
     return call("isinf", self)
 
 
-@pointwise(result="bool", check=no_integers, name="isfinite_float", method=False, function=False)
+@pointwise(result="bool", check=no_integers, name="isfinite_float", public=False)
 def _isfinite(self: Tensor) -> Any_:
     return call("isfinite", self)
 
 
-@pointwise(result="bool", check=real_numbers, name="signbit_number", method=False, function=False)
+@pointwise(result="bool", check=real_numbers, name="signbit_number", public=False)
 def _signbit(self: Tensor) -> Any_:
     """Whether the sign bit is set (also of -0.0)."""
     return call("signbit", self)
@@ -420,7 +420,7 @@ def _rounding(name: str, doc: str) -> None:
         return call(name, self)
 
     fn.__doc__ = doc
-    pointwise(name=name + "_float", method=False, function=False, inplace=True, check=only_float)(fn)
+    pointwise(name=name + "_float", public=False, inplace=True, check=only_float)(fn)
 
 
 for _name, _doc in {
@@ -462,6 +462,6 @@ def xlogy(self: Tensor | Number, other: Tensor | Number) -> Any_:
 # Complex numbers
 
 
-@pointwise(name="complex_values", result="complex", check=only_float, method=False, function=False)
+@pointwise(name="complex_values", result="complex", check=only_float, public=False)
 def _complex_values(real: Tensor, imag: Tensor) -> Any_:
     return call("complex", real, imag)

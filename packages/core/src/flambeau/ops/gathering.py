@@ -74,8 +74,7 @@ def _check_index(op: str, s: Spec, dim: int, index: Spec, against: Spec, apart: 
 
 @kernel(
     name="gather",
-    method=False,
-    function=False,
+    public=False,
     vjp={"self": lambda g, self_spec, dim, index: gather_backward(g, self_spec.shape, dim, index)},  # type: ignore[has-type]
 )
 def gather_at(self: Tensor, dim: int, index: Tensor) -> Any:
@@ -100,12 +99,7 @@ def _gather_back(grad: Any, shape: Any, dim: int, index: Any) -> Any:
     return out
 
 
-@kernel(
-    method=False,
-    function=False,
-    vjp={"grad": lambda g, dim, index: gather_at(g, dim, index)},
-    default=_gather_back,
-)
+@kernel(public=False, vjp={"grad": lambda g, dim, index: gather_at(g, dim, index)}, default=_gather_back)
 def gather_backward(grad: Tensor, shape: Sequence[int], dim: int, index: Tensor) -> Any:
     """The gradient of `gather`: elements added up where they were read."""
     s: Any = grad
@@ -207,8 +201,7 @@ def _scatter_call(self: Any, dim: int, index: Any, src: Any, reduce: str | None,
 
 @kernel(
     name="scatter",
-    method=False,
-    function=False,
+    public=False,
     vjp={
         "self": lambda g, dim, index: scatter_at(g, dim, index, g.new_zeros(index.shape), None),
         "src": lambda g, src_spec, dim, index: _pad_to(gather_at(g, dim, index), src_spec),
@@ -221,8 +214,7 @@ def scatter_put(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Any:
 
 @kernel(
     name="scatter_sum",
-    method=False,
-    function=False,
+    public=False,
     vjp={
         "self": lambda g: g,
         "src": lambda g, src_spec, dim, index: _pad_to(gather_at(g, dim, index), src_spec),
@@ -235,8 +227,7 @@ def scatter_sum(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Any:
 
 @kernel(
     name="scatter_fold",
-    method=False,
-    function=False,
+    public=False,
     vjp={
         "self": lambda g, self, dim, index, src, reduce, out: _scatter_self(
             g, self, src, out, dim, index, reduce

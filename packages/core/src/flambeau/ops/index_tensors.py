@@ -31,21 +31,21 @@ __all__ = ["arranged", "eager", "fitted", "places", "put_at", "put_copy", "take_
 _select = index_select.short()
 
 
-@pointwise(method=False, function=False, name="wrap_place")
+@pointwise(public=False, name="wrap_place")
 def _wrap(self: Tensor, size: Number) -> Any:
     """A place with negative ones counted from the end; -1 if it is out of range."""
     bad = call("ge", self, size) | call("lt", self, call("neg", size))
     return select(bad, -1, select(call("lt", self, 0), self + size, self))
 
 
-@pointwise(method=False, function=False, name="next_place")
+@pointwise(public=False, name="next_place")
 def _next(self: Tensor, other: Tensor, size: Number) -> Any:
     """The place in two dimensions as one number, the second of a size; -1 if either is -1."""
     bad = call("lt", self, 0) | call("lt", other, 0)
     return select(bad, -1, self * size + other)
 
 
-@pointwise(method=False, function=False, name="two_places")
+@pointwise(public=False, name="two_places")
 def _two(self: Tensor, other: Tensor, rows: Number, columns: Number) -> Any:
     """Places in two dimensions as one number; negative ones count from the end; -1 if one is out of range."""
     bad = call("ge", self, rows) | call("lt", self, call("neg", rows))

@@ -154,10 +154,7 @@ def _stack_layout(specs: Sequence[Spec], dim: int) -> Call:
     return _filled("stack", out, specs, d, parts)
 
 
-@kernel(
-    method=False,
-    vjp={"tensors": lambda g, dim: list(g.unbind(dim))},
-)
+@kernel(method=False, vjp={"tensors": lambda g, dim: list(g.unbind(dim))})
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     """Tensors of one shape along a new dimension."""
     specs: Any = tensors

@@ -122,7 +122,7 @@ def _nonzero_default(self: Any, n: int) -> Any:
     return stack(columns, 1) if columns else zeros_of(self.spec.like(dt.int64, (n, 0)))
 
 
-@kernel(name="nonzero", vjp={}, method=False, function=False, default=_nonzero_default)
+@kernel(name="nonzero", vjp={}, public=False, default=_nonzero_default)
 def nonzero_rows(self: Tensor, n: int) -> Any:
     """Coordinates of the ``n`` elements that are not 0, one per row, in order."""
     s: Any = self
@@ -199,8 +199,7 @@ def _mask(op: str, mask: Any) -> Any:
 
 @kernel(
     name="masked_select",
-    method=False,
-    function=False,
+    public=False,
     vjp={"self": lambda g, self_spec, mask: _unselect(g, self_spec, mask)},
     default=lambda self, mask, n: gather_at(self.reshape(-1), 0, _flat_default(mask, n)),
 )

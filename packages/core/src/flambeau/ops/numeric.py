@@ -35,12 +35,12 @@ def _same(op: str, *tensors: Any) -> None:
 _HALF_TURN = 180 / math.pi
 
 
-@pointwise(name="angle_real", result="float", check=no_complex, method=False, function=False)
+@pointwise(name="angle_real", result="float", check=no_complex, public=False)
 def _angle_real(self: Tensor) -> Any:
     return select(call("ne", self, self), self, select(call("lt", self, 0), math.pi, 0.0))
 
 
-@pointwise(name="angle_complex", result="real", method=False, function=False, check=only_complex)
+@pointwise(name="angle_complex", result="real", public=False, check=only_complex)
 def _angle_complex(self: Tensor) -> Any:
     return call("angle", self)
 
@@ -63,7 +63,7 @@ def rad2deg(self: Tensor) -> Any:
     return self * _HALF_TURN
 
 
-@pointwise(name="polar_values", result="complex", method=False, function=False, check=only_float)
+@pointwise(name="polar_values", result="complex", public=False, check=only_float)
 def _polar(abs: Tensor, angle: Tensor) -> Any:
     return call("complex", call("mul", abs, call("cos", angle)), call("mul", abs, call("sin", angle)))
 
@@ -76,7 +76,7 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     return OPS["polar_values"](abs, angle)  # type: ignore[no-any-return]
 
 
-@pointwise(name="conj_values", method=False, function=False, check=only_complex)
+@pointwise(name="conj_values", public=False, check=only_complex)
 def _conj_values(self: Tensor) -> Any:
     return call("conj", self)
 
@@ -175,7 +175,7 @@ def nextafter(self: Tensor, other: Tensor) -> Any:
     return call("nextafter", self, other)
 
 
-@pointwise(name="heaviside_values", check=no_complex, differentiable=False, method=False, function=False)
+@pointwise(name="heaviside_values", check=no_complex, differentiable=False, public=False)
 def _heaviside(self: Tensor, values: Tensor) -> Any:
     return select(call("eq", self, 0), values, select(call("gt", self, 0), 1, 0))
 

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, Any
 from .. import dtypes as dt
 from ..errors import message
 from ..inplace import assign
-from ..layout import spec_of
 from ..op import composite
 from ..plan import new_tensor
 from ..pointwise import pointwise, write_program
 from ..program import Expr, Program, call, select
 from ..random import Generator, default_generator
 from ..registry import OPS
-from ..state import default_device, default_dtype
-from .creation import _sizes
+from .creation import Creation, make
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
@@ -121,87 +119,54 @@ def fill_random(
     return write_program(typed, t, (*_stream(generator), float(a), float(b))) if t.spec.numel else t
 
 
-def _new(op: str, size: Any, dtype: Any, device: Any) -> Tensor:
-    from ..devices import Device
-
-    d = dtype or default_dtype()
-    if d.rank < 2:
-        raise RuntimeError(
-            f"[{op}] not implemented for {d.name!r}: needed: a floating-point dtype. Use randint for integers."
-        )
-    return new_tensor(spec_of(d, _sizes(op, size), default_device() if device is None else Device(device)))
-
-
-def _filled(
-    op: str, size: Any, kind: Any, generator: Any, dtype: Any, device: Any, requires_grad: bool
+def _drawn(
+    op: str,
+    program: dict[dt.DType, Program],
+    size: Any,
+    like: Tensor | None,
+    generator: Generator | None,
+    a: Any = 0.0,
+    b: Any = 1.0,
+    requires_grad: bool = False,
+    **made: Any,
 ) -> Tensor:
-    t = _new(op, size, dtype, device)
-    fill_random(t, kind, generator, 0.0, 1.0)
+    """A new tensor of ``a + b * value``."""
+    t = make(op, size, None, like, **made)
+    if t.spec.dtype.rank < 2:
+        raise RuntimeError(
+            f"[{op}] not implemented for {t.spec.dtype.name!r}: needed: a floating-point dtype. Use randint for "
+            "integers."
+        )
+    fill_random(t, program, generator, a, b)
     return t.requires_grad_() if requires_grad else t
 
 
 @composite(method=False)
-def rand(
-    size: Sequence[int],
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-    pin_memory: bool = False,
-) -> Tensor:
+def rand(size: Sequence[int], *, generator: Generator | None = None, **made: Creation) -> Tensor:
     """Numbers uniform in [0, 1)."""
-    return _filled("rand", size, _UNIFORM, generator, dtype, device, requires_grad)
+    return _drawn("rand", _UNIFORM, size, None, generator, **made)
 
 
 @composite(method=False)
-def randn(
-    size: Sequence[int],
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-    pin_memory: bool = False,
-) -> Tensor:
+def randn(size: Sequence[int], *, generator: Generator | None = None, **made: Creation) -> Tensor:
     """Normal numbers with mean 0 and standard deviation 1."""
-    return _filled("randn", size, _NORMAL, generator, dtype, device, requires_grad)
-
-
-def _as(t: Any, dtype: Any, device: Any) -> tuple[Any, Any, Any]:
-    return t.spec.shape, dtype or t.spec.dtype, t.spec.device if device is None else device
+    return _drawn("randn", _NORMAL, size, None, generator, **made)
 
 
 @composite(method=False)
 def rand_like(
-    self: Tensor,
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
+    self: Tensor, *, generator: Generator | None = None, memory_format: Any = None, **made: Creation
 ) -> Tensor:
     """Numbers uniform in [0, 1), of another tensor's shape and dtype."""
-    size, d, dev = _as(self, dtype, device)
-    return _filled("rand_like", size, _UNIFORM, generator, d, dev, requires_grad)
+    return _drawn("rand_like", _UNIFORM, None, self, generator, memory_format=memory_format, **made)
 
 
 @composite(method=False)
 def randn_like(
-    self: Tensor,
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    memory_format: Any = None,
+    self: Tensor, *, generator: Generator | None = None, memory_format: Any = None, **made: Creation
 ) -> Tensor:
     """Normal numbers, of another tensor's shape and dtype."""
-    size, d, dev = _as(self, dtype, device)
-    return _filled("randn_like", size, _NORMAL, generator, d, dev, requires_grad)
+    return _drawn("randn_like", _NORMAL, None, self, generator, memory_format=memory_format, **made)
 
 
 def _fill_integers(t: Tensor, low: int, high: int, generator: Generator | None) -> Tensor:
@@ -215,59 +180,33 @@ def _fill_integers(t: Tensor, low: int, high: int, generator: Generator | None) 
 
 @composite(method=False)
 def randint(
-    low: int,
-    high: Any = None,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
+    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, **made: Creation
 ) -> Tensor:
     """Integers from ``low`` (0 where only one bound is given) up to, not including, ``high``."""
     if size is None:
         low, high, size = 0, low, high
     if high is None:
         low, high = 0, low
-    from ..devices import Device
-
-    spec = spec_of(
-        dtype or dt.int64, _sizes("randint", size), default_device() if device is None else Device(device)
-    )
-    return _fill_integers(new_tensor(spec), int(low), int(high), generator)
+    t = make("randint", size, **{**made, "dtype": made.get("dtype") or dt.int64})
+    return _fill_integers(t, int(low), int(high), generator)
 
 
 @composite(method=False)
 def randint_like(
-    self: Tensor,
-    low: int,
-    high: int | None = None,
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
+    self: Tensor, low: int, high: int | None = None, *, generator: Generator | None = None, **made: Creation
 ) -> Tensor:
     """Random integers of another tensor's shape and dtype."""
-    size, d, dev = _as(self, dtype, device)
-    bounds = (0, low) if high is None else (low, high)
-    return randint(*bounds, size, generator=generator, dtype=d, device=dev)  # type: ignore[no-any-return]
+    bounds = (0, int(low)) if high is None else (int(low), int(high))
+    return _fill_integers(make("randint_like", None, None, self, **made), *bounds, generator)
 
 
 @composite(method=False)
-def randperm(
-    n: int,
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
+def randperm(n: int, *, generator: Generator | None = None, **made: Creation) -> Tensor:
     """The integers from 0 to n - 1 in random order: the order that sorts n random words."""
-    from ..devices import Device
-
     if n < 0:
         raise RuntimeError(f"[randperm] n must be non-negative: got {n}.")
-    keys = new_tensor(spec_of(dt.int64, (int(n),), default_device() if device is None else Device(device)))
+    dtype = made.pop("dtype", None)
+    keys = make("randperm", (int(n),), dtype=dt.int64, device=made.get("device"))
     if n:
         typed = _BITS.typed((), (dt.int64,), None, frozenset(), _U64)
         write_program(typed, keys, _stream(generator))
@@ -277,25 +216,14 @@ def randperm(
 
 @composite(method=False)
 def normal(
-    mean: Any = 0.0,
-    std: Any = 1.0,
-    size: Any = None,
-    *,
-    generator: Generator | None = None,
-    dtype: dt.DType | None = None,
-    device: Any = None,
-    requires_grad: bool = False,
-    layout: Any = None,
-    pin_memory: bool = False,
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, **made: Creation
 ) -> Tensor:
     """Normal numbers with the given means and standard deviations (numbers with a size, or tensors)."""
     tensors = [t for t in (mean, std) if hasattr(t, "spec")]
     if (hasattr(std, "spec") and bool((std < 0).any())) or (not hasattr(std, "spec") and std < 0):
         raise RuntimeError("[normal] normal expects all elements of std >= 0.0: got a negative one.")
     if not tensors:
-        t = _new("normal", () if size is None else size, dtype, device)
-        t = fill_random(t, _NORMAL, generator, mean, std)
-        return t.requires_grad_() if requires_grad else t
+        return _drawn("normal", _NORMAL, () if size is None else size, None, generator, mean, std, **made)
     like = (mean + std) if len(tensors) == 2 else tensors[0]
     return randn(like.shape, generator=generator, dtype=like.dtype, device=like.device) * std + mean  # type: ignore[no-any-return]
 
@@ -467,7 +395,7 @@ def multinomial(
     return drawn if w.ndim == 2 else drawn[0]  # type: ignore[no-any-return]
 
 
-@pointwise(method=False, function=False, name="dropout_keep")
+@pointwise(public=False, name="dropout_keep")
 def dropout_keep(self: Tensor, p: Number, scale: Number, seed: Number, stream: Number) -> Any:
     """``self * scale`` where a uniform number is at least ``p``, else 0; the mask is drawn again in backward."""
     return select(call("ge", unit(seed, stream), p), call("mul", self, scale), 0)

@@ -75,8 +75,7 @@ def _roll_default(self: Any, shifts: Any, dims: Any) -> Any:
 
 
 @kernel(
-    vjp={"self": lambda g, shifts, dims: g.roll(tuple(-k for k in ints(shifts)), dims)},
-    default=_roll_default,
+    vjp={"self": lambda g, shifts, dims: g.roll(tuple(-k for k in ints(shifts)), dims)}, default=_roll_default
 )
 def roll(self: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = ()) -> Any:
     """Elements moved along dimensions; those that leave at the end come in at the start."""
@@ -118,12 +117,12 @@ def rot90(self: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
 # Triangles
 
 
-@pointwise(raw=("row", "col"), method=False, function=False, name="tril_values")
+@pointwise(raw=("row", "col"), public=False, name="tril_values")
 def _tril(self: Tensor, row: Tensor, col: Tensor) -> Any:
     return select(call("le", col, row), self, 0)
 
 
-@pointwise(raw=("row", "col"), method=False, function=False, name="triu_values")
+@pointwise(raw=("row", "col"), public=False, name="triu_values")
 def _triu(self: Tensor, row: Tensor, col: Tensor) -> Any:
     return select(call("ge", col, row), self, 0)
 
@@ -253,8 +252,7 @@ def _pad_default(self: Any, widths: Sequence[int], value: Any) -> Any:
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={"self": lambda g, widths: constant_pad(g, tuple(-w for w in widths), 0)},  # type: ignore[has-type]
     default=_pad_default,
 )
@@ -294,7 +292,7 @@ def _edges(x: Any, widths: Sequence[int], mode: str) -> Any:
     return x
 
 
-@composite(name="pad", module="nn", function=False, method=False)
+@composite(name="pad", module="nn", public=False)
 def pad(self: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """A border around a tensor.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
@@ -54,10 +54,7 @@ def spread(g: Any, spec: Spec, dims: Sequence[int]) -> Any:
 
 
 @view_op(
-    method=False,
-    function=False,
-    name="spread",
-    vjp={"self": lambda g, self_spec, dims: g.sum(dims).reshape(self_spec.shape)},
+    public=False, name="spread", vjp={"self": lambda g, self_spec, dims: g.sum(dims).reshape(self_spec.shape)}
 )
 def _spread_view(self: Tensor, shape: Sequence[int], dims: Sequence[int]) -> Any:
     s: Any = self
@@ -168,30 +165,43 @@ def _not_empty(s: Spec, dims: Sequence[int], op: str) -> None:
         )
 
 
-def _even(g: Any, x: Any, out: Any, dims: Sequence[int]) -> Any:
+def _even(g: Any, self: Any, out: Any, dims: Sequence[int]) -> Any:
     """The gradient of an extreme, shared evenly by all elements that are it."""
+    x = self
     at = x == spread(out, x.spec, dims)
     at = at | (x != x) if x.is_floating_point() else at
     shares = at.sum(dims, keepdim=True)
     return spread(g, x.spec, dims) * at / shares
 
 
-@kernel(vjp={"self": lambda g, self, out, dims: _even(g, self, out, dims)})
-def amax(self: Tensor, dim: Dims = (), keepdim: bool = False) -> Any:
-    """The largest element over dimensions (all by default); NaN if there is one."""
-    s: Any = self
-    no_complex("amax", s.dtype)
-    _not_empty(s, dims_of(dim, s.ndim, "amax"), "amax")
-    return _reduce(s, "max", dim, keepdim, s.dtype, "amax")
+def _extremes(kind: str, word: str) -> Any:
+    """The records of the largest, or of the smallest; returns the last."""
 
+    def value(self: Tensor, dim: Dims = (), keepdim: bool = False) -> Any:
+        s: Any = self
+        no_complex("a" + kind, s.dtype)
+        _not_empty(s, dims_of(dim, s.ndim, "a" + kind), "a" + kind)
+        return _reduce(s, kind, dim, keepdim, s.dtype, "a" + kind)
 
-@kernel(vjp={"self": lambda g, self, out, dims: _even(g, self, out, dims)})
-def amin(self: Tensor, dim: Dims = (), keepdim: bool = False) -> Any:
-    """The smallest element over dimensions (all by default); NaN if there is one."""
-    s: Any = self
-    no_complex("amin", s.dtype)
-    _not_empty(s, dims_of(dim, s.ndim, "amin"), "amin")
-    return _reduce(s, "min", dim, keepdim, s.dtype, "amin")
+    def place(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+        s: Any = self
+        return _place_of(s, "arg" + kind, dim, keepdim)
+
+    def both(self: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
+        return _extreme(kind, self, dim, keepdim, other)
+
+    value.__doc__ = f"The {word} element over dimensions (all by default); NaN if there is one."
+    place.__doc__ = f"The index of the {word} element; of equal ones the first."
+    both.__doc__ = f"""The {word} element; with ``dim`` also where it is; with another tensor that of each pair.
+
+    >>> import flambeau as fb
+    >>> fb.tensor([[1, 5], [7, 2]]).{kind}(1).indices
+    tensor({[1, 0] if kind == "max" else [0, 1]})
+    """
+    kernel(name="a" + kind, vjp={"self": _even})(value)
+    in_order = "arg" + kind
+    kernel(name=in_order, vjp={}, default=lambda self, *rest: OPS[in_order](self.contiguous(), *rest))(place)
+    return composite(name=kind)(both)
 
 
 @composite()
@@ -230,20 +240,6 @@ def _place_of(s: Spec, kind: str, dim: int | None, keepdim: bool) -> Call:
     return _reduce(s, kind, d, keepdim, dt.int64, kind)
 
 
-@kernel(vjp={}, default=lambda self, dim, keepdim: self.contiguous().argmax(dim, keepdim))
-def argmax(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index of the largest element; of equal ones the first."""
-    s: Any = self
-    return _place_of(s, "argmax", dim, keepdim)
-
-
-@kernel(vjp={}, default=lambda self, dim, keepdim: self.contiguous().argmin(dim, keepdim))
-def argmin(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The index of the smallest element; of equal ones the first."""
-    s: Any = self
-    return _place_of(s, "argmin", dim, keepdim)
-
-
 def _extreme(op: str, self: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     if hasattr(dim, "spec") or other is not None:
         return OPS[op + "imum"](self, other if other is not None else dim)
@@ -268,42 +264,23 @@ def _extreme(op: str, self: Any, dim: Any, keepdim: bool, other: Any) -> Any:
     return named(op, "values indices", values, indices)
 
 
-@composite(name="max")
-def max_(self: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
-    """The largest element; with ``dim`` also where it is; with another tensor the larger of each pair.
-
-    >>> import flambeau as fb
-    >>> fb.tensor([[1, 5], [7, 2]]).max(1).indices
-    tensor([1, 0])
-    """
-    return _extreme("max", self, dim, keepdim, other)
-
-
-@composite(name="min")
-def min_(self: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
-    """The smallest element; with ``dim`` also where it is; with another tensor the smaller of each pair."""
-    return _extreme("min", self, dim, keepdim, other)
+max_, min_ = _extremes("max", "largest"), _extremes("min", "smallest")
 
 
 # Truth
 
 
-def _truth(s: Spec, kind: str, dim: Dims, keepdim: bool) -> Call:
-    return _reduce(s, kind, dim, keepdim, dt.uint8 if s.dtype is dt.uint8 else dt.bool_, kind)
+def _truth(kind: str, doc: str) -> None:
+    def fn(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+        s: Any = self
+        return _reduce(s, kind, dim, keepdim, dt.uint8 if s.dtype is dt.uint8 else dt.bool_, kind)
+
+    fn.__doc__ = doc
+    kernel(vjp={}, name=kind)(fn)
 
 
-@kernel(vjp={}, name="any")
-def any_(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
-    """Whether any element is non-zero."""
-    s: Any = self
-    return _truth(s, "any", dim, keepdim)
-
-
-@kernel(vjp={}, name="all")
-def all_(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
-    """Whether all elements are non-zero."""
-    s: Any = self
-    return _truth(s, "all", dim, keepdim)
+_truth("any", "Whether any element is non-zero.")
+_truth("all", "Whether all elements are non-zero.")
 
 
 @composite()
@@ -338,8 +315,7 @@ def _var_gradient(g: Any, x: Any, dims: Sequence[int], correction: Any) -> Any:
     native="var",
     vjp={"self": lambda g, self, dims, correction: _var_gradient(g, self, dims, correction)},
     default=_var_default,
-    method=False,
-    function=False,
+    public=False,
 )
 def variance(self: Tensor, dim: Dims = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
     """The variance with ``n - correction`` degrees of freedom."""
@@ -357,91 +333,37 @@ def variance(self: Tensor, dim: Dims = None, *, correction: Any = 1, keepdim: bo
     )
 
 
-def _correction(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
-    if isinstance(dim, bool):
-        dim, unbiased = None, dim
-    if correction is None:
-        correction = 1 if unbiased is None else int(unbiased)
-    return dim, correction
+def _spread_of(name: str, doc: str, finish: Callable[..., Any]) -> None:
+    """A record of the variance: ``finish(variance, tensor, dim, keepdim)``."""
+
+    def fn(
+        self: Tensor,
+        dim: Dims = None,
+        unbiased: bool | None = None,
+        keepdim: bool = False,
+        *,
+        correction: Any = None,
+    ) -> Tensor:
+        if isinstance(dim, bool):
+            dim, unbiased = None, dim
+        if correction is None:
+            correction = 1 if unbiased is None else int(unbiased)
+        v = variance(self, dim, correction=correction, keepdim=keepdim)
+        return finish(v, self, dim, keepdim)  # type: ignore[no-any-return]
+
+    fn.__doc__ = doc
+    fn.__annotations__["return"] = "Any" if name.endswith("mean") else "Tensor"
+    composite(name=name)(fn)
 
 
-@composite()
-def var(
-    self: Tensor,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Any = None,
-) -> Tensor:
-    """The variance over dimensions (all by default), with n - 1 in the denominator unless told otherwise."""
-    dim, correction = _correction(dim, unbiased, correction)
-    return variance(self, dim, correction=correction, keepdim=keepdim)  # type: ignore[no-any-return]
-
-
-@composite()
-def std(
-    self: Tensor,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Any = None,
-) -> Tensor:
-    """The standard deviation over dimensions (all by default)."""
-    dim, correction = _correction(dim, unbiased, correction)
-    v = variance(self, dim, correction=correction, keepdim=keepdim)
-    # d std = d var / (2 std), 0 where the spread is 0.
-    return v.sqrt()  # type: ignore[no-any-return]
-
-
-@composite()
-def var_mean(
-    self: Tensor,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Any = None,
-) -> Any:
-    """Variance and mean."""
-    d, c = _correction(dim, unbiased, correction)
-    return variance(self, d, correction=c, keepdim=keepdim), self.mean(d, keepdim)
-
-
-@composite()
-def std_mean(
-    self: Tensor,
-    dim: Dims = None,
-    unbiased: bool | None = None,
-    keepdim: bool = False,
-    *,
-    correction: Any = None,
-) -> Any:
-    """Standard deviation and mean."""
-    d, c = _correction(dim, unbiased, correction)
-    return variance(self, d, correction=c, keepdim=keepdim).sqrt(), self.mean(d, keepdim)
-
-
-@kernel(
-    vjp={
-        "self": lambda g, self, out, dims: (
-            spread(g, self.spec, dims) * _conj((self - spread(out, self.spec, dims)).exp())
-        )
-    },
-    default=lambda self, dim, keepdim: _logsumexp_default(self, dim, keepdim),
-)
-def logsumexp(self: Tensor, dim: Dims, keepdim: bool = False) -> Any:
-    """The logarithm of the sum of exponentials, without overflow."""
-    s: Any = self
-    if s.dtype.rank < 2:
-        return Call(
-            s.like(dt.float32, reduced(s, dims_of(dim, s.ndim, "logsumexp"), keepdim, dt.float32)[0].shape),
-            "default",
-        )
-    dims = dims_of(dim, s.ndim, "logsumexp")
-    out, seen = reduced(s, dims, keepdim, s.dtype)
-    return Call(out, "native", {"dims": dims, "dim": dims}, outs_as=(seen,))
+for _name, _doc, _finish in (
+    ("var", "The variance over dimensions (all by default), with n - 1 in the denominator unless told otherwise.",
+     lambda v, x, dim, keepdim: v),
+    ("std", "The standard deviation over dimensions (all by default).", lambda v, x, dim, keepdim: v.sqrt()),
+    ("var_mean", "Variance and mean.", lambda v, x, dim, keepdim: (v, x.mean(dim, keepdim))),
+    ("std_mean", "Standard deviation and mean.", lambda v, x, dim, keepdim: (v.sqrt(), x.mean(dim, keepdim))),
+):  # fmt: skip
+    _spread_of(_name, _doc, _finish)
 
 
 def _conj(x: Any) -> Any:
@@ -462,6 +384,27 @@ def _logsumexp_default(x: Any, dim: Dims, keepdim: bool) -> Any:
     return out if keepdim else out.reshape(reduced(x.spec, dims, False, x.spec.dtype)[0].shape)
 
 
+@kernel(
+    vjp={
+        "self": lambda g, self, out, dims: (
+            spread(g, self.spec, dims) * _conj((self - spread(out, self.spec, dims)).exp())
+        )
+    },
+    default=_logsumexp_default,
+)
+def logsumexp(self: Tensor, dim: Dims, keepdim: bool = False) -> Any:
+    """The logarithm of the sum of exponentials, without overflow."""
+    s: Any = self
+    if s.dtype.rank < 2:
+        return Call(
+            s.like(dt.float32, reduced(s, dims_of(dim, s.ndim, "logsumexp"), keepdim, dt.float32)[0].shape),
+            "default",
+        )
+    dims = dims_of(dim, s.ndim, "logsumexp")
+    out, seen = reduced(s, dims, keepdim, s.dtype)
+    return Call(out, "native", {"dims": dims, "dim": dims}, outs_as=(seen,))
+
+
 # Norms
 
 
@@ -480,13 +423,17 @@ def _norm(x: Any, p: Any, dims: Sequence[int], keepdim: bool) -> Any:
     return out if wide is x else out.to(x.dtype)
 
 
+def _norm2_gradient(g: Any, self: Any, out: Any, dims: Sequence[int]) -> Any:
+    scale = OPS["where_values"](out == 0, 0, g / out)
+    return self * spread(scale, self.spec, dims)
+
+
 @kernel(
-    vjp={"self": lambda g, self, out, dims: _norm2_gradient(g, self, out, dims)},
+    vjp={"self": _norm2_gradient},
     default=lambda self, dim, keepdim: (
         ((self * self.conj()).real if self.is_complex() else self * self).sum(dim, keepdim).sqrt()
     ),
-    method=False,
-    function=False,
+    public=False,
 )
 def norm2(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     """The Euclidean norm."""
@@ -496,11 +443,6 @@ def norm2(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
     return Call(
         out, "default" if s.dtype.is_complex else "native", {"dims": dims, "dim": dims}, outs_as=(seen,)
     )
-
-
-def _norm2_gradient(g: Any, x: Any, out: Any, dims: Sequence[int]) -> Any:
-    scale = OPS["where_values"](out == 0, 0, g / out)
-    return x * spread(scale, x.spec, dims)
 
 
 @composite()

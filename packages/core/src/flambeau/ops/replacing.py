@@ -21,8 +21,7 @@ def _replaced(place: Any, self: Any, src: Any, *args: Any) -> Any:
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={
         "self": lambda g, src_spec, key: put_slice(g, zeros_of(src_spec.like(g.spec.dtype)), key),  # type: ignore[has-type]
         "src": lambda g, key: slice_view(g, key),

@@ -128,14 +128,14 @@ def _single(self: Any, dim: int) -> Any:
 _SCAN2 = {"self": lambda g, out1, self_spec, dim: _scatter_back(g, out1, self_spec, dim)}
 
 
-@kernel(vjp=_SCAN2, nondiff=(1,), default=_single, method=False, function=False)
+@kernel(vjp=_SCAN2, nondiff=(1,), default=_single, public=False)
 def cummax_pair(self: Tensor, dim: int) -> Any:
     """Running maximum and its place."""
     s: Any = self
     return _extreme_call(s, "cummax", dim)
 
 
-@kernel(vjp=_SCAN2, nondiff=(1,), default=_single, method=False, function=False)
+@kernel(vjp=_SCAN2, nondiff=(1,), default=_single, public=False)
 def cummin_pair(self: Tensor, dim: int) -> Any:
     """Running minimum and its place."""
     s: Any = self
@@ -161,8 +161,7 @@ def cummin(self: Tensor, dim: int) -> Any:
     vjp={"self": lambda g, out1, self_spec, dim: _scatter_back(g, out1, self_spec, dim)},
     nondiff=(1,),
     default=lambda self, dim, descending, stable: _single(self, dim),
-    method=False,
-    function=False,
+    public=False,
 )
 def sort_pair(self: Tensor, dim: int, descending: bool, stable: bool) -> Any:
     """Sorted values and where they were."""
@@ -207,8 +206,7 @@ def _topk_default(self: Any, k: int, dim: int, largest: bool, sorted: bool) -> A
     vjp={"self": lambda g, out1, self_spec, dim: _scatter_back(g, out1, self_spec, dim)},
     nondiff=(1,),
     default=_topk_default,
-    method=False,
-    function=False,
+    public=False,
     name="topk_pair",
     native="topk",
 )

@@ -80,12 +80,7 @@ def _rows_back(grad: Any, shape: Sequence[int], dim: int, index: Any) -> Any:
     return out
 
 
-@kernel(
-    method=False,
-    function=False,
-    vjp={"grad": lambda g, dim, index: g.index_select(dim, index)},
-    default=_rows_back,
-)
+@kernel(public=False, vjp={"grad": lambda g, dim, index: g.index_select(dim, index)}, default=_rows_back)
 def index_select_backward(grad: Tensor, shape: Sequence[int], dim: int, index: Tensor) -> Any:
     """The gradient of `index_select`: rows added up where they were read."""
     s: Any = grad
@@ -116,10 +111,7 @@ def _index_add_default(self: Any, dim: int, index: Any, source: Any, *, alpha: A
 
 
 @kernel(
-    vjp={
-        "self": lambda g: g,
-        "source": lambda g, dim, index, alpha: g.index_select(dim, index) * alpha,
-    },
+    vjp={"self": lambda g: g, "source": lambda g, dim, index, alpha: g.index_select(dim, index) * alpha},
     default=_index_add_default,
 )
 def index_add(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Any:

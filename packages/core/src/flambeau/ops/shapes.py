@@ -128,13 +128,13 @@ def t(self: Tensor) -> Any:
     return s.shape[::-1], s.strides[::-1], 0
 
 
-@composite(name="reversed_dims", function=False, method=False)
+@composite(name="reversed_dims", public=False)
 def numpy_t(self: Tensor) -> Tensor:
     """All dimensions in reverse order; a view."""
     return _ordered(self, tuple(range(self.spec.ndim))[::-1])
 
 
-@composite(name="matrix_transpose", function=False, method=False)
+@composite(name="matrix_transpose", public=False)
 def matrix_t(self: Tensor) -> Tensor:
     """The transposes of the matrices in the last two dimensions; a view."""
     if self.spec.ndim < 2:
@@ -151,7 +151,7 @@ def adjoint(self: Tensor) -> Tensor:
     return turned.conj() if self.spec.dtype.is_complex else turned
 
 
-@composite(name="hermitian", function=False, method=False)
+@composite(name="hermitian", public=False)
 def matrix_h(self: Tensor) -> Tensor:
     """The conjugate transpose of a matrix."""
     if self.spec.ndim not in (0, 2):

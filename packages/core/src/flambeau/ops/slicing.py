@@ -37,10 +37,7 @@ def zeros_of(spec: Spec) -> Tensor:
 
 
 @view_op(
-    name="slice",
-    method=False,
-    function=False,
-    vjp={"self": lambda g, self_spec, key: _slice_gradient(g, self_spec, key)},
+    name="slice", public=False, vjp={"self": lambda g, self_spec, key: _slice_gradient(g, self_spec, key)}
 )
 def slice_view(self: Tensor, key: Key) -> Any:
     """The part of a tensor that a key describes."""
@@ -79,8 +76,7 @@ def _put_part(op: Any, grad: Any, shape: Sequence[int], *place: Any) -> Any:
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={"grad": lambda g, key: slice_view(g, key)},
     default=lambda grad, shape, key: _put_part(slice_view, grad, shape, key),
 )
@@ -220,8 +216,7 @@ def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={"grad": lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2)},
     default=lambda grad, shape, offset, dim1, dim2: _put_part(diagonal, grad, shape, offset, dim1, dim2),
 )
@@ -284,8 +279,7 @@ def _unfold_back(grad: Any, shape: Sequence[int], dimension: int, size: int, ste
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={"grad": lambda g, dimension, size, step: g.unfold(dimension, size, step)},
     default=_unfold_back,
 )

@@ -47,8 +47,7 @@ def _cat_back(gs: Sequence[Any], spec: Spec, sizes: Sequence[int], dim: int) -> 
 
 @view_op(
     name="split_parts",
-    method=False,
-    function=False,
+    public=False,
     vjp={"self": lambda gs, self_spec, sizes, dim: _cat_back(gs, self_spec, sizes, dim)},
 )
 def split_parts(self: Tensor, sizes: tuple[int, ...], dim: int) -> Any:

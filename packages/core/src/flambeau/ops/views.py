@@ -61,12 +61,7 @@ def infer_sizes(op: str, shape: Sequence[int], numel: int) -> tuple[int, ...]:
     return sizes
 
 
-@view_op(
-    name="view_shape",
-    method=False,
-    function=False,
-    vjp={"self": lambda g, self_spec: g.reshape(self_spec.shape)},
-)
+@view_op(name="view_shape", public=False, vjp={"self": lambda g, self_spec: g.reshape(self_spec.shape)})
 def _view_shape(self: Tensor, shape: Sequence[int]) -> Any:
     s: Any = self
     sizes = infer_sizes("view", shape, s.numel)
@@ -79,7 +74,7 @@ def _view_shape(self: Tensor, shape: Sequence[int]) -> Any:
     return sizes, strides, 0
 
 
-@view_op(name="view_dtype", method=False, function=False, vjp={})
+@view_op(name="view_dtype", public=False, vjp={})
 def _view_dtype(self: Tensor, dtype: DType) -> Any:
     s: Any = self
     have, want = s.itemsize, dtype.itemsize
@@ -213,7 +208,7 @@ def _as_strided_gradient(
     )
 
 
-@view_op(name="as_strided", method=False, function=False, vjp={"self": _as_strided_gradient})
+@view_op(name="as_strided", public=False, vjp={"self": _as_strided_gradient})
 def as_strided_base(
     self: Tensor, size: Sequence[int], stride: Sequence[int], storage_offset: int, *, base_offset: int = 0
 ) -> Any:
@@ -264,8 +259,7 @@ def _as_strided_replaced(
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={
         "g": lambda g0, shape, strides, size, stride, offset: _gather_strided(
             g0, shape, strides, size, stride, offset
@@ -334,8 +328,7 @@ def _gather_strided(g: Any, shape: Any, strides: Any, size: Any, stride: Any, of
 
 
 @kernel(
-    method=False,
-    function=False,
+    public=False,
     vjp={
         "self": lambda g, self_spec, size, stride, offset: _zero_part(g, self_spec, size, stride, offset),
         "src": lambda g, self_spec, size, stride, offset: _gather_strided(

@@ -21,7 +21,6 @@ from flambeau import (
     complex128,
     float32,
     float64,
-    from_dlpack,
     int8,
     int16,
     int32,
@@ -42,7 +41,7 @@ newaxis = None
 __array_api_version__ = info.VERSION
 
 __all__ = [
-    "__array_api_version__", "bool", "complex128", "complex64", "e", "fft", "float32", "float64", "from_dlpack", "inf",
+    "__array_api_version__", "bool", "complex128", "complex64", "e", "fft", "float32", "float64", "inf",
     "int16", "int32", "int64", "int8", "linalg", "nan", "newaxis", "pi", "uint16", "uint32", "uint64", "uint8",
     *creation.__all__, *elementwise.__all__, *functions.__all__, *info.__all__,
 ]  # fmt: skip

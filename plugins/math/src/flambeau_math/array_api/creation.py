@@ -8,7 +8,8 @@ import flambeau as fb
 from flambeau import Tensor
 
 __all__ = [
-    "arange", "asarray", "empty", "empty_like", "eye", "full", "full_like", "linspace", "meshgrid", "ones", "ones_like",
+    "arange", "asarray", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "meshgrid",
+    "ones", "ones_like",
     "tril", "triu", "zeros", "zeros_like",
 ]  # fmt: skip
 
@@ -18,6 +19,12 @@ Shape = int | tuple[int, ...]
 def asarray(obj: Any, /, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
     """Data as an array; shared where that is possible, unless ``copy`` says otherwise."""
     return fb.asarray(obj, dtype=dtype, device=device, copy=copy)
+
+
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """An array on the memory of another library's; needs flambeau-io."""
+    made: Tensor = fb.from_dlpack(x, device=device, copy=copy)
+    return made
 
 
 def arange(

@@ -5,42 +5,41 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from .. import dtypes as dt
-from ..errors import message
-from ..layout import wrap_dim
-from ..op import composite
-from ..registry import OPS
-from ._check import no_complex
-from .creation import full
-from .joining import cat
-from .reduction import dims_of
-from .results import named
-from .scans import sort_pair
+import flambeau as fb
+from flambeau.plugin import OPS, dims_of, message, named, no_complex, wrap_dim
+
+from .._records import Space
 
 if TYPE_CHECKING:
-    from .._tensor import Tensor
+    from flambeau import Tensor
+
+__all__: list[str] = []
+
+top = Space("")
 
 
-@composite()
+@top.composite()
 def mode(self: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent element along a dimension (of several the smallest) and where it last stands."""
     no_complex("mode", self.spec.dtype)
     d = wrap_dim(dim, self.ndim, "mode")
     if not self.ndim:
-        return named("mode", "values indices", self.clone(), full((), 0, dtype=dt.int64, device=self.device))
+        return named(
+            "mode", "values indices", self.clone(), fb.full((), 0, dtype=fb.int64, device=self.device)
+        )
     n = self.shape[d]
     if not n:
         raise IndexError(
             f"[mode] Expected reduction dim {dim} to have non-zero size: got {list(self.shape)}."
         )
-    values, indices = sort_pair(self, d, False, True)
+    values, indices = OPS["sort_pair"](self, d, False, True)
     place = OPS["arange"](n, device=self.device).reshape([-1 if k == d else 1 for k in range(self.ndim)])
-    begins = cat(
+    begins = fb.cat(
         [
-            full(
+            fb.full(
                 [1 if k == d else m for k, m in enumerate(self.shape)],
                 True,
-                dtype=dt.bool_,
+                dtype=fb.bool,
                 device=self.device,
             ),
             values.narrow(d, 1, n - 1) != values.narrow(d, 0, n - 1),
@@ -55,7 +54,7 @@ def mode(self: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
     return named("mode", "values indices", values, indices)
 
 
-@composite()
+@top.composite()
 def nanmedian(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN; NaN where nothing is. With ``dim`` also where it is."""
     no_complex("nanmedian", self.spec.dtype)
@@ -65,7 +64,7 @@ def nanmedian(self: Tensor, dim: int | None = None, keepdim: bool = False) -> An
         if dim is not None:
             raise IndexError(f"[nanmedian] Expected reduction dim {dim} to have non-zero size.")
         return self.new_full((), math.nan)
-    values, indices = sort_pair(x, d, False, True)  # NaN last
+    values, indices = OPS["sort_pair"](x, d, False, True)  # NaN last
     middle = ((x == x).sum(d, keepdim=True) - 1).clamp(min=0) // 2
     values, indices = values.gather(d, middle), indices.gather(d, middle)
     if dim is None:
@@ -87,7 +86,7 @@ def _quantile(op: str, self: Any, q: Any, dim: Any, keepdim: bool, interpolation
         )
     if not self.numel():
         raise RuntimeError(message(op, "input tensor must be non-empty", self=self))
-    if self.spec.dtype not in (dt.float32, dt.float64):
+    if self.spec.dtype not in (fb.float32, fb.float64):
         raise RuntimeError(message(op, "input tensor must be either float or double dtype", self=self))
     if hasattr(q, "spec"):
         if q.ndim > 1:
@@ -98,7 +97,7 @@ def _quantile(op: str, self: Any, q: Any, dim: Any, keepdim: bool, interpolation
             raise RuntimeError(message(op, "q tensor must be on the same device as the input tensor", q=q))
         at = q
     else:
-        at = full((), float(q), dtype=self.spec.dtype, device=self.device)
+        at = fb.full((), float(q), dtype=self.spec.dtype, device=self.device)
     if at.numel() and not bool(((at >= 0) & (at <= 1)).all()):
         raise RuntimeError(f"[{op}] q values must be in the range [0, 1].")
     kept = [1] * self.ndim if dim is None else list(self.shape)
@@ -106,9 +105,9 @@ def _quantile(op: str, self: Any, q: Any, dim: Any, keepdim: bool, interpolation
     if dim is not None and self.ndim:
         kept[d] = 1
     x = self.reshape((1, -1)) if dim is None or not self.ndim else self.movedim(d, -1)
-    values = sort_pair(x, -1, False, True)[0]
+    values = OPS["sort_pair"](x, -1, False, True)[0]
     known = (values == values).sum(-1, keepdim=True)
-    last = (known if skip else full((), x.shape[-1], dtype=dt.int64, device=x.device)) - 1
+    last = (known if skip else fb.full((), x.shape[-1], dtype=fb.int64, device=x.device)) - 1
     place = (at.reshape(-1) * last).clamp(min=0)  # [..., Q]
     place = place.expand((*x.shape[:-1], place.shape[-1]))
     if not skip:  # NaN anywhere is the result
@@ -119,7 +118,9 @@ def _quantile(op: str, self: Any, q: Any, dim: Any, keepdim: bool, interpolation
     if interpolation in ("lower", "higher", "nearest"):
         out = values.gather(-1, (high if interpolation == "higher" else low).long())
     else:
-        weight = full((), 0.5, dtype=x.dtype, device=x.device) if interpolation == "midpoint" else place - low
+        weight = (
+            fb.full((), 0.5, dtype=x.dtype, device=x.device) if interpolation == "midpoint" else place - low
+        )
         weight = OPS["where_values"](low == high, 0, weight)
         out = OPS["lerp"](values.gather(-1, low.long()), values.gather(-1, high.long()), weight)
     out = out.movedim(-1, 0)  # [Q, ...]
@@ -127,7 +128,7 @@ def _quantile(op: str, self: Any, q: Any, dim: Any, keepdim: bool, interpolation
     return out.reshape([out.shape[0], *shape] if at.ndim else shape)
 
 
-@composite()
+@top.composite()
 def quantile(
     self: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -143,7 +144,7 @@ def quantile(
     return _quantile("quantile", self, q, dim, keepdim, interpolation, False)  # type: ignore[no-any-return]
 
 
-@composite()
+@top.composite()
 def nanquantile(
     self: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -151,7 +152,7 @@ def nanquantile(
     return _quantile("nanquantile", self, q, dim, keepdim, interpolation, True)  # type: ignore[no-any-return]
 
 
-@composite(batch="loop")
+@top.composite(batch="loop")
 def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int = 0) -> Tensor:
     """The exclusive or of all elements' bits (of float64 or int64), as uint64."""
     dims = dims_of(dim, self.ndim, "hash_tensor")
@@ -163,13 +164,13 @@ def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int
             message("hash_tensor", "Expected reduction dim to be specified for no elements", self=self)
         )
     kept = [d for d in range(self.ndim) if d not in dims]
-    wide: Any = self.detach().to(dt.float64 if self.is_floating_point() else dt.int64)
+    wide: Any = self.detach().to(fb.float64 if self.is_floating_point() else fb.int64)
     wide = wide.clone() if wide.mem is self.mem else wide
-    bits = wide.contiguous().view(dt.int64).permute([*kept, *dims])
+    bits = wide.contiguous().view(fb.int64).permute([*kept, *dims])
     bits = bits.reshape([*[self.shape[d] for d in kept], math.prod(self.shape[d] for d in dims)])
     while bits.shape[-1] > 1:
         n = bits.shape[-1]
         half = bits.narrow(-1, 0, n // 2) ^ bits.narrow(-1, n // 2, n // 2)
-        bits = cat([half, bits.narrow(-1, n - 1, 1)], -1) if n % 2 else half
+        bits = fb.cat([half, bits.narrow(-1, n - 1, 1)], -1) if n % 2 else half
     shape = [1 if d in dims else n for d, n in enumerate(self.shape) if keepdim or d not in dims]
-    return bits.contiguous().view(dt.uint64).reshape(shape)  # type: ignore[no-any-return]
+    return bits.contiguous().view(fb.uint64).reshape(shape)  # type: ignore[no-any-return]

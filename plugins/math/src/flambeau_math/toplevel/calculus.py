@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .. import dtypes as dt
-from ..errors import message
-from ..layout import broadcast_shapes, wrap_dim
-from ..op import composite
-from ..registry import OPS
-from .joining import cat, stack
-from .views import ints
+import flambeau as fb
+from flambeau.plugin import OPS, broadcast_shapes, ints, message, wrap_dim
+
+from .._records import Space
 
 if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
+    from flambeau import Tensor
+    from flambeau.plugin import Number
+
+__all__: list[str] = []
+
+top = Space("")
 
 
-@composite()
+@top.composite()
 def diff(
     self: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
 ) -> Tensor:
@@ -33,13 +34,13 @@ def diff(
     if n < 0:
         raise RuntimeError(f"[diff] order must be non-negative: got {n}.")
     parts = [t for t in (prepend, self, append) if t is not None]
-    x = cat(parts, d) if len(parts) > 1 else self
+    x = fb.cat(parts, d) if len(parts) > 1 else self
     if not n:
         return self.clone()
     for _ in range(min(n, x.shape[d])):
         m = max(x.shape[d] - 1, 0)
         later, earlier = x.narrow(d, min(1, x.shape[d]), m), x.narrow(d, 0, m)
-        x = later != earlier if x.dtype is dt.bool_ else later - earlier
+        x = later != earlier if x.dtype is fb.bool else later - earlier
     return x
 
 
@@ -65,7 +66,7 @@ def _slope(x: Any, dim: int, spacing: Any, order: int) -> Any:
         else:
             left = (part(1, 1) * 4 - part(0, 1) * 3 - part(2, 1)) / (2.0 * spacing)
             right = (part(n - 3, 1) + part(n - 1, 1) * 3 - part(n - 2, 1) * 4) / (2.0 * spacing)
-        return cat([left, inner, right], dim)
+        return fb.cat([left, inner, right], dim)
     h = spacing.narrow(0, 1, n - 1) - spacing.narrow(0, 0, n - 1)
     a, b = (_along(x, dim, h.narrow(0, k, n - 2)) for k in (0, 1))
     mid, low, high = part(1, n - 2), part(0, n - 2), part(2, n - 2)
@@ -79,10 +80,10 @@ def _slope(x: Any, dim: int, spacing: Any, order: int) -> Any:
         p, q = h[n - 3], h[n - 2]
         a, b, c = q / (p * (p + q)), -(p + q) / (p * q), (2.0 * q + p) / (q * (p + q))
         right = part(n - 3, 1) * a + part(n - 2, 1) * b + part(n - 1, 1) * c
-    return cat([left, inner, right], dim)
+    return fb.cat([left, inner, right], dim)
 
 
-@composite(method=False)
+@top.composite(method=False)
 def gradient(self: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: int = 1) -> list[Tensor]:
     """Slopes along dimensions of values sampled on a grid.
 
@@ -109,7 +110,7 @@ def gradient(self: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: i
     if len(set(dims)) != len(dims):
         raise RuntimeError(f"[gradient] dim {list(dims)} appears multiple times in the list of dims.")
     d0 = self.spec.dtype
-    x = self.to(dt.float32) if d0 in (dt.float16, dt.bfloat16) else self
+    x = self.to(fb.float32) if d0 in (fb.float16, fb.bfloat16) else self
     out = []
     for k, d in enumerate(dims):
         step: Any = spacing[k] if several else 1.0 if spacing is None else spacing
@@ -129,7 +130,7 @@ def gradient(self: Tensor, *, spacing: Any = 1.0, dim: Any = None, edge_order: i
                     )
                 )
             if step.spec.dtype.rank < 2:
-                step = step.to(x.spec.dtype if x.spec.dtype.rank > 1 else dt.float32)
+                step = step.to(x.spec.dtype if x.spec.dtype.rank > 1 else fb.float32)
         slope = _slope(x, d, step, edge_order)
         out.append(slope if x is self else slope.to(d0))
     return out
@@ -162,14 +163,14 @@ def _trapezoids(op: str, y: Any, x: Any, dx: Any, dim: int) -> tuple[Any, int]:
     return mean * gap / 2.0, d
 
 
-@composite(method=False, aliases=("trapz",))
+@top.composite(method=False, aliases=("trapz",))
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number = 1, dim: int = -1) -> Tensor:
     """The integral along a dimension by the trapezoidal rule, at points ``x`` or with steps ``dx``."""
     areas, d = _trapezoids("trapezoid", y, x, dx, dim)
     return areas.sum(d if x is None or x.ndim == 1 else dim)  # type: ignore[no-any-return]
 
 
-@composite(method=False)
+@top.composite(method=False)
 def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number = 1, dim: int = -1) -> Tensor:
     """The running integral along a dimension by the trapezoidal rule."""
     areas, d = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
@@ -179,7 +180,7 @@ def cumulative_trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Number = 1, 
 # Products
 
 
-@composite()
+@top.composite()
 def cross(self: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The cross products of vectors of 3 elements along a dimension (default: the first of size 3)."""
     if self.ndim != other.ndim:
@@ -197,10 +198,10 @@ def cross(self: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
             message("cross", f"inputs dimension {d} must have length 3", self=self, other=other)
         )
     a, b = (t.expand(shape).unbind(d) for t in (self, other))
-    return stack([a[k - 2] * b[k - 1] - a[k - 1] * b[k - 2] for k in range(3)], d)  # type: ignore[no-any-return]
+    return fb.stack([a[k - 2] * b[k - 1] - a[k - 1] * b[k - 2] for k in range(3)], d)
 
 
-@composite()
+@top.composite()
 def kron(self: Tensor, other: Tensor) -> Tensor:
     """The Kronecker product."""
     n = max(self.ndim, other.ndim)
@@ -210,7 +211,10 @@ def kron(self: Tensor, other: Tensor) -> Tensor:
     return product.reshape([product.shape[2 * k] * product.shape[2 * k + 1] for k in range(n)])
 
 
-@composite(inplace=True)
+kron.casts_out = True  # to any dtype that the products cast to
+
+
+@top.composite(inplace=True)
 def renorm(self: Tensor, p: Number, dim: int, maxnorm: Number) -> Tensor:
     """Every part along a dimension scaled down to a p-norm of at most ``maxnorm``."""
     if self.ndim < 2:
