@@ -79,7 +79,7 @@ def returns(op: Op) -> str:
 
 def parameter(p: Param, op: Op) -> str:
     """One parameter."""
-    text = annotation(p.annotation or "Any")
+    text = annotation(p.annotation.replace("Spec", "Tensor") or "Any")
     name = p.name.rstrip("_") if p.name == "from_" else p.name
     name = "from_" if name == "from" else name
     return f"{name}: {text}" + (

@@ -27,14 +27,12 @@ class Param:
     """
 
     NONE = object()
+    #: Annotation -> kind; functions that infer say ``Spec``, as that is what they get.
     KINDS = {
-        "Tensor": "tensor",
-        "Tensor | None": "optional",
-        "Tensor | Number": "operand",
-        "Tensor | Number | None": "operand",
-        "Sequence[Tensor]": "tensors",
-        "Number": "number",
-    }
+        "Tensor": "tensor", "Tensor | None": "optional", "Tensor | Number": "operand",
+        "Tensor | Number | None": "operand", "Sequence[Tensor]": "tensors", "Number": "number",
+        "Spec": "tensor", "Spec | None": "optional", "Sequence[Spec]": "tensors",
+    }  # fmt: skip
 
     __slots__ = ("annotation", "default", "keyword", "kind", "name")
 

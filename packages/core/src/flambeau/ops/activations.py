@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import DType, bfloat16, float16, float32
 from ..layout import Spec, wrap_dim
 from ..op import Call, kernel
 from ..pointwise import pointwise
 from ..program import call, select
 from ._check import no_complex, only_float
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 __all__ = ["log_softmax", "relu", "softmax"]
 
@@ -112,10 +110,9 @@ def _inner(a: Any, b: Any, dim: int) -> Any:
     },
     default=lambda grad, output, dim: _narrow(_softmax_backward, grad, output, dim),
 )  # fmt: skip
-def softmax_backward(grad: Tensor, output: Tensor, dim: int) -> Any:
+def softmax_backward(grad: Spec, output: Spec, dim: int) -> Any:
     """The gradient of `softmax` from its output."""
-    s: Any = grad
-    return Call(s.like())
+    return Call(grad.like())
 
 
 @kernel(
@@ -126,10 +123,9 @@ def softmax_backward(grad: Tensor, output: Tensor, dim: int) -> Any:
     },
     default=lambda grad, output, dim: _narrow(_log_softmax_backward, grad, output, dim),
 )  # fmt: skip
-def log_softmax_backward(grad: Tensor, output: Tensor, dim: int) -> Any:
+def log_softmax_backward(grad: Spec, output: Spec, dim: int) -> Any:
     """The gradient of `log_softmax` from its output."""
-    s: Any = grad
-    return Call(s.like())
+    return Call(grad.like())
 
 
 def _softmax_backward(g: Any, y: Any, dim: int) -> Any:

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import bool_
 from ..errors import message
+from ..layout import Spec
 from ..op import composite, resolved
 from ..op import view as view_op
 from ..registry import OPS
 
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-
 
 @view_op(vjp={"self": lambda g: view_as_complex(g if g.spec.strides[-1] == 1 else g.contiguous())})  # type: ignore[has-type]
-def view_as_real(self: Tensor) -> Any:
+def view_as_real(self: Spec) -> Any:
     """Real and imaginary parts in a new last dimension of size 2; a view."""
-    s: Any = self
-    if not s.dtype.is_complex:
+    if not self.dtype.is_complex:
         raise RuntimeError(
-            message("view_as_real", "view_as_real is only supported for complex tensors", self=s)
+            message("view_as_real", "view_as_real is only supported for complex tensors", self=self)
         )
-    return (*s.shape, 2), (*(2 * k for k in s.strides), 1), 0, s.dtype.to_real()
+    return (*self.shape, 2), (*(2 * k for k in self.strides), 1), 0, self.dtype.to_real()
 
 
 @view_op(vjp={"self": lambda g: view_as_real(g)})
-def view_as_complex(self: Tensor) -> Any:
+def view_as_complex(self: Spec) -> Any:
     """The last dimension, of size 2, taken as real and imaginary parts; a view."""
-    s: Any = self
-    if not s.dtype.is_floating_point or s.itemsize < 4:
+    if not self.dtype.is_floating_point or self.itemsize < 4:
         raise RuntimeError(
             message(
                 "view_as_complex", "view_as_complex is only supported for floating point tensors",
-                "float32 or float64", self=s,
+                "float32 or float64", self=self,
             )
         )  # fmt: skip
-    if not s.ndim or s.shape[-1] != 2:
-        raise RuntimeError(message("view_as_complex", "Tensor must have a last dimension of size 2", self=s))
-    if s.strides[-1] != 1 or any(k % 2 for k, n in zip(s.strides[:-1], s.shape[:-1], strict=True) if n > 1):
+    if not self.ndim or self.shape[-1] != 2:
+        raise RuntimeError(
+            message("view_as_complex", "Tensor must have a last dimension of size 2", self=self)
+        )
+    if self.strides[-1] != 1 or any(
+        k % 2 for k, n in zip(self.strides[:-1], self.shape[:-1], strict=True) if n > 1
+    ):
         raise RuntimeError(
             f"[view_as_complex] Tensor must have a last dimension with stride 1 and other strides divisible by 2: got "
-            f"strides {list(s.strides)}. Use .contiguous()."
+            f"strides {list(self.strides)}. Use .contiguous()."
         )
-    return s.shape[:-1], tuple(k // 2 for k in s.strides[:-1]), 0, s.dtype.to_complex()
+    return self.shape[:-1], tuple(k // 2 for k in self.strides[:-1]), 0, self.dtype.to_complex()
 
 
 @composite(method=False)
@@ -72,10 +73,9 @@ def imag(self: Tensor) -> Tensor:
 
 
 @view_op(public=False, vjp={"self": lambda g: OPS["conj_physical" if g.is_complex() else "neg"](g)})
-def flip_sign(self: Tensor) -> Any:
+def flip_sign(self: Spec) -> Any:
     """The conjugates (of real numbers: the negatives) as a view: they are computed when something reads them."""
-    s: Any = self
-    return s.shape, s.strides, 0, s.dtype, not s.flipped
+    return self.shape, self.strides, 0, self.dtype, not self.flipped
 
 
 @composite()

@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import registry
+from .._tensor import Tensor
 from ..devices import Device
 from ..errors import message
 from ..inplace import assign, touched
-from ..layout import FORMATS, Size, format_strides, spec_of
+from ..layout import FORMATS, Size, Spec, format_strides, spec_of
 from ..op import NUMBERS, Call, composite, kernel, unflipped
 from ..plan import Table, new_tensor, tensor_on
 from ..pointwise import number_dtype, pointwise, result_type_of, write_program, writer
-from ..program import Expr, Program, call
+from ..program import Expr, Number, Program, call
 from ..registry import OPS
 from ..state import default_device, default_dtype
 from ..tape import Kind, edge_of, make_node, will_record
 from .views import ints
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 
 def _device(device: Any) -> Device:
@@ -406,13 +403,12 @@ def eye(n: int, m: int | None = None, **made: Creation) -> Tensor:
 
 
 @kernel(public=False, name="copy_to", vjp={"self": lambda g: g})
-def _copy_to(self: Tensor, dtype: dt.DType, memory_format: Any = None) -> Any:
-    s: Any = self
-    return Call(_formatted("to", s, memory_format, dtype), "copy")
+def _copy_to(self: Spec, dtype: dt.DType, memory_format: Any = None) -> Any:
+    return Call(_formatted("to", self, memory_format, dtype), "copy")
 
 
 @kernel(vjp={"self": lambda g: g})
-def clone(self: Tensor, *, memory_format: Any = None) -> Any:
+def clone(self: Spec, *, memory_format: Any = None) -> Any:
     """A copy with memory of its own; gradients pass through.
 
     Args:
@@ -420,8 +416,7 @@ def clone(self: Tensor, *, memory_format: Any = None) -> Any:
         memory_format: ``preserve_format`` (the default: the order of dimensions in memory is kept),
             ``contiguous_format`` (row-major), ``channels_last`` or ``channels_last_3d``.
     """
-    s: Any = self
-    return Call(_formatted("clone", s, memory_format), "copy")
+    return Call(_formatted("clone", self, memory_format), "copy")
 
 
 def _formatted(op: str, s: Any, memory_format: Any, dtype: Any = None) -> Any:
@@ -580,10 +575,8 @@ def _resize_(self: Tensor, size: Sequence[int], memory_format: Any = None) -> Te
         keep = min(self.spec.numel, spec.numel)
         if keep and self.spec.dense:
             part = spec_of(spec.dtype, (keep,), spec.device)
-            from .._tensor import Tensor as T
-
             registry.backend_of(spec.device).copy(
-                T(part, grown.mem, grown.ptr, 0), T(part, self.mem, self.ptr, self.offset)
+                Tensor(part, grown.mem, grown.ptr, 0), Tensor(part, self.mem, self.ptr, self.offset)
             )
         self.mem, self.ptr, self.offset = grown.mem, grown.ptr, 0
     self.spec = spec

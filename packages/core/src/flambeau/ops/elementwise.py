@@ -6,17 +6,14 @@ the definition. Gradients are derived.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
+from .._tensor import Tensor
 from ..errors import message
 from ..pointwise import pointwise
-from ..program import Expr, call, select
+from ..program import Expr, Number, call, select
 from ._check import no_bool, no_complex, no_integers, only_bool_or_int, only_float, only_int, real_numbers
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 Any_ = Any
 

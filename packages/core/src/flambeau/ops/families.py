@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
+from .._tensor import Tensor
 from ..errors import message
 from ..op import composite
+from ..program import Number
 from ..registry import OPS
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 
 @composite(inplace=True, aliases=("divide",))

@@ -6,22 +6,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import registry
+from .._tensor import Tensor
 from ..errors import message
 from ..inplace import assign, check_writable, inplace, old_value, touched
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import Call, composite, kernel, resolved
+from ..program import Number
 from ..registry import OPS
 from ..state import GRAD_OFF, modes
 from .creation import check_number, full
 from .slicing import cut, slice_backward, zeros_of
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 __all__ = ["as_index", "put_along", "recording"]
 
@@ -77,17 +75,16 @@ def _check_index(op: str, s: Spec, dim: int, index: Spec, against: Spec, apart: 
     public=False,
     vjp={"self": lambda g, self_spec, dim, index: gather_backward(g, self_spec.shape, dim, index)},  # type: ignore[has-type]
 )
-def gather_at(self: Tensor, dim: int, index: Tensor) -> Any:
+def gather_at(self: Spec, dim: int, index: Spec) -> Any:
     """What an index says along a dimension."""
-    s: Any = self
     i: Any = index
-    d = wrap_dim(dim, s.ndim, "gather")
-    _check_index("gather", s, d, i, s, True)
-    out = s.like(shape=i.shape)
-    if s.ndim and i.ndim:
+    d = wrap_dim(dim, self.ndim, "gather")
+    _check_index("gather", self, d, i, self, True)
+    out = self.like(shape=i.shape)
+    if self.ndim and i.ndim:
         return Call(out, "gather", {"dim": d})
     flat = spec_of(i.dtype, (1,), i.device) if not i.ndim else i
-    return Call(out, "gather", {"dim": d}, outs_as=(_line(out),), ins_as=(_line(s), flat))
+    return Call(out, "gather", {"dim": d}, outs_as=(_line(out),), ins_as=(_line(self), flat))
 
 
 def _gather_back(grad: Any, shape: Any, dim: int, index: Any) -> Any:
@@ -100,10 +97,9 @@ def _gather_back(grad: Any, shape: Any, dim: int, index: Any) -> Any:
 
 
 @kernel(public=False, vjp={"grad": lambda g, dim, index: gather_at(g, dim, index)}, default=_gather_back)
-def gather_backward(grad: Tensor, shape: Sequence[int], dim: int, index: Tensor) -> Any:
+def gather_backward(grad: Spec, shape: Sequence[int], dim: int, index: Spec) -> Any:
     """The gradient of `gather`: elements added up where they were read."""
-    s: Any = grad
-    return Call(s.like(shape=shape))
+    return Call(grad.like(shape=shape))
 
 
 @composite(name="gather_along", export="gather")

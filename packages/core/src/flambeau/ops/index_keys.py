@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import plan as plans
+from .._tensor import Tensor
 from ..layout import Spec
 from .slicing import Key
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 __all__ = ["Advanced", "read_index", "too_many"]
 

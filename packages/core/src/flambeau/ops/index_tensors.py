@@ -7,24 +7,21 @@ which kernels refuse, so that nothing has to be read back to check it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import registry
+from .._tensor import Tensor
 from ..inplace import assign, check_writable, touched
 from ..layout import broadcast_shapes, view_strides
 from ..op import resolved
 from ..pointwise import pointwise
-from ..program import call, select
+from ..program import Number, call, select
 from .gathering import recording, scatter_at
 from .index_keys import Advanced
 from .masks import flat_nonzero
 from .selecting import index_select
 from .views import permute
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 __all__ = ["arranged", "eager", "fitted", "places", "put_at", "put_copy", "take_at"]
 

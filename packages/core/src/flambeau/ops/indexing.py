@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import plan as plans
 from .. import registry
+from .._tensor import Tensor
 from ..inplace import assign, check_writable, overlaps, refresh_view, touched
 from ..layout import spec_of
 from ..op import NUMBERS, composite, resolved
@@ -25,9 +26,6 @@ from .index_tensors import arranged, eager, fitted, places, put_at, put_copy, ta
 from .masks import count_true, masked_take
 from .selecting import index_select
 from .slicing import cut_plan, take_cut
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 __all__ = ["getitem", "setitem"]
 

@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement as choose_again
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
+from .._tensor import Tensor
 from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import ENTRIES, Call, composite, kernel
@@ -18,7 +19,6 @@ from .shapes import atleast_1d, atleast_2d, atleast_3d
 from .views import ints
 
 if TYPE_CHECKING:
-    from .._tensor import Tensor
     from ..backend import Backend
 
 #: Where a tensor goes: the part of the result as a spec, its place in bytes, and a prepared copy if there is one.
@@ -123,7 +123,7 @@ def _cat_gradient(g: Any, specs: Sequence[Spec], needs: Sequence[bool], dim: int
     aliases=("concat", "concatenate"),
     vjp={"tensors": lambda g, tensors_spec, needs, dim: _cat_gradient(g, tensors_spec, needs, dim)},
 )
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+def cat(tensors: Sequence[Spec], dim: int = 0) -> Any:
     """Tensors one after the other along a dimension; dtypes promote; tensors of shape [0] are left out.
 
     Raises:
@@ -133,8 +133,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     >>> fb.cat([fb.zeros(2), fb.ones(1)])
     tensor([0., 0., 1.])
     """
-    specs: Any = tensors
-    return _cat_layout(specs, dim)
+    return _cat_layout(tensors, dim)
 
 
 def _stack_layout(specs: Sequence[Spec], dim: int) -> Call:
@@ -155,10 +154,9 @@ def _stack_layout(specs: Sequence[Spec], dim: int) -> Call:
 
 
 @kernel(method=False, vjp={"tensors": lambda g, dim: list(g.unbind(dim))})
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+def stack(tensors: Sequence[Spec], dim: int = 0) -> Any:
     """Tensors of one shape along a new dimension."""
-    specs: Any = tensors
-    return _stack_layout(specs, dim)
+    return _stack_layout(tensors, dim)
 
 
 def _some(op: str, tensors: Sequence[Tensor]) -> None:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import registry
+from .._tensor import Tensor
 from ..errors import message
 from ..inplace import inplace
-from ..layout import broadcast_shapes
+from ..layout import Spec, broadcast_shapes
 from ..op import Call, composite, kernel
+from ..program import Number
 from ..registry import OPS
 from .creation import arange, check_number
 from .gathering import gather_at, scatter_at, scatter_put
 from .joining import stack
 from .slicing import zeros_of
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 __all__ = ["count_true", "flat_nonzero"]
 
@@ -123,10 +121,9 @@ def _nonzero_default(self: Any, n: int) -> Any:
 
 
 @kernel(name="nonzero", vjp={}, public=False, default=_nonzero_default)
-def nonzero_rows(self: Tensor, n: int) -> Any:
+def nonzero_rows(self: Spec, n: int) -> Any:
     """Coordinates of the ``n`` elements that are not 0, one per row, in order."""
-    s: Any = self
-    return Call(s.like(dt.int64, (n, s.ndim)), "native" if s.ndim else "default")
+    return Call(self.like(dt.int64, (n, self.ndim)), "native" if self.ndim else "default")
 
 
 def flat_nonzero(mask: Any) -> Any:
@@ -203,10 +200,9 @@ def _mask(op: str, mask: Any) -> Any:
     vjp={"self": lambda g, self_spec, mask: _unselect(g, self_spec, mask)},
     default=lambda self, mask, n: gather_at(self.reshape(-1), 0, _flat_default(mask, n)),
 )
-def masked_take(self: Tensor, mask: Tensor, n: int) -> Any:
+def masked_take(self: Spec, mask: Spec, n: int) -> Any:
     """The ``n`` elements where a mask of the same shape holds, in order."""
-    s: Any = self
-    return Call(s.like(shape=(n,)), "native" if s.ndim else "default")
+    return Call(self.like(shape=(n,)), "native" if self.ndim else "default")
 
 
 def _unselect(g: Any, spec: Any, mask: Any) -> Any:

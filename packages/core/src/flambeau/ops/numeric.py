@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
+from .._tensor import Tensor
 from ..errors import message
 from ..op import composite
 from ..pointwise import pointwise
-from ..program import call, select
+from ..program import Number, call, select
 from ..registry import OPS
 from ._check import no_complex, no_integers, only_complex, only_float, only_int
 from .results import named
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 
 def _same(op: str, *tensors: Any) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import bfloat16, float16, float32, promote_types
 from ..errors import message
 from ..layout import Spec, broadcast_shapes, expand_strides, spec_of, wrap_dim
 from ..op import Call, composite, kernel
+from ..program import Number
 from ..registry import OPS
 from .views import ints
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 
 def _same_dtype(op: str, a: Any, b: Any) -> None:

@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
+from .._tensor import Tensor
 from ..errors import message
 from ..inplace import assign
 from ..op import composite
 from ..plan import new_tensor
 from ..pointwise import pointwise, write_program
-from ..program import Expr, Program, call, select
+from ..program import Expr, Number, Program, call, select
 from ..random import Generator, default_generator
 from ..registry import OPS
 from .creation import Creation, make
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
-
 
 #: Random bits in a uniform number of each dtype: as many as its significand holds, so that 1 is never reached.
 BITS = {dt.float64: 53, dt.float32: 24, dt.float16: 11, dt.bfloat16: 8}

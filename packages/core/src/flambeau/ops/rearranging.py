@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import registry
+from .._tensor import Tensor
 from ..errors import message
-from ..layout import wrap_dim, wrap_dims
+from ..layout import Spec, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..plan import new_tensor
 from ..pointwise import pointwise
@@ -17,9 +18,6 @@ from .creation import arange, check_number, fill_with
 from .slicing import Key, Range, cut, key_along, slice_view, zeros_of
 from .slicing import diagonal as diagonal_view
 from .views import ints
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 # Flips and rolls
 
@@ -31,11 +29,10 @@ def _flip_default(self: Any, dims: Sequence[int]) -> Any:
 
 
 @kernel(vjp={"self": lambda g, dims: g.flip(dims)}, default=_flip_default)
-def flip(self: Tensor, dims: Sequence[int]) -> Any:
+def flip(self: Spec, dims: Sequence[int]) -> Any:
     """The order along dimensions reversed; a copy (``x[::-1]`` is a view)."""
-    s: Any = self
-    wrap_dims(ints(dims), s.ndim, "flip")
-    return Call(s.like())
+    wrap_dims(ints(dims), self.ndim, "flip")
+    return Call(self.like())
 
 
 @composite()
@@ -77,9 +74,8 @@ def _roll_default(self: Any, shifts: Any, dims: Any) -> Any:
 @kernel(
     vjp={"self": lambda g, shifts, dims: g.roll(tuple(-k for k in ints(shifts)), dims)}, default=_roll_default
 )
-def roll(self: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = ()) -> Any:
+def roll(self: Spec, shifts: int | Sequence[int], dims: int | Sequence[int] = ()) -> Any:
     """Elements moved along dimensions; those that leave at the end come in at the start."""
-    s: Any = self
     by, along = ints(shifts), ints(dims if dims is not None else ())
     if not by:
         raise RuntimeError("[roll] `shifts` required: got none.")
@@ -87,11 +83,11 @@ def roll(self: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = 
         raise RuntimeError(
             f"[roll] shifts and dimensions must align: got shifts: {len(by)}, dims: {len(along)}."
         )
-    if along and not s.ndim:
+    if along and not self.ndim:
         raise IndexError(f"[roll] Dimension specified as {along[0]} but tensor has no dimensions.")
     for d in along:
-        wrap_dim(d, s.ndim, "roll")
-    return Call(s.like(), attrs={"shifts": by, "dims": along})
+        wrap_dim(d, self.ndim, "roll")
+    return Call(self.like(), attrs={"shifts": by, "dims": along})
 
 
 @composite()
@@ -191,20 +187,19 @@ def _diag_embed_default(self: Any, offset: int = 0, dim1: int = -2, dim2: int = 
 @kernel(
     vjp={"self": lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2)}, default=_diag_embed_default
 )
-def diag_embed(self: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+def diag_embed(self: Spec, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices of zeros with the last dimension on their diagonals."""
-    s: Any = self
-    if not s.ndim:
+    if not self.ndim:
         raise IndexError(
             "[diag_embed] Dimension out of range: got a 0-d tensor, needed: at least 1 dimension."
         )
-    n = s.ndim + 1
+    n = self.ndim + 1
     a, b = wrap_dim(dim1, n, "diag_embed", "dim1"), wrap_dim(dim2, n, "diag_embed", "dim2")
     if a == b:
         raise RuntimeError(f"[diag_embed] diagonal dimensions cannot be identical: got {dim1}, {dim2}.")
-    size = s.shape[-1] + abs(offset)
-    rest = iter(s.shape[:-1])
-    return Call(s.like(shape=[size if d in (a, b) else next(rest) for d in range(n)]))
+    size = self.shape[-1] + abs(offset)
+    rest = iter(self.shape[:-1])
+    return Call(self.like(shape=[size if d in (a, b) else next(rest) for d in range(n)]))
 
 
 @composite()
@@ -256,17 +251,16 @@ def _pad_default(self: Any, widths: Sequence[int], value: Any) -> Any:
     vjp={"self": lambda g, widths: constant_pad(g, tuple(-w for w in widths), 0)},  # type: ignore[has-type]
     default=_pad_default,
 )
-def constant_pad(self: Tensor, widths: Sequence[int], value: Any) -> Any:
+def constant_pad(self: Spec, widths: Sequence[int], value: Any) -> Any:
     """A border of one value around a tensor: two widths per dimension, from the first one on; negative ones cut."""
-    s: Any = self
-    shape = [n + widths[2 * d] + widths[2 * d + 1] for d, n in enumerate(s.shape)]
+    shape = [n + widths[2 * d] + widths[2 * d + 1] for d, n in enumerate(self.shape)]
     for d, n in enumerate(shape):
         if n < 0:
             raise RuntimeError(
-                f"[pad] The input size {s.shape[d]}, plus negative padding {widths[2 * d]} and {widths[2 * d + 1]} "
+                f"[pad] The input size {self.shape[d]}, plus negative padding {widths[2 * d]} and {widths[2 * d + 1]} "
                 f"resulted in a negative output size, which is invalid. Check dimension {d} of your input."
             )
-    return Call(s.like(shape=shape))
+    return Call(self.like(shape=shape))
 
 
 def _pad_places(mode: str, n: int, low: int, high: int, device: Any) -> Any:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .._alias import namespace
+from .._tensor import Tensor
 from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
@@ -16,9 +17,6 @@ from ..registry import OPS
 from ._check import no_complex
 from .results import named
 from .views import ints
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 Dims = Any
 
@@ -56,9 +54,10 @@ def spread(g: Any, spec: Spec, dims: Sequence[int]) -> Any:
 @view_op(
     public=False, name="spread", vjp={"self": lambda g, self_spec, dims: g.sum(dims).reshape(self_spec.shape)}
 )
-def _spread_view(self: Tensor, shape: Sequence[int], dims: Sequence[int]) -> Any:
-    s: Any = self
-    left = iter(s.strides if s.ndim != len(shape) else [k for d, k in enumerate(s.strides) if d not in dims])
+def _spread_view(self: Spec, shape: Sequence[int], dims: Sequence[int]) -> Any:
+    left = iter(
+        self.strides if self.ndim != len(shape) else [k for d, k in enumerate(self.strides) if d not in dims]
+    )
     return shape, [0 if d in dims else next(left) for d in range(len(shape))], 0
 
 
@@ -76,7 +75,7 @@ def _reduce(s: Spec, kind: str, dim: Dims, keepdim: bool, dtype: dt.DType, op: s
 
 
 @kernel(vjp={"self": lambda g, self_spec, dims: spread(g, self_spec, dims)})
-def sum(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
+def sum(self: Spec, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
     """The sum over dimensions (all by default); integers add up as int64.
 
     Args:
@@ -89,15 +88,13 @@ def sum(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DTyp
     >>> fb.ones(2, 3).sum(0)
     tensor([2., 2., 2.])
     """
-    s: Any = self
-    return _reduce(s, "sum", dim, keepdim, _sum_dtype(s.dtype, dtype), "sum")
+    return _reduce(self, "sum", dim, keepdim, _sum_dtype(self.dtype, dtype), "sum")
 
 
 @kernel(vjp={"self": lambda g, self, out, dims: _prod_gradient(g, self, out, dims)})
-def prod(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
+def prod(self: Spec, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
     """The product over a dimension (all by default); integers multiply as int64."""
-    s: Any = self
-    return _reduce(s, "prod", dim, keepdim, _sum_dtype(s.dtype, dtype), "prod")
+    return _reduce(self, "prod", dim, keepdim, _sum_dtype(self.dtype, dtype), "prod")
 
 
 def _prod_gradient(g: Any, x: Any, out: Any, dims: Sequence[int]) -> Any:
@@ -132,14 +129,13 @@ def _mean_default(
     vjp={"self": lambda g, self_spec, dims: spread(g / max(count(self_spec, dims), 1), self_spec, dims)},
     default=_mean_default,
 )
-def mean(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
+def mean(self: Spec, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType | None = None) -> Any:
     """The mean over dimensions (all by default).
 
     Raises:
         RuntimeError: the input holds integers or bools and no dtype is given.
     """
-    s: Any = self
-    out = dtype or s.dtype
+    out = dtype or self.dtype
     if out.rank < 2:
         raise RuntimeError(
             message(
@@ -147,9 +143,9 @@ def mean(self: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DTy
                 do="Convert with .float(), or give dtype=.", self=self,
             )
         )  # fmt: skip
-    dims = dims_of(dim, s.ndim, "mean")
-    result, seen = reduced(s, dims, keepdim, out)
-    if dtype is not None and dtype is not s.dtype:
+    dims = dims_of(dim, self.ndim, "mean")
+    result, seen = reduced(self, dims, keepdim, out)
+    if dtype is not None and dtype is not self.dtype:
         return Call(result, "default", {"dims": dims})
     return Call(result, "native", {"dims": dims, "dim": dims, "keepdim": keepdim}, outs_as=(seen,))
 
@@ -177,15 +173,13 @@ def _even(g: Any, self: Any, out: Any, dims: Sequence[int]) -> Any:
 def _extremes(kind: str, word: str) -> Any:
     """The records of the largest, or of the smallest; returns the last."""
 
-    def value(self: Tensor, dim: Dims = (), keepdim: bool = False) -> Any:
-        s: Any = self
-        no_complex("a" + kind, s.dtype)
-        _not_empty(s, dims_of(dim, s.ndim, "a" + kind), "a" + kind)
-        return _reduce(s, kind, dim, keepdim, s.dtype, "a" + kind)
+    def value(self: Spec, dim: Dims = (), keepdim: bool = False) -> Any:
+        no_complex("a" + kind, self.dtype)
+        _not_empty(self, dims_of(dim, self.ndim, "a" + kind), "a" + kind)
+        return _reduce(self, kind, dim, keepdim, self.dtype, "a" + kind)
 
-    def place(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-        s: Any = self
-        return _place_of(s, "arg" + kind, dim, keepdim)
+    def place(self: Spec, dim: int | None = None, keepdim: bool = False) -> Any:
+        return _place_of(self, "arg" + kind, dim, keepdim)
 
     def both(self: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
         return _extreme(kind, self, dim, keepdim, other)
@@ -271,9 +265,8 @@ max_, min_ = _extremes("max", "largest"), _extremes("min", "smallest")
 
 
 def _truth(kind: str, doc: str) -> None:
-    def fn(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
-        s: Any = self
-        return _reduce(s, kind, dim, keepdim, dt.uint8 if s.dtype is dt.uint8 else dt.bool_, kind)
+    def fn(self: Spec, dim: Dims = None, keepdim: bool = False) -> Any:
+        return _reduce(self, kind, dim, keepdim, dt.uint8 if self.dtype is dt.uint8 else dt.bool_, kind)
 
     fn.__doc__ = doc
     kernel(vjp={}, name=kind)(fn)
@@ -317,14 +310,13 @@ def _var_gradient(g: Any, x: Any, dims: Sequence[int], correction: Any) -> Any:
     default=_var_default,
     public=False,
 )
-def variance(self: Tensor, dim: Dims = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
+def variance(self: Spec, dim: Dims = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
     """The variance with ``n - correction`` degrees of freedom."""
-    s: Any = self
-    if s.dtype.rank < 2:
+    if self.dtype.rank < 2:
         raise RuntimeError(message("var", "var only supports floating point and complex dtypes", self=self))
-    dims = dims_of(dim, s.ndim, "var")
-    out, seen = reduced(s, dims, keepdim, s.dtype.to_real())
-    entry = "default" if s.dtype.is_complex else "native"
+    dims = dims_of(dim, self.ndim, "var")
+    out, seen = reduced(self, dims, keepdim, self.dtype.to_real())
+    entry = "default" if self.dtype.is_complex else "native"
     return Call(
         out,
         entry,
@@ -392,16 +384,17 @@ def _logsumexp_default(x: Any, dim: Dims, keepdim: bool) -> Any:
     },
     default=_logsumexp_default,
 )
-def logsumexp(self: Tensor, dim: Dims, keepdim: bool = False) -> Any:
+def logsumexp(self: Spec, dim: Dims, keepdim: bool = False) -> Any:
     """The logarithm of the sum of exponentials, without overflow."""
-    s: Any = self
-    if s.dtype.rank < 2:
+    if self.dtype.rank < 2:
         return Call(
-            s.like(dt.float32, reduced(s, dims_of(dim, s.ndim, "logsumexp"), keepdim, dt.float32)[0].shape),
+            self.like(
+                dt.float32, reduced(self, dims_of(dim, self.ndim, "logsumexp"), keepdim, dt.float32)[0].shape
+            ),
             "default",
         )
-    dims = dims_of(dim, s.ndim, "logsumexp")
-    out, seen = reduced(s, dims, keepdim, s.dtype)
+    dims = dims_of(dim, self.ndim, "logsumexp")
+    out, seen = reduced(self, dims, keepdim, self.dtype)
     return Call(out, "native", {"dims": dims, "dim": dims}, outs_as=(seen,))
 
 
@@ -435,13 +428,12 @@ def _norm2_gradient(g: Any, self: Any, out: Any, dims: Sequence[int]) -> Any:
     ),
     public=False,
 )
-def norm2(self: Tensor, dim: Dims = None, keepdim: bool = False) -> Any:
+def norm2(self: Spec, dim: Dims = None, keepdim: bool = False) -> Any:
     """The Euclidean norm."""
-    s: Any = self
-    dims = dims_of(dim, s.ndim, "norm")
-    out, seen = reduced(s, dims, keepdim, s.dtype.to_real())
+    dims = dims_of(dim, self.ndim, "norm")
+    out, seen = reduced(self, dims, keepdim, self.dtype.to_real())
     return Call(
-        out, "default" if s.dtype.is_complex else "native", {"dims": dims, "dim": dims}, outs_as=(seen,)
+        out, "default" if self.dtype.is_complex else "native", {"dims": dims, "dim": dims}, outs_as=(seen,)
     )
 
 

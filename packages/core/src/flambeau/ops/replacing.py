@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import registry
+from .._tensor import Tensor
 from ..errors import message
-from ..layout import wrap_dim
+from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
 from .slicing import Key, diagonal, key_along, slice_view, zeros_of
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 
 def _replaced(place: Any, self: Any, src: Any, *args: Any) -> Any:
@@ -28,17 +26,16 @@ def _replaced(place: Any, self: Any, src: Any, *args: Any) -> Any:
     },
     default=lambda self, src, key: _replaced(slice_view, self, src, key),
 )
-def put_slice(self: Tensor, src: Tensor, key: Key) -> Any:
+def put_slice(self: Spec, src: Spec, key: Key) -> Any:
     """A copy with the part that a key describes replaced."""
-    s: Any = self
-    shape = tuple(slice_view.fn(s, key)[0])
+    shape = tuple(slice_view.fn(self, key)[0])
     if src.shape != shape:
         raise RuntimeError(
             message(
                 "scatter", "expected src to have a size equal to the slice of self", f"{list(shape)}", src=src
             )
         )
-    return Call(s.like())
+    return Call(self.like())
 
 
 @composite()
@@ -73,10 +70,9 @@ def slice_scatter(
     },
     default=lambda self, src, offset, dim1, dim2: _replaced(diagonal, self, src, offset, dim1, dim2),
 )
-def diagonal_scatter(self: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+def diagonal_scatter(self: Spec, src: Spec, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """A copy with a diagonal replaced by ``src``."""
-    s: Any = self
-    shape = tuple(diagonal.fn(s, offset, dim1, dim2)[0])
+    shape = tuple(diagonal.fn(self, offset, dim1, dim2)[0])
     if src.shape != shape:
         raise RuntimeError(
             message(
@@ -86,4 +82,4 @@ def diagonal_scatter(self: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, 
                 src=src,
             )
         )
-    return Call(s.like())
+    return Call(self.like())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
+from .._tensor import Tensor
 from ..errors import message
 from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
@@ -12,9 +13,6 @@ from ..registry import OPS
 from ..state import is_grad_enabled
 from ._check import no_complex
 from .results import named
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 
 def _reverse_cumsum(g: Any, dim: int) -> Any:
@@ -30,10 +28,9 @@ def _scan(s: Spec, kind: str, dim: int, dtype: dt.DType | None) -> Call:
 
 
 @kernel(inplace=True, vjp={"self": lambda g, dim: _reverse_cumsum(g, dim)})
-def cumsum(self: Tensor, dim: int, *, dtype: dt.DType | None = None) -> Any:
+def cumsum(self: Spec, dim: int, *, dtype: dt.DType | None = None) -> Any:
     """The running sum along a dimension."""
-    s: Any = self
-    return _scan(s, "cumsum", dim, dtype)
+    return _scan(self, "cumsum", dim, dtype)
 
 
 def _cumprod_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
@@ -51,10 +48,9 @@ def _cumprod_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
 
 
 @kernel(inplace=True, vjp={"self": lambda g, self, out, dim: _cumprod_gradient(g, self, out, dim)})
-def cumprod(self: Tensor, dim: int, *, dtype: dt.DType | None = None) -> Any:
+def cumprod(self: Spec, dim: int, *, dtype: dt.DType | None = None) -> Any:
     """The running product along a dimension."""
-    s: Any = self
-    return _scan(s, "cumprod", dim, dtype)
+    return _scan(self, "cumprod", dim, dtype)
 
 
 def _logcumsumexp_default(self: Any, dim: int) -> Any:
@@ -72,14 +68,13 @@ def _logcumsumexp_default(self: Any, dim: int) -> Any:
     vjp={"self": lambda g, self, out, dim: _logcumsumexp_gradient(g, self, out, dim)},
     default=_logcumsumexp_default,
 )
-def logcumsumexp(self: Tensor, dim: int) -> Any:
+def logcumsumexp(self: Spec, dim: int) -> Any:
     """The logarithm of the running sum of exponentials."""
-    s: Any = self
-    if s.dtype.rank < 2:
+    if self.dtype.rank < 2:
         raise RuntimeError(message("logcumsumexp", "needs floating-point or complex numbers", self=self))
-    if s.dtype.is_complex:
-        return Call(s.like(), "default")
-    return _scan(s, "logcumsumexp", dim, None)
+    if self.dtype.is_complex:
+        return Call(self.like(), "default")
+    return _scan(self, "logcumsumexp", dim, None)
 
 
 def _logcumsumexp_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
@@ -129,17 +124,15 @@ _SCAN2 = {"self": lambda g, out1, self_spec, dim: _scatter_back(g, out1, self_sp
 
 
 @kernel(vjp=_SCAN2, nondiff=(1,), default=_single, public=False)
-def cummax_pair(self: Tensor, dim: int) -> Any:
+def cummax_pair(self: Spec, dim: int) -> Any:
     """Running maximum and its place."""
-    s: Any = self
-    return _extreme_call(s, "cummax", dim)
+    return _extreme_call(self, "cummax", dim)
 
 
 @kernel(vjp=_SCAN2, nondiff=(1,), default=_single, public=False)
-def cummin_pair(self: Tensor, dim: int) -> Any:
+def cummin_pair(self: Spec, dim: int) -> Any:
     """Running minimum and its place."""
-    s: Any = self
-    return _extreme_call(s, "cummin", dim)
+    return _extreme_call(self, "cummin", dim)
 
 
 @composite()
@@ -163,13 +156,12 @@ def cummin(self: Tensor, dim: int) -> Any:
     default=lambda self, dim, descending, stable: _single(self, dim),
     public=False,
 )
-def sort_pair(self: Tensor, dim: int, descending: bool, stable: bool) -> Any:
+def sort_pair(self: Spec, dim: int, descending: bool, stable: bool) -> Any:
     """Sorted values and where they were."""
-    s: Any = self
-    no_complex("sort", s.dtype)
-    d = wrap_dim(dim, s.ndim, "sort")
-    both = (s.like(), s.like(dt.int64))
-    return Call(both, "sort" if s.ndim else "default", {"dim": d})
+    no_complex("sort", self.dtype)
+    d = wrap_dim(dim, self.ndim, "sort")
+    both = (self.like(), self.like(dt.int64))
+    return Call(both, "sort" if self.ndim else "default", {"dim": d})
 
 
 @composite()
@@ -210,17 +202,18 @@ def _topk_default(self: Any, k: int, dim: int, largest: bool, sorted: bool) -> A
     name="topk_pair",
     native="topk",
 )
-def _topk_pair(self: Tensor, k: int, dim: int, largest: bool, sorted: bool) -> Any:
-    s: Any = self
-    no_complex("topk", s.dtype)
-    d = wrap_dim(dim, s.ndim, "topk")
-    n = s.shape[d] if s.ndim else 1
+def _topk_pair(self: Spec, k: int, dim: int, largest: bool, sorted: bool) -> Any:
+    no_complex("topk", self.dtype)
+    d = wrap_dim(dim, self.ndim, "topk")
+    n = self.shape[d] if self.ndim else 1
     if not 0 <= k <= n:
         raise RuntimeError(
-            f"[topk] selected index k out of range: got k={k} for size {n} of {list(s.shape)}, dim={dim}."
+            f"[topk] selected index k out of range: got k={k} for size {n} of {list(self.shape)}, dim={dim}."
         )
-    shape = [k if e == d else m for e, m in enumerate(s.shape)]
-    return Call((s.like(shape=shape), s.like(dt.int64, shape)), "native" if s.ndim else "default", {"dim": d})
+    shape = [k if e == d else m for e, m in enumerate(self.shape)]
+    return Call(
+        (self.like(shape=shape), self.like(dt.int64, shape)), "native" if self.ndim else "default", {"dim": d}
+    )
 
 
 @composite()

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
 from .. import registry
+from .._tensor import Tensor
 from ..errors import message
 from ..inplace import inplace
 from ..layout import Spec, broadcast_shapes, wrap_dim
 from ..op import Call, composite, kernel
+from ..program import Number
 from ..registry import OPS
 from .creation import check_number, full
 from .gathering import as_index, gather_at, put_along, scatter_at, scatter_sum
 from .slicing import zeros_of
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 
 def _vector(op: str, index: Spec) -> None:
@@ -49,7 +47,7 @@ def _index_select_default(self: Any, dim: int, index: Any) -> Any:
     vjp={"self": lambda g, self_spec, dim, index: index_select_backward(g, self_spec.shape, dim, index)},  # type: ignore[has-type]
     default=_index_select_default,
 )
-def index_select(self: Tensor, dim: int, index: Tensor) -> Any:
+def index_select(self: Spec, dim: int, index: Spec) -> Any:
     """The rows (of a dimension) that a vector of places names.
 
     Raises:
@@ -59,15 +57,14 @@ def index_select(self: Tensor, dim: int, index: Tensor) -> Any:
     >>> fb.tensor([5, 6, 7]).index_select(0, fb.tensor([2, 0]))
     tensor([7, 5])
     """
-    s: Any = self
     i: Any = index
     _vector("index_select", i)
-    d = wrap_dim(dim, s.ndim, "index_select")
-    if not s.ndim:
+    d = wrap_dim(dim, self.ndim, "index_select")
+    if not self.ndim:
         if i.numel != 1:
             raise IndexError(message("index_select", "index of a 0-d tensor must have 1 element", index=i))
-        return Call(s.like(), "default", {"dim": 0})
-    out = s.like(shape=_rows_of(s, d, i.numel))
+        return Call(self.like(), "default", {"dim": 0})
+    out = self.like(shape=_rows_of(self, d, i.numel))
     return Call(out, "native" if i.ndim and i.dtype is dt.int64 else "default", {"dim": d})
 
 
@@ -81,10 +78,9 @@ def _rows_back(grad: Any, shape: Sequence[int], dim: int, index: Any) -> Any:
 
 
 @kernel(public=False, vjp={"grad": lambda g, dim, index: g.index_select(dim, index)}, default=_rows_back)
-def index_select_backward(grad: Tensor, shape: Sequence[int], dim: int, index: Tensor) -> Any:
+def index_select_backward(grad: Spec, shape: Sequence[int], dim: int, index: Spec) -> Any:
     """The gradient of `index_select`: rows added up where they were read."""
-    s: Any = grad
-    return Call(s.like(shape=shape))
+    return Call(grad.like(shape=shape))
 
 
 def _rows_fit(op: str, s: Spec, dim: int, index: Spec, source: Spec) -> int:
@@ -114,10 +110,9 @@ def _index_add_default(self: Any, dim: int, index: Any, source: Any, *, alpha: A
     vjp={"self": lambda g: g, "source": lambda g, dim, index, alpha: g.index_select(dim, index) * alpha},
     default=_index_add_default,
 )
-def index_add(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Any:
+def index_add(self: Spec, dim: int, index: Spec, source: Spec, *, alpha: Any = 1) -> Any:
     """A copy with the rows of ``source`` (times ``alpha``) added to the rows that an index names."""
-    s: Any = self
-    return Call(s.like(), attrs={"dim": _rows_fit("index_add", s, dim, index, source)})  # type: ignore[arg-type]
+    return Call(self.like(), attrs={"dim": _rows_fit("index_add", self, dim, index, source)})
 
 
 @kernel(
@@ -129,10 +124,9 @@ def index_add(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: A
         self, dim, _along(index, wrap_dim(dim, self.spec.ndim, "index_copy"), source.spec.shape), source, None
     ),
 )
-def index_copy(self: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
+def index_copy(self: Spec, dim: int, index: Spec, source: Spec) -> Any:
     """A copy with the rows that an index names replaced by those of ``source``."""
-    s: Any = self
-    return Call(s.like(), attrs={"dim": _rows_fit("index_copy", s, dim, index, source)})  # type: ignore[arg-type]
+    return Call(self.like(), attrs={"dim": _rows_fit("index_copy", self, dim, index, source)})
 
 
 def _filling(op: str, self: Any, dim: int, index: Any, value: Any) -> tuple[int, Any, Any]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import dtypes as dt
+from .._tensor import Tensor
 from ..errors import message
 from ..layout import wrap_dim
 from ..op import composite
+from ..program import Number
 from ..registry import OPS
 from .creation import arange, ones, zeros
 from .gathering import gather_at, scatter_put
 from .joining import cat
 from .masks import flat_nonzero
 from .scans import sort_pair
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-    from ..program import Number
 
 # Sets
 

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._tensor import Tensor
 from ..inplace import check_leaf, touched
-from ..layout import broadcast_shapes, wrap_dim, wrap_dims
+from ..layout import Spec, broadcast_shapes, wrap_dim, wrap_dims
 from ..op import composite
 from ..op import view as view_op
 from ..state import GRAD_OFF, modes
 from .views import infer_sizes, ints, permute, see, transpose
 
-if TYPE_CHECKING:
-    from .._tensor import Tensor
-
 # Sizes of 1
 
 
 @view_op(vjp={"self": lambda g, self_spec: g.reshape(self_spec.shape)})
-def squeeze(self: Tensor, dim: int | Sequence[int] | None = None) -> Any:
+def squeeze(self: Spec, dim: int | Sequence[int] | None = None) -> Any:
     """Without its dimensions of size 1, or without those named if they have size 1."""
-    s: Any = self
-    dims = wrap_dims(None if dim is None else ints(dim), s.ndim, "squeeze")
-    keep = [d for d in range(s.ndim) if d not in dims or s.shape[d] != 1]
-    return [s.shape[d] for d in keep], [s.strides[d] for d in keep], 0
+    dims = wrap_dims(None if dim is None else ints(dim), self.ndim, "squeeze")
+    keep = [d for d in range(self.ndim) if d not in dims or self.shape[d] != 1]
+    return [self.shape[d] for d in keep], [self.strides[d] for d in keep], 0
 
 
 @view_op(vjp={"self": lambda g, self_spec: g.reshape(self_spec.shape)})
-def unsqueeze(self: Tensor, dim: int) -> Any:
+def unsqueeze(self: Spec, dim: int) -> Any:
     """With a dimension of size 1 put in before ``dim``."""
-    s: Any = self
-    d = wrap_dim(dim, s.ndim + 1, "unsqueeze")
-    step = s.shape[d] * s.strides[d] if d < s.ndim else 1
-    return (*s.shape[:d], 1, *s.shape[d:]), (*s.strides[:d], step, *s.strides[d:]), 0
+    d = wrap_dim(dim, self.ndim + 1, "unsqueeze")
+    step = self.shape[d] * self.strides[d] if d < self.ndim else 1
+    return (*self.shape[:d], 1, *self.shape[d:]), (*self.strides[:d], step, *self.strides[d:]), 0
 
 
 # Merging and splitting dimensions
@@ -117,15 +113,14 @@ def movedim(self: Tensor, source: int | Sequence[int], destination: int | Sequen
 
 
 @view_op(vjp={"self": lambda g: g.t()})
-def t(self: Tensor) -> Any:
+def t(self: Spec) -> Any:
     """The transpose of a matrix; vectors stay; a view."""
-    s: Any = self
-    if s.ndim > 2:
+    if self.ndim > 2:
         raise RuntimeError(
-            f"[t] t() expects a tensor with <= 2 dimensions, but self is {s.ndim}D: got {list(s.shape)}. "
+            f"[t] t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D: got {list(self.shape)}. "
             "Use .mT or transpose()."
         )
-    return s.shape[::-1], s.strides[::-1], 0
+    return self.shape[::-1], self.strides[::-1], 0
 
 
 @composite(name="reversed_dims", public=False)

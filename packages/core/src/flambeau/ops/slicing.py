@@ -39,27 +39,26 @@ def zeros_of(spec: Spec) -> Tensor:
 @view_op(
     name="slice", public=False, vjp={"self": lambda g, self_spec, key: _slice_gradient(g, self_spec, key)}
 )
-def slice_view(self: Tensor, key: Key) -> Any:
+def slice_view(self: Spec, key: Key) -> Any:
     """The part of a tensor that a key describes."""
-    s: Any = self
     shape: list[int] = []
     strides: list[int] = []
     offset, d = 0, 0
     for item in key:
         if item is None:
             shape.append(1)
-            strides.append(s.shape[d] * s.strides[d] if d < s.ndim else 1)
+            strides.append(self.shape[d] * self.strides[d] if d < self.ndim else 1)
             continue
-        step = s.strides[d]
+        step = self.strides[d]
         if type(item) is tuple:
             start, n, by = item
             shape.append(n)
             strides.append(step * by)
             offset += step * start
         else:
-            offset += step * item
+            offset += step * item  # type: ignore[operator]
         d += 1
-    return (*shape, *s.shape[d:]), (*strides, *s.strides[d:]), offset
+    return (*shape, *self.shape[d:]), (*strides, *self.strides[d:]), offset
 
 
 def _slice_gradient(g: Any, spec: Spec, key: Key) -> Any:
@@ -80,10 +79,9 @@ def _put_part(op: Any, grad: Any, shape: Sequence[int], *place: Any) -> Any:
     vjp={"grad": lambda g, key: slice_view(g, key)},
     default=lambda grad, shape, key: _put_part(slice_view, grad, shape, key),
 )
-def slice_backward(grad: Tensor, shape: Sequence[int], key: Key) -> Any:
+def slice_backward(grad: Spec, shape: Sequence[int], key: Key) -> Any:
     """The gradient of a slice: zeros but for the part that was taken."""
-    s: Any = grad
-    return Call(s.like(shape=shape))
+    return Call(grad.like(shape=shape))
 
 
 # The short way to a slice
@@ -194,23 +192,22 @@ def narrow(self: Tensor, dim: int, start: int, length: int) -> Tensor:
         )
     }
 )
-def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+def diagonal(self: Spec, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of two dimensions as the last dimension; a view.
 
     >>> import flambeau as fb
     >>> fb.arange(9).reshape(3, 3).diagonal(1)
     tensor([1, 5])
     """
-    s: Any = self
-    a, b = wrap_dim(dim1, s.ndim, "diagonal", "dim1"), wrap_dim(dim2, s.ndim, "diagonal", "dim2")
+    a, b = wrap_dim(dim1, self.ndim, "diagonal", "dim1"), wrap_dim(dim2, self.ndim, "diagonal", "dim2")
     if a == b:
         raise RuntimeError(f"[diagonal] diagonal dimensions cannot be identical: got {dim1}, {dim2}.")
-    n = max(min(s.shape[a] + min(offset, 0), s.shape[b] - max(offset, 0)), 0)
-    start = (offset * s.strides[b] if offset >= 0 else -offset * s.strides[a]) if n else 0
-    rest = [d for d in range(s.ndim) if d not in (a, b)]
+    n = max(min(self.shape[a] + min(offset, 0), self.shape[b] - max(offset, 0)), 0)
+    start = (offset * self.strides[b] if offset >= 0 else -offset * self.strides[a]) if n else 0
+    rest = [d for d in range(self.ndim) if d not in (a, b)]
     return (
-        [*(s.shape[d] for d in rest), n],
-        [*(s.strides[d] for d in rest), s.strides[a] + s.strides[b]],
+        [*(self.shape[d] for d in rest), n],
+        [*(self.strides[d] for d in rest), self.strides[a] + self.strides[b]],
         start,
     )
 
@@ -220,10 +217,9 @@ def diagonal(self: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any
     vjp={"grad": lambda g, offset, dim1, dim2: g.diagonal(offset, dim1, dim2)},
     default=lambda grad, shape, offset, dim1, dim2: _put_part(diagonal, grad, shape, offset, dim1, dim2),
 )
-def diagonal_backward(grad: Tensor, shape: Sequence[int], offset: int, dim1: int, dim2: int) -> Any:
+def diagonal_backward(grad: Spec, shape: Sequence[int], offset: int, dim1: int, dim2: int) -> Any:
     """The gradient of a diagonal: zeros but for it."""
-    s: Any = grad
-    return Call(s.like(shape=shape))
+    return Call(grad.like(shape=shape))
 
 
 # Windows
@@ -237,7 +233,7 @@ def diagonal_backward(grad: Tensor, shape: Sequence[int], offset: int, dim1: int
         )
     },
 )
-def unfold(self: Tensor, dimension: int, size: int, step: int) -> Any:
+def unfold(self: Spec, dimension: int, size: int, step: int) -> Any:
     """All windows of a size along a dimension, ``step`` apart; each window lies in a new last dimension; a view.
 
     >>> import flambeau as fb
@@ -246,20 +242,19 @@ def unfold(self: Tensor, dimension: int, size: int, step: int) -> Any:
             [1, 2, 3],
             [2, 3, 4]])
     """
-    s: Any = self
-    d = wrap_dim(dimension, s.ndim, "unfold", "dimension")
-    have = s.shape[d] if s.ndim else 1
+    d = wrap_dim(dimension, self.ndim, "unfold", "dimension")
+    have = self.shape[d] if self.ndim else 1
     if size < 0 or step <= 0:
         raise RuntimeError(f"[unfold] size must be >= 0 and step > 0: got size={size}, step={step}.")
     if size > have:
         raise RuntimeError(
-            f"[unfold] maximum size for tensor at dimension {d} is {have} but size is {size}: got {list(s.shape)}."
+            f"[unfold] maximum size for tensor at dimension {d} is {have} but size is {size}: got {list(self.shape)}."
         )
-    if not s.ndim:
+    if not self.ndim:
         return (size,), (1,), 0
-    shape, strides = list(s.shape), list(s.strides)
+    shape, strides = list(self.shape), list(self.strides)
     shape[d], strides[d] = (have - size) // step + 1, strides[d] * step
-    return [*shape, size], [*strides, s.strides[d]], 0
+    return [*shape, size], [*strides, self.strides[d]], 0
 
 
 def _unfold_back(grad: Any, shape: Sequence[int], dimension: int, size: int, step: int) -> Any:
@@ -283,7 +278,6 @@ def _unfold_back(grad: Any, shape: Sequence[int], dimension: int, size: int, ste
     vjp={"grad": lambda g, dimension, size, step: g.unfold(dimension, size, step)},
     default=_unfold_back,
 )
-def unfold_backward(grad: Tensor, shape: Sequence[int], dimension: int, size: int, step: int) -> Any:
+def unfold_backward(grad: Spec, shape: Sequence[int], dimension: int, size: int, step: int) -> Any:
     """The gradient of `unfold`: windows added up where they lay."""
-    s: Any = grad
-    return Call(s.like(shape=shape))
+    return Call(grad.like(shape=shape))

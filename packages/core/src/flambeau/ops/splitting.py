@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._tensor import Tensor
 from ..layout import Spec, wrap_dim
 from ..op import composite
 from ..op import view as view_op
 from .slicing import zeros_of
 from .views import ints
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 
 def _stack_back(gs: Sequence[Any], spec: Spec, dim: int) -> Any:
@@ -24,14 +22,13 @@ def _stack_back(gs: Sequence[Any], spec: Spec, dim: int) -> Any:
 
 
 @view_op(vjp={"self": lambda gs, self_spec, dim: _stack_back(gs, self_spec, dim)})
-def unbind(self: Tensor, dim: int = 0) -> Any:
+def unbind(self: Spec, dim: int = 0) -> Any:
     """The parts at each place of a dimension, which goes; a tuple of views."""
-    s: Any = self
-    if not s.ndim:
+    if not self.ndim:
         raise IndexError("[unbind] Dimension specified as 0 but tensor has no dimensions.")
-    d = wrap_dim(dim, s.ndim, "unbind")
-    shape, strides = (*s.shape[:d], *s.shape[d + 1 :]), (*s.strides[:d], *s.strides[d + 1 :])
-    return [(shape, strides, k * s.strides[d]) for k in range(s.shape[d])]
+    d = wrap_dim(dim, self.ndim, "unbind")
+    shape, strides = (*self.shape[:d], *self.shape[d + 1 :]), (*self.strides[:d], *self.strides[d + 1 :])
+    return [(shape, strides, k * self.strides[d]) for k in range(self.shape[d])]
 
 
 def _cat_back(gs: Sequence[Any], spec: Spec, sizes: Sequence[int], dim: int) -> Any:
@@ -50,12 +47,11 @@ def _cat_back(gs: Sequence[Any], spec: Spec, sizes: Sequence[int], dim: int) -> 
     public=False,
     vjp={"self": lambda gs, self_spec, sizes, dim: _cat_back(gs, self_spec, sizes, dim)},
 )
-def split_parts(self: Tensor, sizes: tuple[int, ...], dim: int) -> Any:
+def split_parts(self: Spec, sizes: tuple[int, ...], dim: int) -> Any:
     """Parts of given sizes."""
-    s: Any = self
     parts, at = [], 0
     for n in sizes:
-        parts.append(((*s.shape[:dim], n, *s.shape[dim + 1 :]), s.strides, at * s.strides[dim]))
+        parts.append(((*self.shape[:dim], n, *self.shape[dim + 1 :]), self.strides, at * self.strides[dim]))
         at += n
     return parts
 

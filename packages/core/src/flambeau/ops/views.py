@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from .._tensor import Tensor
 from ..dtypes import DType
 from ..layout import Spec, contiguous_strides, expand_strides, spec_of, view_strides, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..op import view as view_op
 from ..registry import OPS
-
-if TYPE_CHECKING:
-    from .._tensor import Tensor
 
 
 def ints(values: Any) -> tuple[int, ...]:
@@ -62,35 +60,35 @@ def infer_sizes(op: str, shape: Sequence[int], numel: int) -> tuple[int, ...]:
 
 
 @view_op(name="view_shape", public=False, vjp={"self": lambda g, self_spec: g.reshape(self_spec.shape)})
-def _view_shape(self: Tensor, shape: Sequence[int]) -> Any:
-    s: Any = self
-    sizes = infer_sizes("view", shape, s.numel)
-    strides = contiguous_strides(sizes) if s.dense else view_strides(s.shape, s.strides, sizes)
+def _view_shape(self: Spec, shape: Sequence[int]) -> Any:
+    sizes = infer_sizes("view", shape, self.numel)
+    strides = contiguous_strides(sizes) if self.dense else view_strides(self.shape, self.strides, sizes)
     if strides is None:
         raise RuntimeError(
-            f"[view] view size is not compatible with input tensor's size and stride: got {list(s.shape)} with strides "
-            f"{list(s.strides)}, seen as {list(sizes)} a dimension would span two pieces of memory. Use .reshape(...)."
+            f"[view] view size is not compatible with input tensor's size and stride: got {list(self.shape)} with "
+            f"strides {list(self.strides)}, seen as {list(sizes)} a dimension would span two pieces of memory. Use "
+            ".reshape(...)."
         )
     return sizes, strides, 0
 
 
 @view_op(name="view_dtype", public=False, vjp={})
-def _view_dtype(self: Tensor, dtype: DType) -> Any:
-    s: Any = self
-    have, want = s.itemsize, dtype.itemsize
+def _view_dtype(self: Spec, dtype: DType) -> Any:
+    have, want = self.itemsize, dtype.itemsize
     if have == want:
-        return s.shape, s.strides, 0, dtype
-    if not s.ndim or s.strides[-1] != 1 or (want > have and s.shape[-1] * have % want):
+        return self.shape, self.strides, 0, dtype
+    if not self.ndim or self.strides[-1] != 1 or (want > have and self.shape[-1] * have % want):
         raise RuntimeError(
-            f"[view] can't view {s.dtype.name} of shape {list(s.shape)} and strides {list(s.strides)} as {dtype.name}: "
-            "the last dimension must be contiguous and its bytes a multiple of the new element's. Use .contiguous()."
+            f"[view] can't view {self.dtype.name} of shape {list(self.shape)} and strides {list(self.strides)} as "
+            f"{dtype.name}: the last dimension must be contiguous and its bytes a multiple of the new element's. Use "
+            ".contiguous()."
         )
-    outer = [st * have // want for st in s.strides[:-1]]
-    if any(st * have % want for st in s.strides[:-1]):
+    outer = [st * have // want for st in self.strides[:-1]]
+    if any(st * have % want for st in self.strides[:-1]):
         raise RuntimeError(
-            f"[view] strides {list(s.strides)} are no multiples of {dtype.name}. Use .contiguous()."
+            f"[view] strides {list(self.strides)} are no multiples of {dtype.name}. Use .contiguous()."
         )
-    return (*s.shape[:-1], s.shape[-1] * have // want), (*outer, 1), 0, dtype
+    return (*self.shape[:-1], self.shape[-1] * have // want), (*outer, 1), 0, dtype
 
 
 #: `view_shape` as a function that finds known geometries at once.
@@ -147,12 +145,11 @@ def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     inplace=False,
     vjp={"self": lambda g, dim0, dim1: g.transpose(dim0, dim1)},
 )
-def transpose(self: Tensor, dim0: int, dim1: int) -> Any:
+def transpose(self: Spec, dim0: int, dim1: int) -> Any:
     """Two dimensions swapped."""
-    s: Any = self
-    a, b = wrap_dim(dim0, s.ndim, "transpose", "dim0"), wrap_dim(dim1, s.ndim, "transpose", "dim1")
-    shape, strides = list(s.shape), list(s.strides)
-    if s.ndim:
+    a, b = wrap_dim(dim0, self.ndim, "transpose", "dim0"), wrap_dim(dim1, self.ndim, "transpose", "dim1")
+    shape, strides = list(self.shape), list(self.strides)
+    if self.ndim:
         shape[a], shape[b], strides[a], strides[b] = shape[b], shape[a], strides[b], strides[a]
     return shape, strides, 0
 
@@ -165,39 +162,37 @@ def _inverse(dims: Sequence[int]) -> tuple[int, ...]:
 
 
 @view_op(vjp={"self": lambda g, dims: g.permute(_inverse(dims))})
-def permute(self: Tensor, dims: Sequence[int]) -> Any:
+def permute(self: Spec, dims: Sequence[int]) -> Any:
     """The dimensions in another order."""
-    s: Any = self
-    order = wrap_dims(ints(dims), s.ndim, "permute")
-    if len(order) != s.ndim:
+    order = wrap_dims(ints(dims), self.ndim, "permute")
+    if len(order) != self.ndim:
         raise RuntimeError(
-            f"[permute] number of dimensions differs: got dims={tuple(dims)} for {list(s.shape)}, needed: each of its "
-            f"{s.ndim} dimensions once."
+            f"[permute] number of dimensions differs: got dims={tuple(dims)} for {list(self.shape)}, needed: each of "
+            f"its {self.ndim} dimensions once."
         )
-    return [s.shape[d] for d in order], [s.strides[d] for d in order], 0
+    return [self.shape[d] for d in order], [self.strides[d] for d in order], 0
 
 
 @view_op(vjp={"self": lambda g, self_spec: g.sum_to_size(self_spec.shape)})
-def expand(self: Tensor, size: Sequence[int], *, implicit: bool = False) -> Any:
+def expand(self: Spec, size: Sequence[int], *, implicit: bool = False) -> Any:
     """Dimensions of size 1 repeated to a larger shape, without memory; -1 keeps a size."""
-    s: Any = self
     sizes = list(ints(size))
-    lead = len(sizes) - s.ndim
+    lead = len(sizes) - self.ndim
     if lead < 0:
         raise RuntimeError(
             f"[expand] the number of sizes provided ({len(sizes)}) must be greater or equal to the number of "
-            f"dimensions in the tensor ({s.ndim}): got {sizes} for {list(s.shape)}."
+            f"dimensions in the tensor ({self.ndim}): got {sizes} for {list(self.shape)}."
         )
     for k, n in enumerate(sizes):
-        have = s.shape[k - lead] if k >= lead else 1
+        have = self.shape[k - lead] if k >= lead else 1
         if n == -1 and k >= lead:
             sizes[k] = have
         elif n < 0 or (have not in (1, n)):
             raise RuntimeError(
                 f"[expand] the expanded size of the tensor ({n}) must match the existing size ({have}) at dimension "
-                f"{k}: got {list(s.shape)} to {list(ints(size))}; only sizes of 1 can be repeated."
+                f"{k}: got {list(self.shape)} to {list(ints(size))}; only sizes of 1 can be repeated."
             )
-    return sizes, expand_strides(s.shape, s.strides, sizes), 0
+    return sizes, expand_strides(self.shape, self.strides, sizes), 0
 
 
 def _as_strided_gradient(
@@ -270,7 +265,7 @@ def _as_strided_replaced(
     ),
 )
 def as_strided_backward(
-    g: Tensor,
+    g: Spec,
     shape: Sequence[int],
     strides: Sequence[int],
     size: Sequence[int],
@@ -278,8 +273,7 @@ def as_strided_backward(
     offset: int,
 ) -> Any:
     """The gradient of `as_strided`: elements of ``g`` added up at the places that they were read from."""
-    s: Any = g
-    return Call(s.like(shape=shape))
+    return Call(g.like(shape=shape))
 
 
 def _span(
@@ -337,12 +331,9 @@ def _gather_strided(g: Any, shape: Any, strides: Any, size: Any, stride: Any, of
     },
     default=lambda self, src, size, stride, offset: _as_strided_scatter(self, src, size, stride, offset),
 )
-def as_strided_scatter(
-    self: Tensor, src: Tensor, size: Sequence[int], stride: Sequence[int], offset: int
-) -> Any:
+def as_strided_scatter(self: Spec, src: Spec, size: Sequence[int], stride: Sequence[int], offset: int) -> Any:
     """``self`` with one of its views replaced by ``src``; ``offset`` counts from its first element."""
-    s: Any = self
-    return Call(s.like())
+    return Call(self.like())
 
 
 def _as_strided_scatter(self: Any, src: Any, size: Any, stride: Any, offset: int) -> Any:
