@@ -48,19 +48,8 @@ class Tensor(TensorMethods):
     """
 
     __slots__ = (
-        "__weakref__",
-        "base",
-        "extra",
-        "held",
-        "mem",
-        "node",
-        "nr",
-        "offset",
-        "ptr",
-        "rg",
-        "seen",
-        "spec",
-    )
+        "__weakref__", "base", "extra", "held", "mem", "node", "nr", "offset", "ptr", "rg", "seen", "spec",
+    )  # fmt: skip
 
     spec: Spec
     mem: Storage

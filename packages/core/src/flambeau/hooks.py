@@ -30,16 +30,9 @@ if TYPE_CHECKING:
     hookimpl: pluggy.HookimplMarker
 
 __all__ = [
-    "HookSpecs",
-    "PluginWarning",
-    "Registry",
-    "datasets",
-    "formats",
-    "hookimpl",
-    "providers",
-    "refresh",
+    "HookSpecs", "PluginWarning", "Registry", "datasets", "formats", "hookimpl", "providers", "refresh",
     "register_ops",
-]
+]  # fmt: skip
 
 
 class Registry:

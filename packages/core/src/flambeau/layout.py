@@ -13,15 +13,8 @@ from .devices import Device
 from .dtypes import DType
 
 __all__ = [
-    "Size",
-    "Spec",
-    "broadcast_shapes",
-    "contiguous_strides",
-    "spec_of",
-    "view_strides",
-    "wrap_dim",
-    "wrap_dims",
-]
+    "Size", "Spec", "broadcast_shapes", "contiguous_strides", "spec_of", "view_strides", "wrap_dim", "wrap_dims",
+]  # fmt: skip
 
 
 class Size(tuple[int, ...]):
@@ -156,19 +149,9 @@ class Spec:
     """
 
     __slots__ = (
-        "__weakref__",
-        "count",
-        "dense",
-        "device",
-        "dtype",
-        "flipped",
-        "itemsize",
-        "nbytes",
-        "ndim",
-        "numel",
-        "shape",
+        "__weakref__", "count", "dense", "device", "dtype", "flipped", "itemsize", "nbytes", "ndim", "numel", "shape",
         "strides",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, dtype: DType, shape: Size, strides: tuple[int, ...], device: Device, flipped: bool = False

@@ -18,18 +18,8 @@ from .signature import NUMBERS, Param
 from .state import WATCHED, modes
 
 __all__ = [
-    "ENTRIES",
-    "NUMBERS",
-    "Call",
-    "Op",
-    "Param",
-    "composite",
-    "kernel",
-    "register",
-    "resolved",
-    "unflipped",
-    "view",
-]
+    "ENTRIES", "NUMBERS", "Call", "Op", "Param", "composite", "kernel", "register", "resolved", "unflipped", "view",
+]  # fmt: skip
 
 _VARIADIC = 4  # inspect.CO_VARARGS
 

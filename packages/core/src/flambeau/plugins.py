@@ -28,21 +28,9 @@ from typing import Any
 from .errors import BackendError
 
 __all__ = [
-    "BUILT_IN",
-    "Entry",
-    "PluginError",
-    "PluginWarning",
-    "entries",
-    "failures",
-    "find",
-    "has_backend_entry",
-    "install_command",
-    "load",
-    "load_backend_entry",
-    "refresh",
-    "status",
-    "warn_of_built_in",
-]
+    "BUILT_IN", "Entry", "PluginError", "PluginWarning", "entries", "failures", "find", "has_backend_entry",
+    "install_command", "load", "load_backend_entry", "refresh", "status", "warn_of_built_in",
+]  # fmt: skip
 
 #: Device types that plugins can't provide because the core does.
 BUILT_IN = frozenset({"meta", "reference"})

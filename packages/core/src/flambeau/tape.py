@@ -22,17 +22,8 @@ if TYPE_CHECKING:
     from .layout import Spec
 
 __all__ = [
-    "Kind",
-    "Node",
-    "anomaly",
-    "backward",
-    "make_node",
-    "record",
-    "save",
-    "save_output",
-    "unpack",
-    "unpack_output",
-]
+    "Kind", "Node", "anomaly", "backward", "make_node", "record", "save", "save_output", "unpack", "unpack_output",
+]  # fmt: skip
 
 _numbers = count()
 next_number = _numbers.__next__

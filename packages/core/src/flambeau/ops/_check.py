@@ -7,17 +7,9 @@ from typing import Any
 from ..dtypes import DType, bool_
 
 __all__ = [
-    "no_bool",
-    "no_complex",
-    "no_float",
-    "no_integers",
-    "only_bool_or_int",
-    "only_complex",
-    "only_float",
-    "only_int",
-    "real_numbers",
-    "whole",
-]
+    "no_bool", "no_complex", "no_float", "no_integers", "only_bool_or_int", "only_complex", "only_float", "only_int",
+    "real_numbers", "whole",
+]  # fmt: skip
 
 
 def _refuse(op: str, d: DType, needed: str, do: str = "Convert with .to(dtype).") -> None:
