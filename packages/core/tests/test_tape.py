@@ -194,3 +194,24 @@ def test_inference_tensors() -> None:
                     program()
         else:
             assert repr(ours()) == repr(theirs()), name
+
+
+@pytest.mark.parametrize(
+    ("write", "left"),
+    [
+        (lambda y: y.zero_(), [0.0, 0.0, 0.0]),
+        (lambda y: y.fill_(3.0), [0.0, 0.0, 0.0]),
+        (lambda y: y.copy_(fb.ones(3)), [0.0, 0.0, 0.0]),
+        (lambda y: y.uniform_(), [0.0, 0.0, 0.0]),
+        (lambda y: y[:2].zero_(), [0.0, 0.0, 2.0]),
+        (lambda y: y.__setitem__(0, 5.0), [0.0, 2.0, 2.0]),
+    ],
+)
+def test_what_is_overwritten_by_constants_stays_in_the_graph(write: Any, left: list[float]) -> None:
+    x = fb.ones(3, requires_grad=True)
+    y = x * 2
+    write(y)
+    assert y.requires_grad
+    assert y.grad_fn is not None
+    y.sum().backward()
+    assert x.grad.tolist() == left
