@@ -18,7 +18,6 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "narrow_copy": {
         "out=": "PyTorch writes an out= with gaps between its elements as if it had none",
-        "error type": "IndexError for dimensions out of range, as everywhere; PyTorch's internal assertion fails",
     },
 }
 _COLUMNS = (

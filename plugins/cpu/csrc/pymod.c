@@ -82,7 +82,8 @@ static int store_number(char *to, int dtype, PyObject *o) {
         else memcpy(to, &re, 8), memcpy(to + 8, &im, 8);
         return 0;
     default:
-        bits = (uint64_t)PyLong_AsLongLongAndOverflow(o, &over);
+        if (PyFloat_Check(o)) bits = (uint64_t)(int64_t)PyFloat_AsDouble(o); /* towards zero, as casts */
+        else bits = (uint64_t)PyLong_AsLongLongAndOverflow(o, &over);
         if (over > 0) bits = PyLong_AsUnsignedLongLong(o);
         if (over < 0 || (over > 0 && PyErr_Occurred()))
             return PyErr_SetString(PyExc_OverflowError, "[number] int too big to convert: needed: 64 bits. Use a float."), -1;

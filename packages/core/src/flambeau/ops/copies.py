@@ -17,7 +17,10 @@ def _copy_of(name: str) -> None:
     op = OPS[{"as_strided": "as_strided_view"}.get(name, name)]
 
     def fn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _copies(op(self, *args, **kwargs))
+        try:
+            return _copies(op(self, *args, **kwargs))
+        except IndexError as e:  # of narrow_copy PyTorch's type for dimensions out of range is another
+            raise (RuntimeError(str(e)) if name == "narrow" else e) from None
 
     fn.__doc__ = f"What `{name}` gives, as a copy."
     composite(name=name + "_copy", method=name == "narrow")(fn)
