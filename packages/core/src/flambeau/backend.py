@@ -48,6 +48,7 @@ class Backend(ABC):
         host_visible: whether the host can read the memory itself: ``host_buffer`` gives it.
         streams: whether ``current_stream`` and ``wait_stream`` mean something.
         addressed: whether handles are integer addresses to which byte offsets can be added.
+        plans_absent: whether `plan` is asked for calls with absent operands too: their spec is None, their address 0.
         natives: the names of the ops that `kernel` may have a kernel for.
 
     What goes beyond ``dtypes``, ``max_dims`` and ``lacks`` is computed on the host by the reference backend, visibly:
@@ -63,6 +64,7 @@ class Backend(ABC):
     host_visible: bool = False
     streams: bool = False
     addressed: bool = False
+    plans_absent: bool = False
     natives: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **options: Any) -> None:

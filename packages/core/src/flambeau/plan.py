@@ -229,10 +229,11 @@ def prepared(
         launch: the entry's launch, where it is prepared already.
     """
     seen = outs_as or outs
-    if launch is None and backend.addressed and None not in seen and None not in ins:
+    absent = None in seen or None in ins
+    if launch is None and backend.addressed and (backend.plans_absent or not absent):
         launch = backend.plan(entry, seen, ins, attrs)
     n = len(ins)
-    if launch is not None and single and not into:
+    if launch is not None and single and not into and not absent:
         return _launched(fresh(outs[0]), launch, n, scalars)
     if launch is None and body is None:
         return None
@@ -242,7 +243,10 @@ def prepared(
         ts = given[:n]
         made: tuple[Any, ...] = ts[:1] if into else tuple([None if m is None else m() for m in makes])
         if launch is not None:
-            launch(*[t.ptr for t in made], *[t.ptr for t in ts], *given[n:])
+            if absent:
+                launch(*[0 if t is None else t.ptr for t in (*made, *ts)], *given[n:])
+            else:
+                launch(*[t.ptr for t in made], *[t.ptr for t in ts], *given[n:])
         else:
             body(  # type: ignore[misc]
                 [retag(t, s) for t, s in zip(made, seen, strict=True)],

@@ -11,7 +11,7 @@ from flambeau.plugin import Backend, OutOfMemoryError
 
 from . import engine, kernels
 from ._C import ffi, set_on_failure
-from .kernels_prepared import PLANS
+from .kernels_prepared import ENTRIES, PLANS, captured
 
 if TYPE_CHECKING:
     from flambeau import Tensor
@@ -56,6 +56,7 @@ class CpuBackend(Backend):
 
     name = "cpu"
     addressed = True
+    plans_absent = True
     host_visible = True
     natives = frozenset(kernels.KERNELS)
 
@@ -156,10 +157,13 @@ class CpuBackend(Backend):
             return kernels.plan_matmul(outs[0], ins[0], ins[1])
         if entry == "copy":
             return self.plan_copy(outs[0], ins[0])
-        maker = PLANS.get(entry)
-        if maker is None or (entry in kernels.KERNELS and self.kernel(entry, ins, args) is None):
+        absent = None in outs or None in ins
+        maker = None if absent else PLANS.get(entry)
+        kernel = ENTRIES.get(entry) or self.kernel(entry, ins, args)
+        if kernel is None and (maker is None or entry in kernels.KERNELS):
             return None
-        return maker(outs, ins, args)
+        launch = maker(outs, ins, args) if maker is not None else None
+        return captured(kernel, outs, ins, args) if launch is None and kernel is not None else launch
 
     def plan_many(
         self, launches: Sequence[Callable[..., Any]], n_out: int
