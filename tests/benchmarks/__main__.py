@@ -30,6 +30,12 @@ def main() -> None:
     from flambeau.registry import backend_of
 
     said = backend_of(fb.device("cpu")).properties(0)
+    if "isa" not in said:
+        raise SystemExit(
+            "[benchmarks] device cpu is not flambeau-cpu's C engine but the NumPy reference backend, whose times mean "
+            "nothing. Build it (pip install --no-build-isolation --no-deps -e plugins/cpu) and look at the warning of "
+            "`python -m flambeau.doctor`."
+        )
     try:
         torch = f"PyTorch {version('torch')}"
     except PackageNotFoundError:

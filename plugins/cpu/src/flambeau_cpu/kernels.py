@@ -10,6 +10,7 @@ from . import (
     kernels_conv,
     kernels_index,
     kernels_matmul,
+    kernels_move,
     kernels_norm,
     kernels_pool,
     kernels_recurrent,
@@ -27,6 +28,7 @@ Kernel = Callable[[Sequence[Any], Sequence[Any], dict[str, Any]], None]
 KERNELS: dict[str, Kernel] = {
     **kernels_reduce.KERNELS,
     **kernels_matmul.KERNELS,
+    **kernels_move.KERNELS,
     **kernels_index.KERNELS,
     **kernels_softmax.KERNELS,
     **kernels_attention.KERNELS,
@@ -40,6 +42,7 @@ KERNELS: dict[str, Kernel] = {
 
 SUPPORTS: dict[str, Callable[[Sequence[Any], dict[str, Any]], bool]] = {
     **kernels_matmul.SUPPORTS,
+    **kernels_move.SUPPORTS,
     **kernels_index.SUPPORTS,
     **kernels_sort.SUPPORTS,
     **kernels_attention.SUPPORTS,

@@ -12,6 +12,7 @@ from flambeau.plugin import bad_index
 from . import kernels_sort
 from ._C import lib
 from .kernels_index import gather, index_error, take_specs
+from .kernels_move import plan_flip
 from .kernels_plan import Launch, View, bound, fail, launcher, note
 from .kernels_reduce import _KINDS, _mask
 
@@ -145,4 +146,5 @@ PLANS: dict[str, Callable[[Specs, Specs, dict[str, Any]], Launch | None]] = {
     "mean": _mean,
     "index_select": _index_select,
     "scatter": _scatter,
+    "flip": plan_flip,
 }
