@@ -47,10 +47,14 @@ ADDRESS = Kind(
 THREAD = Kind(
     "-fsanitize=thread",
     "libtsan.so",
-    {"TSAN_OPTIONS": f"halt_on_error=1:report_signal_unsafe=0:suppressions={Path(__file__).with_name('tsan.txt')}"},
-    [str(TESTS / "test_engine_memory.py"), f"{TESTS / 'test_faults.py'}::test_two_threads_train_at_once",
-     f"{TESTS / 'test_conformance.py'}::TestNative::test_threads"],
-)  # fmt: skip
+    {"TSAN_OPTIONS": "halt_on_error=1:report_signal_unsafe=0:die_after_fork=0"},
+    [
+        str(TESTS / "test_engine_memory.py"),
+        f"{TESTS / 'test_faults.py'}::test_two_threads_train_at_once",
+        f"{TESTS / 'test_conformance.py'}::TestNative::test_threads",
+        f"{TESTS / 'test_conformance.py'}::TestNative::test_model",
+    ],
+)
 KINDS = {"address": ADDRESS, "thread": THREAD}
 
 
@@ -98,7 +102,7 @@ def main(arguments: list[str]) -> int:
     command += ["--rootdir", str(PLUGIN), *chosen, *arguments[1:]]
     # Without random addresses: ThreadSanitizer's shadow doesn't fit between them on newer kernels.
     command = ["setarch", platform.machine(), "-R", "env", f"LD_PRELOAD={found.stdout.strip()}", *command]
-    return subprocess.run(command, env=known, cwd=PLUGIN).returncode
+    return subprocess.run(command, env=known).returncode
 
 
 if __name__ == "__main__":
