@@ -417,7 +417,8 @@ def _norm(x: Any, p: Any, dims: Sequence[int], keepdim: bool) -> Any:
 
 
 def _norm2_gradient(g: Any, self: Any, out: Any, dims: Sequence[int]) -> Any:
-    scale = OPS["where_values"](out == 0, 0, g / out)
+    zero, where = out == 0, OPS["where_values"]
+    scale = where(zero, 0, g / where(zero, 1, out))  # never through 0: derivatives of this are no NaN
     return self * spread(scale, self.spec, dims)
 
 
