@@ -113,6 +113,7 @@ FBK_ENTRY(fbk_conv_bwd_input) {
     else if (is_3x3(&g, dt) && g.ph <= 2 && g.pw <= 2 && winograd_pays(&few)) rc = winograd_run(&few);
     else if (cg == 1 && og == 1 && g.groups > 1) rc = dw_input(dt, &g, &px, &py, pw.p, pb.p);
     else if (few_takes(dt, &g)) rc = few_run(&g, 1, &py, &px, pw.p, pb.p, NULL);
+    else if (back_takes(dt, &g)) rc = back_run(&g, &px, &py, pw.p, pb.p);
     else
         for (int64_t a = 0; a < g.sh && !rc; a++)
             for (int64_t b = 0; b < g.sw && !rc; b++) { /* the pixels h = a (mod sh), w = b (mod sw) */

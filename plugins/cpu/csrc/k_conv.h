@@ -85,6 +85,11 @@ void dw3_weight(const geom *g, char *gw, const plane4 *gy, const plane4 *x);
 #define few_run FBC_ISA_NAME(fbk_few_run)
 int few_takes(int dt, const geom *g);
 int64_t few_run(const geom *g, int what, const plane4 *y, const plane4 *x, const char *w, const char *bias, float *gw);
+/* the gradient of the image by windows (k_conv_back.c) */
+#define back_takes FBC_ISA_NAME(fbk_back_takes)
+#define back_run FBC_ISA_NAME(fbk_back_run)
+int back_takes(int dt, const geom *g);
+int64_t back_run(const geom *g, const plane4 *x, const plane4 *y, const char *w, const char *bias);
 int64_t FBC_ISA_NAME(fbk_conv_weight)(int dt, const geom *g, char *gw, const plane4 *gy, const plane4 *x);
 #define conv_weight FBC_ISA_NAME(fbk_conv_weight)
 #endif

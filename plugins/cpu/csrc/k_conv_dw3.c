@@ -3,6 +3,7 @@
    columns. What depends on the stride is inlined once for each. */
 /* cflags: -ffp-contract=fast */
 #include "k_conv.h"
+#include "k_shuffle.h"
 #if VB == 64
 #include <immintrin.h>
 #endif
@@ -34,18 +35,6 @@ INL uint32_t inside(int64_t at, int64_t n) {
     int64_t lo = MIN(MAX(-at, 0), VW), hi = MIN(MAX(n - at, 0), VW);
     return hi > lo ? (uint32_t)((1ull << hi) - (1ull << lo)) : 0;
 }
-#if VB == 64
-#define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
-#elif VB == 32
-#define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
-#else
-#define LANES(f) f(0), f(1), f(2), f(3)
-#endif
-#define EVEN(i) 2 * (i)
-#define ODD(i) 2 * (i) + 1
-#define LOW(i) (i) / 2 + (i) % 2 * VW
-#define HIGH(i) (i) / 2 + (i) % 2 * VW + VW / 2
-#define SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){LANES(f)})
 
 /* The three taps' columns of a row of n numbers: x[j] lane i = row[at + s i + j]. */
 typedef struct {

@@ -38,9 +38,15 @@ static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) * seg, int ns
                 for (int64_t i = 0; i < lo; i++) d[i] = 0;
                 NAME(copy)(d + lo, row + w + lo, hi - lo);
                 for (int64_t i = hi; i < len; i++) d[i] = 0;
-            } else
-                for (int64_t i = 0; i < len; i++, w += c->SW)
-                    d[i] = (uint64_t)w < (uint64_t)c->IW ? row[w] : 0;
+                continue;
+            }
+            int64_t i = 0;
+            if (c->SW == 2) {
+                for (; i < len && w < 0; i++, w += 2) d[i] = 0;
+                for (; i + VL <= len && w + 2 * VL <= c->IW; i += VL, w += 2 * VL)
+                    STV(d + i, NAME(evens)(LDV(row + w), LDV(row + w + VL)));
+            }
+            for (; i < len; i++, w += c->SW) d[i] = (uint64_t)w < (uint64_t)c->IW ? row[w] : 0;
         }
         for (int64_t i = n; i < NR; i++) dst[i] = 0;
         if (++t == c->NT) t = 0, ch++;

@@ -2,6 +2,7 @@
  */
 /* cflags: -ffp-contract=fast */
 #include "k_conv.h"
+#include "k_shuffle.h"
 
 #define MR F32_MR
 #define T float

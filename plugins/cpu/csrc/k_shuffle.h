@@ -1,0 +1,24 @@
+/* Vectors taken apart and put together by even and odd lanes: SHUFFLE(a, b, EVEN) has the even lanes of a and b, LOW and
+   HIGH the halves of a and b interleaved. For float32; EVENS also for float64. */
+#ifndef FBK_SHUFFLE_H
+#define FBK_SHUFFLE_H
+#include "k_common.h"
+#if VB == 64
+#define LANES8(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
+#define LANES(f) LANES8(f), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
+#define LANES64(f) LANES8(f)
+#elif VB == 32
+#define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
+#define LANES64(f) f(0), f(1), f(2), f(3)
+#else
+#define LANES(f) f(0), f(1), f(2), f(3)
+#define LANES64(f) f(0), f(1)
+#endif
+#define EVEN(i) 2 * (i)
+#define ODD(i) 2 * (i) + 1
+#define LOW(i) (i) / 2 + (i) % 2 * VW
+#define HIGH(i) (i) / 2 + (i) % 2 * VW + VW / 2
+#define SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){LANES(f)})
+INL vf evens_f32(vf a, vf b) { return SHUFFLE(a, b, EVEN); }
+INL vd evens_f64(vd a, vd b) { return __builtin_shuffle(a, b, (vl){LANES64(EVEN)}); }
+#endif
