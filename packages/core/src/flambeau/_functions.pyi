@@ -974,6 +974,8 @@ def unsqueeze(input: Tensor, dim: _int) -> Tensor:
     """With a dimension of size 1 put in before ``dim``."""
 def unsqueeze_copy(input: Any, *args: Any, out: Any = None) -> Any:
     """What `unsqueeze` gives, as a copy."""
+def vander(x: Tensor, N: _int | None = None, increasing: _bool = False, *, out: Any = None) -> Any:
+    """The Vandermonde matrix of a vector: its powers, falling from the first column on unless ``increasing``."""
 def var(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Tensor:
     """The variance over dimensions (all by default), with n - 1 in the denominator unless told otherwise."""
 def var_mean(input: Tensor, dim: _Dims = None, unbiased: _bool | None = None, keepdim: _bool = False, *, correction: Any = None, out: Any = None) -> Any:
@@ -1525,6 +1527,7 @@ __all__ = [
     "unsafe_split_with_sizes",
     "unsqueeze",
     "unsqueeze_copy",
+    "vander",
     "var",
     "var_mean",
     "vdot",

@@ -362,6 +362,8 @@ class TensorMethods:
         """A tensor of the same shape filled with one number."""
     def fill_(self, value: Tensor | _Number) -> Tensor:
         """Overwrite with one number."""
+    def fill_diagonal_(self, fill_value: _Number, wrap: _bool = False) -> Tensor:
+        """Overwrite the main diagonal (of equal dimensions, where there are more than two) with a number."""
     def flatten(self, start_dim: _int = 0, end_dim: _int = -1) -> Tensor:
         """Dimensions from ``start_dim`` to ``end_dim`` merged into one; a view where the memory allows it."""
     @overload

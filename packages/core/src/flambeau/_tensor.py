@@ -122,6 +122,11 @@ class Tensor(TensorMethods):
         """Whether it lies on a CUDA device."""
         return self.spec.device.type == "cuda"
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether it lies on the CPU."""
+        return self.spec.device.type == "cpu"
+
     is_sparse = is_quantized = is_nested = False
 
     if TYPE_CHECKING:
@@ -141,6 +146,10 @@ class Tensor(TensorMethods):
     def dim(self) -> int:
         """The number of its dimensions."""
         return self.spec.ndim
+
+    def is_nonzero(self) -> bool:
+        """Whether its only element is not 0."""
+        return bool(self)
 
     def numel(self) -> int:
         """The number of its elements."""

@@ -19,6 +19,10 @@ OPERATORS = {
     "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
     "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
 }  # fmt: skip
+#: Methods that are functions too.
+FUNCTIONS = (
+    "as_strided_ detach detach_ get_device index_put_ is_inference is_nonzero is_same_size is_signed".split()
+)
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 UNARY = {"neg": "neg", "abs": "abs", "invert": "bitwise_not"}
 #: Property -> record; the last two can be assigned to.
@@ -131,6 +135,8 @@ def install() -> dict[str, Callable[..., Any]]:
         setattr(Tensor, f"__{name}__", records[name].short(_operator(records[name])))
     for py, name in UNARY.items():
         setattr(Tensor, f"__{py}__", functions[name])
+    for name in FUNCTIONS:
+        functions[name] = getattr(Tensor, name)
     for py, name in VIEWS.items():
         setattr(Tensor, py, _view(records[name], py in ("real", "imag")))
     for name in ELSEWHERE:

@@ -23,7 +23,7 @@ NAMES = {
         hann_window hash_tensor histogram histogramdd i0 i0_ igamma igamma_ igammac igammac_ inverse istft
         kaiser_window kron lobpcg logdet logit logit_ lu lu_solve lu_unpack matrix_exp matrix_power mode
         mvlgamma mvlgamma_ nanmedian nanquantile orgqr ormqr pca_lowrank pinverse poisson polygamma qr
-        quantile renorm sinc sinc_ slogdet stft svd svd_lowrank trapezoid trapz triangular_solve""",
+        quantile renorm renorm_ sinc sinc_ slogdet stft svd svd_lowrank trapezoid trapz triangular_solve vander""",
 }
 #: Methods of tensors likewise.
 METHODS = {

@@ -22,6 +22,7 @@ CALLS = {
     # the top level
     "diff": [call(T(3, 4)), call(T(3, 4), 2, 0), call(T(3), prepend=T(1), append=T(2))],
     "gradient": [call(T(4, 5)), call(T(6), spacing=2.0, edge_order=2)],
+    "vander": [call(T(3)), call(T(4), 2), call(T(3), 4, True)],
     **dict.fromkeys(("trapezoid", "cumulative_trapezoid"), [call(T(3, 4)), call(T(3, 4), T(4)), call(T(3, 4), dx=0.5, dim=0)]),
     "cross": [call(T(4, 3), T(4, 3), 1), call(T(3, 4), T(3, 4), 0)],
     "kron": [call(T(2, 3), T(3, 2)), call(T(2), T(2, 2))],

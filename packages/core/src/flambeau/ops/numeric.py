@@ -70,6 +70,7 @@ def polar(abs: Tensor, angle: Tensor) -> Tensor:
     """Complex numbers from their size and angle (float32 or float64)."""
     OPS["complex"].check_tensors([abs, angle])
     _same("polar", abs, angle)
+    only_float("polar", abs.spec.dtype)
     return OPS["polar_values"](abs, angle)  # type: ignore[no-any-return]
 
 

@@ -13,7 +13,7 @@ from ..layout import Spec, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..plan import new_tensor
 from ..pointwise import pointwise
-from ..program import call, select
+from ..program import Number, call, select
 from .creation import arange, check_number, fill_with
 from .slicing import Key, Range, cut, key_along, slice_view, zeros_of
 from .slicing import diagonal as diagonal_view
@@ -338,3 +338,26 @@ def pad(self: Tensor, pad: Sequence[int], mode: str = "constant", value: float |
         if low or high:
             x = x.index_select(d, arange(-low, n + high, device=self.device) % n)
     return x
+
+
+@composite(function=False, name="fill_diagonal_in_place", export="fill_diagonal_")
+def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tensor:
+    """Overwrite the main diagonal (of equal dimensions, where there are more than two) with a number.
+
+    Args:
+        self: at least two dimensions.
+        fill_value: the number.
+        wrap: begin again below, after a row, in matrices that are taller than wide.
+    """
+    shape, strides = self.spec.shape, self.spec.strides
+    if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
+        raise RuntimeError(
+            message(
+                "fill_diagonal_", "dimensions must be larger than 1, and equal if there are more", self=self
+            )
+        )
+    step = shape[1] + 1 if wrap and len(shape) == 2 else max(shape[0], 1)
+    for top in range(0, shape[0], step):
+        n = min(shape[0] - top, *shape[1:])
+        self.as_strided((n,), (sum(strides),), self.offset + top * strides[0]).fill_(fill_value)
+    return self

@@ -153,9 +153,9 @@ def mean(self: Spec, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType
 # Extremes
 
 
-def _not_empty(s: Spec, dims: Sequence[int], op: str) -> None:
+def _not_empty(s: Spec, dims: Sequence[int], op: str, whole: bool = False) -> None:
     if any(s.shape[d] == 0 for d in dims):
-        raise (IndexError if s.ndim and len(dims) == 1 else RuntimeError)(
+        raise (IndexError if s.ndim and len(dims) == 1 and not whole else RuntimeError)(
             f"[{op}] Expected reduction dim to be specified for input.numel() == 0, and to have non-zero size: got "
             f"{list(s.shape)}, dim={list(dims)}. The largest of no elements is not defined."
         )
@@ -175,7 +175,7 @@ def _extremes(kind: str, word: str) -> Any:
 
     def value(self: Spec, dim: Dims = (), keepdim: bool = False) -> Any:
         no_complex("a" + kind, self.dtype)
-        _not_empty(self, dims_of(dim, self.ndim, "a" + kind), "a" + kind)
+        _not_empty(self, dims_of(dim, self.ndim, "a" + kind), "a" + kind, dim is None or dim == ())
         return _reduce(self, kind, dim, keepdim, self.dtype, "a" + kind)
 
     def place(self: Spec, dim: int | None = None, keepdim: bool = False) -> Any:

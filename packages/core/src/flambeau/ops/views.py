@@ -167,7 +167,7 @@ def permute(self: Spec, dims: Sequence[int]) -> Any:
     order = wrap_dims(ints(dims), self.ndim, "permute")
     if len(order) != self.ndim:
         raise RuntimeError(
-            f"[permute] number of dimensions differs: got dims={tuple(dims)} for {list(self.shape)}, needed: each of "
+            f"[permute] number of dimensions differs: got dims={order} for {list(self.shape)}, needed: each of "
             f"its {self.ndim} dimensions once."
         )
     return [self.shape[d] for d in order], [self.strides[d] for d in order], 0

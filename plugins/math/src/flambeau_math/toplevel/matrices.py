@@ -256,3 +256,24 @@ def triangular_solve(
     batch = fb.broadcast_shapes(self.shape[:-2], A.shape[:-2])
     copied = A.expand((*batch, *A.shape[-2:])).clone()
     return named("triangular_solve", "solution cloned_coefficient", X, copied)
+
+
+@top.composite(method=False)
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Any:
+    """The Vandermonde matrix of a vector: its powers, falling from the first column on unless ``increasing``.
+
+    Args:
+        x: [n].
+        N: how many columns; n by default.
+
+    >>> import flambeau as fb
+    >>> fb.vander(fb.tensor([2, 3]), 3)
+    tensor([[4, 2, 1],
+            [9, 3, 1]])
+    """
+    n = len(x) if N is None and x.ndim else N or 0
+    if x.ndim != 1 or n < 0:
+        fail("vander", "x must be a one-dimensional tensor and N not negative", x=x, N=N)
+    wide = x if x.dtype.rank > 1 else x.to(fb.int64)
+    powers = wide.unsqueeze(-1).pow(fb.arange(n, device=x.device))
+    return powers if increasing else powers.flip(1)
