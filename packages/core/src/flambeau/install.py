@@ -36,7 +36,7 @@ ELSEWHERE = {
     "__dlpack_device__": "io.dlpack.dlpack_device", "__getitem__": "ops.indexing.getitem",
     "__reduce_ex__": "copying.reduce_ex", "__repr__": "printing.tensor_str", "__setitem__": "ops.indexing.setitem",
     "item": "transfer.item", "numpy": "interop.to_numpy",
-    "to": "ops.creation.to", "tolist": "transfer.tolist",
+    "to": "ops.copies.to", "tolist": "transfer.tolist",
 }  # fmt: skip
 
 

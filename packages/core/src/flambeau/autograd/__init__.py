@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from .. import tape
+from .. import engine, tape
 from .._alias import namespace
 from ..errors import message
 from ..state import (
@@ -103,7 +103,7 @@ def backward(
         raise RuntimeError(
             "[backward] `inputs` argument to `backward` cannot be empty. Leave it out for all leaves."
         )
-    tape.backward(
+    engine.backward(
         roots, starts, create_graph if retain_graph is None else retain_graph, create_graph, targets
     )
 
@@ -163,7 +163,7 @@ def _grad(
                 "[grad] One of the differentiated Tensors does not require grad: got "
                 f"{list(t.shape)} {t.dtype.name}. Call requires_grad_() on it before computing with it."
             )
-    walked = tape.backward(roots, starts, keep, create, targets, accumulate=False)
+    walked = engine.backward(roots, starts, keep, create, targets, accumulate=False)
     result = []
     for t, g in zip(targets, walked, strict=True):
         if g is None:
