@@ -144,7 +144,7 @@ def test_packing_like_pytorch(dtype: Any) -> None:
         values = [_random_number(rng) for _ in range(7)]
         theirs = torch.tensor(values, dtype=getattr(torch, dtype.name)).tolist()
         buffer, shape, _ = literals.parse(values, dtype)
-        assert repr(literals.to_list(buffer, dtype, shape)) == repr(theirs)
+        assert repr(literals.nest(literals.unpack(buffer, dtype), shape)) == repr(theirs)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=names(DTYPES))
@@ -167,7 +167,7 @@ def test_item_refuses() -> None:
 
 def test_no_numpy_for_lists_and_printing() -> None:
     code = "import sys, flambeau as fb; from flambeau import literals, printing, interop; "
-    code += "b, s, d = literals.parse([[1.5, 2], [3, 4]]); literals.to_list(b, d, s); "
+    code += "b, s, d = literals.parse([[1.5, 2], [3, 4]]); literals.nest(literals.unpack(b, d), s); "
     code += "sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

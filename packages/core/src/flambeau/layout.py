@@ -51,12 +51,16 @@ class Size(tuple[int, ...]):
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:
     """Row-major strides, in elements."""
-    strides = []
-    step = 1
-    for s in reversed(shape):
-        strides.append(step)
-        step *= s if s > 1 else 1
-    return tuple(reversed(strides))
+    return strides_in(range(len(shape) - 1, -1, -1), shape)
+
+
+def strides_in(order: Iterable[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides without gaps of dimensions that lie in an order, the innermost first."""
+    out, step = [0] * len(shape), 1
+    for d in order:
+        out[d] = step
+        step *= max(shape[d], 1)
+    return tuple(out)
 
 
 class Count(int):
@@ -95,11 +99,7 @@ def dense_strides(shape: Sequence[int], *strides: Sequence[int]) -> tuple[int, .
                 i = j
             elif found < 0:
                 break
-    out, step = [0] * len(shape), 1
-    for d in order:
-        out[d] = step
-        step *= max(shape[d], 1)
-    return tuple(out)
+    return strides_in(order, shape)
 
 
 #: Memory formats as orders of dimensions, innermost first, by rank.
@@ -127,11 +127,7 @@ def format_strides(op: str, spec: Spec, memory_format: str | None) -> tuple[int,
         raise RuntimeError(
             f"[{op}] required rank {rank} tensor to use {memory_format} format: got {list(spec.shape)}."
         )
-    out, step = [0] * spec.ndim, 1
-    for d in order:
-        out[d] = step
-        step *= max(spec.shape[d], 1)
-    return tuple(out)
+    return strides_in(order, spec.shape)
 
 
 class Spec:

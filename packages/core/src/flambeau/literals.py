@@ -16,7 +16,7 @@ from typing import Any
 from .dtypes import BY_NAME, DType, bfloat16, bool_, float16, float32, iinfo, int64, promote_types, uint64
 from .state import get_default_dtype
 
-__all__ = ["nest", "pack", "parse", "to_list", "unpack"]
+__all__ = ["nest", "pack", "parse", "unpack"]
 
 _NUMBERS: frozenset[type] = frozenset((bool, int, float, complex))
 #: Deeper nesting is taken for a list that contains itself.
@@ -57,17 +57,12 @@ def parse(data: Any, dtype: DType | None = None) -> tuple[Any, tuple[int, ...], 
     return pack(flat, dtype), shape, dtype
 
 
-def to_list(buffer: Any, dtype: DType, shape: Sequence[int]) -> Any:
-    """Nested lists of Python numbers, or one number where the shape is ().
-
-    >>> to_list(*parse([[True], [False]])[::2], (2, 1))
-    [[True], [False]]
-    """
-    return nest(unpack(buffer, dtype), shape)
-
-
 def nest(flat: Sequence[Any], shape: Sequence[int]) -> Any:
-    """A flat row-major sequence as nested lists."""
+    """A flat row-major sequence as nested lists; its element where the shape is ().
+
+    >>> nest([1, 2, 3, 4], (2, 2))
+    [[1, 2], [3, 4]]
+    """
     if not shape:
         return flat[0]
     rows: list[Any] = list(flat)

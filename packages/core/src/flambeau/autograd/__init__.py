@@ -180,7 +180,19 @@ def _grad(
     return result
 
 
-class no_grad(grad_mode):
+class _switch(grad_mode):
+    """A mode as a class: ``with no_grad():``, ``@no_grad()`` and ``@no_grad``."""
+
+    on = True
+
+    def __init__(self, fn: Callable[..., Any] | None = None) -> None:
+        super().__init__(self.on)
+
+    def __new__(cls, fn: Callable[..., Any] | None = None) -> Any:
+        return object.__new__(cls) if fn is None else grad_mode(cls.on)(fn)
+
+
+class no_grad(_switch):
     """Context manager and decorator: nothing is recorded inside.
 
     >>> import flambeau as fb
@@ -190,21 +202,11 @@ class no_grad(grad_mode):
     False
     """
 
-    def __init__(self, fn: Callable[..., Any] | None = None) -> None:
-        super().__init__(False)
-
-    def __new__(cls, fn: Callable[..., Any] | None = None) -> Any:
-        return object.__new__(cls) if fn is None else grad_mode(False)(fn)
+    on = False
 
 
-class enable_grad(grad_mode):
+class enable_grad(_switch):
     """Context manager and decorator: recording is on inside."""
-
-    def __init__(self, fn: Callable[..., Any] | None = None) -> None:
-        super().__init__(True)
-
-    def __new__(cls, fn: Callable[..., Any] | None = None) -> Any:
-        return object.__new__(cls) if fn is None else grad_mode(True)(fn)
 
 
 class inference_mode(grad_mode):

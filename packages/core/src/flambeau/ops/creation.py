@@ -11,7 +11,7 @@ from .. import dtypes as dt
 from .._tensor import Tensor
 from ..devices import Device
 from ..errors import message
-from ..layout import format_strides, spec_of
+from ..layout import format_strides, spec_of, strides_in
 from ..op import NUMBERS, composite
 from ..plan import Table, new_tensor, tensor_on
 from ..pointwise import number_dtype, result_type_of, write_program, writer
@@ -374,11 +374,7 @@ def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], **made: 
         raise RuntimeError(f"[empty_permuted] Dimension out of range in physical_layout: got {list(order)}.")
     if len(set(order)) != len(order):
         raise RuntimeError(f"[empty_permuted] Duplicate dim not allowed: got physical_layout {list(order)}.")
-    strides, step = [0] * len(sizes), 1
-    for d in reversed(order):
-        strides[d] = step
-        step *= max(sizes[d], 1)
-    return _strided(sizes, strides, None, **made)
+    return _strided(sizes, strides_in(reversed(order), sizes), None, **made)
 
 
 @composite(function=False)
