@@ -1,6 +1,6 @@
 """Prepared calls: all that can be worked out once for given specs and attributes, and how such a call runs.
 
-An op finds a plan by one look-up (see op.py), hands it the call's tensors and run-time numbers, and puts the call
+An op finds a plan by one look-up (see record.py), hands it the call's tensors and run-time numbers, and puts the call
 on the tape by what the plan knows. Every fresh result is made by `fresh`, every view by `view_of`.
 """
 
