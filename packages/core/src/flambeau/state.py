@@ -180,11 +180,7 @@ def set_default_dtype(dtype: dt.DType) -> None:
         forget_plans()
 
 
-def default_dtype() -> dt.DType:
-    """The floating-point type of new tensors."""
-    return _dtype
-
-
+default_dtype = get_default_dtype
 _CPU = Device("cpu")
 
 
