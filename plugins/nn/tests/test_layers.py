@@ -280,3 +280,11 @@ def test_batches_of_nothing(layer, shape) -> None:
     assert 0 in out.shape
     out.sum().backward()
     assert x.grad.shape == shape
+
+
+def test_weights_of_layer_norm_in_other_orders_of_memory() -> None:
+    x, w = fb.randn(4, 2, 3), fb.randn(3, 2)
+    F = nn.functional
+    want = F.layer_norm(x, (2, 3), w.t().contiguous(), w.t().contiguous())
+    fb.testing.assert_close(F.layer_norm(x, (2, 3), w.t(), w.t()), want)
+    fb.testing.assert_close(F.rms_norm(x, (2, 3), w.t()), F.rms_norm(x, (2, 3), w.t().contiguous()))

@@ -97,7 +97,11 @@ def _batch_norm_backward(outs: Sequence[Any], ins: Sequence[Any], attrs: Attrs) 
 
 def supported(in_specs: Sequence[Any], attrs: Attrs) -> bool:
     """Floating point, the weights of layer and RMS norm contiguous."""
-    return all(spec is None or spec.dtype.name in _EPS for spec in in_specs)
+    shape = tuple(attrs.get("normalized_shape", ()))
+    return all(
+        spec is None or (spec.dtype.name in _EPS and (len(shape) < 2 or spec.shape != shape or spec.dense))
+        for spec in in_specs
+    )
 
 
 KERNELS = {
