@@ -161,6 +161,16 @@ FBK_ENTRY(fbk_conv_bwd_input) {
     conv_free(&py), conv_free(&px), conv_free(&pw), conv_free(&pb);
     return rc;
 }
+/* The gradient of pointwise weights: a product over the positions of one image after the other. */
+static int64_t pointwise_weight(int dt, const geom *g, char *gw, const plane4 *y, const plane4 *x) {
+    int64_t P = g->H * g->W, z = dt_size(dt), rc = 0;
+    for (int64_t n = 0; n < g->N && !rc; n++) {
+        fbk_mat a = {y->p + n * y->n * z, y->c, 1}, b = {x->p + n * x->n * z, 1, x->c};
+        fbk_gemm m = {.M = g->O, .N = g->C, .K = P, .a = &a, .b = &b, .c = gw, .ldc = g->C, .acc = n > 0};
+        rc = fbk_gemm_run(dt, &m);
+    }
+    return rc;
+}
 /* t: gw, gy, x, gb */
 FBK_ENTRY(fbk_conv_bwd_weight) {
     const fbk_spec *w = &p->t[0], *y = &p->t[1], *x = &p->t[2], *bs = &p->t[3];
@@ -174,6 +184,9 @@ FBK_ENTRY(fbk_conv_bwd_weight) {
     if (rc || !gw) rc = FBK_ENOMEM;
     else if (g.C / MAX(1, g.groups) == 1 && g.groups > 1) rc = dw_weight(dt, &g, gw, &py, &px);
     else if (is_3x3(&g, dt) && winograd_weight_pays(&g)) rc = winograd_weight(&g, (float *)gw, &py, &px);
+    else if (g.kh * g.kw == 1 && g.sh == 1 && g.sw == 1 && !g.ph && !g.pw && g.groups == 1 && g.N * g.H * g.W > 256 &&
+             (px.h == g.W || g.H == 1))
+        rc = pointwise_weight(dt, &g, gw, &py, &px);
     else if (few_takes(dt, &g)) rc = few_run(&g, 2, &py, &px, NULL, NULL, (float *)gw);
     else rc = conv_weight(dt, &g, gw, &py, &px);
     if (!rc && !direct) {

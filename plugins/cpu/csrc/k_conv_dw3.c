@@ -4,37 +4,6 @@
 /* cflags: -ffp-contract=fast */
 #include "k_conv.h"
 #include "k_shuffle.h"
-#if VB == 64
-#include <immintrin.h>
-#endif
-
-/* lanes i with m's bit i set; the others are zero and not read (written) */
-INL vf load_part(const float *p, uint32_t m) {
-#if VB == 64
-    return (vf)_mm512_maskz_loadu_ps((__mmask16)m, p);
-#else
-    if (m == (1u << VW) - 1) return ldf(p);
-    vf v = {0};
-    for (int i = 0; i < VW; i++)
-        if (m >> i & 1) v[i] = p[i];
-    return v;
-#endif
-}
-INL void store_part(float *p, vf v, uint32_t m) {
-#if VB == 64
-    _mm512_mask_storeu_ps(p, (__mmask16)m, (__m512)v);
-#else
-    if (m == (1u << VW) - 1) stf(p, v);
-    else
-        for (int i = 0; i < VW; i++)
-            if (m >> i & 1) p[i] = v[i];
-#endif
-}
-/* the lanes i for which 0 <= at + i < n */
-INL uint32_t inside(int64_t at, int64_t n) {
-    int64_t lo = MIN(MAX(-at, 0), VW), hi = MIN(MAX(n - at, 0), VW);
-    return hi > lo ? (uint32_t)((1ull << hi) - (1ull << lo)) : 0;
-}
 
 /* The three taps' columns of a row of n numbers: x[j] lane i = row[at + s i + j]. */
 typedef struct {

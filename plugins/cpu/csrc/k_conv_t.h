@@ -35,6 +35,8 @@ static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) * seg, int ns
             const T *row = s->base + ch * c->sc + h * c->srow;
             if (c->SW == 1) {
                 int64_t lo = w < 0 ? MIN(-w, len) : 0, hi = MAX(lo, MIN(len, c->IW - w));
+                if (c->NT == 1) /* each row comes from a plane of its own: fetch the next panel's ahead */
+                    for (int64_t i = 0; i < NR; i += 64 / (int64_t)sizeof(T)) __builtin_prefetch(row + w + NR + i, 0, 2);
                 for (int64_t i = 0; i < lo; i++) d[i] = 0;
                 NAME(copy)(d + lo, row + w + lo, hi - lo);
                 for (int64_t i = hi; i < len; i++) d[i] = 0;
@@ -64,6 +66,10 @@ static void NAME(pack_weights)(void *ctx, int64_t lo, int64_t hi) {
             int64_t k = MIN(r->kstep, r->K - k0);
             T *d = r->pa + g * panels * MR * r->K + k0 * panels * MR + i * MR * k;
             const T *w = (const T *)c->w + g * c->wg + i * MR * c->wm;
+            if (c->NT == 1) {
+                PACK(d, MR, w + k0 * c->wc + c->toff[0], m, c->wm, k, c->wc);
+                continue;
+            }
             if (plain) {
                 PACK(d, MR, w + k0, m, c->wm, k, 1);
                 continue;

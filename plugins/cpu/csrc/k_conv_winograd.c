@@ -2,6 +2,7 @@
    (k_winograd.h). Channels are vector lanes throughout: each of the 36 coefficients is a matrix product
    [tiles, channels] x [channels, outputs]. Every sum has one order, whatever the number of threads. */
 /* cflags: -ffp-contract=fast */
+#include "k_shuffle.h"
 #include "k_winograd.h"
 #define PACK FBC_ISA_NAME(fbk_pack_f32)
 #define TILE FBC_ISA_NAME(fbk_tile_any_f32)
@@ -48,9 +49,7 @@ static void put_row(const winograd *c, const float *s, int64_t n, int64_t y, int
         PACK(t, 16, s + x * VW, 16, VW, VW, 1);
         for (int64_t l = 0; l < lanes; l++) {
             float *d = c->dst + n * c->dn + (k0 + l) * c->dc + y * c->drow + x, bias = c->bias ? c->bias[k0 + l] : 0;
-            for (int j = 0; j < 16; j++) t[l * 16 + j] += bias;
-            if (x + 16 <= c->OW) memcpy(d, t + l * 16, 64);
-            else memcpy(d, t + l * 16, (size_t)(c->OW - x) * 4);
+            for (int j = 0; j < 16; j += VW) store_part(d + j, ldf(t + l * 16 + j) + bias, inside(x + j, c->OW));
         }
     }
 }

@@ -3,6 +3,7 @@
    window reads contiguous elements. This file includes itself once per element type. */
 #ifndef T
 #include "k_load.h"
+#include "k_shuffle.h"
 typedef int32_t vi_u __attribute__((vector_size(VB), aligned(4), may_alias));
 
 typedef struct {
@@ -18,6 +19,41 @@ typedef struct {
     int kind, dt;
     int64_t rc;
 } pctx;
+
+/* Maxima of 2x2 squares of a float32 plane whose rows are contiguous, straight from the plane. */
+static void max_squares(const pctx *c, const float *x, int64_t xh, float *y, int64_t yh, int64_t *idx, int64_t ih) {
+    const pgeom *g = &c->g;
+    for (int64_t u = 0; u < g->OH; u++)
+        for (int64_t v = 0; v < g->OW; v += VW) {
+            uint32_t m = inside(v, g->OW);
+            vf best = (vf){0} - INFINITY;
+            vi at = (vi){LANES(EVEN)} + (int32_t)(2 * (u * g->W + v)), pos = at;
+            for (int i = 0; i < 2; i++) {
+                const float *q = x + (2 * u + i) * xh + 2 * v;
+                vf a = load_part(q, inside(2 * v, g->W)), b = load_part(q + VW, inside(2 * v + VW, g->W));
+                vf e = SHUFFLE(a, b, EVEN), o = SHUFFLE(a, b, ODD);
+                vi k = (e > best) | (e != e);
+                best = self(k, e, best), pos = ((at + (int32_t)(i * g->W)) & k) | (pos & ~k);
+                k = (o > best) | (o != o);
+                best = self(k, o, best), pos = ((at + (int32_t)(i * g->W + 1)) & k) | (pos & ~k);
+            }
+            store_part(y + u * yh + v, best, m);
+            if (!idx) continue;
+            int32_t p[VW];
+            memcpy(p, &pos, sizeof p);
+            if (v + VW <= g->OW)
+                for (int l = 0; l < VW; l++) idx[u * ih + v + l] = p[l];
+            else
+                for (int64_t l = 0; v + l < g->OW; l++) idx[u * ih + v + l] = p[l];
+        }
+}
+static int squares(const pctx *c) {
+    const pgeom *g = &c->g;
+    const fbk_spec *y = &c->p->t[0], *x = &c->p->t[1], *i = &c->p->t[2];
+    return c->kind == P_MAX && x->dtype == DT_F32 && y->dtype == DT_F32 && g->kh == 2 && g->kw == 2 && g->sh == 2 &&
+           g->sw == 2 && g->dh == 1 && g->dw == 1 && !g->ph && !g->pw && 2 * g->OH <= g->H && 2 * g->OW <= g->W &&
+           x->stride[3] == 1 && y->stride[3] == 1 && (!c->a[2] || i->stride[3] == 1) && g->H * g->W < INT32_MAX;
+}
 
 #define T float
 #define NAME(x) x##_f32
@@ -240,14 +276,26 @@ static void NAME(plane_task)(void *ctx, int64_t lo, int64_t hi) {
         return;
     }
     T *line = pl + size + wide, *line2 = line + wide;
+#if FLOAT
+    int direct = squares(c);
+#endif
+    /* gradients of maxima go where they belong at once: in that case a plane has no padding */
+    int there = c->kind == P_MAX_BWD && dt_size(os->dtype) == sizeof(T) && os->stride[3] == 1 &&
+                os->stride[2] == g->W && g->row == g->W && size == g->H * g->W;
     int64_t *w64 = (int64_t *)((double *)pl + size + 3 * wide);
     for (int64_t i = lo; i < hi; i++) {
         int64_t n = i / g->C, ch = i % g->C;
         char *o = c->a[0] + (n * os->stride[0] + ch * os->stride[1]) * dt_size(os->dtype);
         char *x = c->a[1] + (n * xs->stride[0] + ch * xs->stride[1]) * dt_size(xs->dtype);
         char *idx = c->a[2] ? c->a[2] + (n * is->stride[0] + ch * is->stride[1]) * 8 : NULL;
-        if (bwd)
-            for (int64_t k = 0; k < size; k++) pl[k] = 0;
+#if FLOAT
+        if (direct) {
+            max_squares(c, (float *)x, xs->stride[2], (float *)o, os->stride[2], (int64_t *)idx, is->stride[2]);
+            continue;
+        }
+#endif
+        if (there) pl = (T *)o;
+        if (bwd) memset(pl, 0, (size_t)size * sizeof(T));
         else NAME(load)(c, pl, x, c->kind == P_MAX ? (T)-INFINITY : 0);
         switch (c->kind) {
         case P_MAX: NAME(max_plane)(c, pl, line, (int32_t *)(w64 + wide), w64, o, idx); break;
@@ -258,7 +306,7 @@ static void NAME(plane_task)(void *ctx, int64_t lo, int64_t hi) {
                 const int64_t *k = get_i64(w64, idx + u * is->stride[2] * 8, DT_I64, g->OW, is->stride[3]);
                 for (int64_t v = 0; v < g->OW; v++)
                     if ((uint64_t)k[v] < (uint64_t)(g->H * g->W))
-                        pl[k[v] / g->W * g->row + k[v] % g->W] += gy[v];
+                        pl[there ? k[v] : k[v] / g->W * g->row + k[v] % g->W] += gy[v];
             }
             break;
         case P_AVG: NAME(avg_rows)(c, pl, line, line2, NULL, o, os); break;
@@ -266,7 +314,7 @@ static void NAME(plane_task)(void *ctx, int64_t lo, int64_t hi) {
         case P_ADAPT: NAME(adaptive)(c, pl, line, line2, o, os); break;
         default: NAME(adaptive)(c, pl, line, line2, x, xs);
         }
-        if (bwd) NAME(store)(c, pl, o, line);
+        if (bwd && !there) NAME(store)(c, pl, o, line);
     }
 }
 #endif
