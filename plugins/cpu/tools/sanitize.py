@@ -61,14 +61,14 @@ KINDS = {"address": ADDRESS, "thread": THREAD}
 def build(name: str, kind: Kind) -> Path:
     """The folder to import the instrumented plugin from."""
     folder = PLUGIN / "build" / f"sanitized-{name}"
-    for part in ("csrc", "src/flambeau_cpu"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        for source in [*(PLUGIN / part).glob("*.[chp]*")]:
-            target = folder / part / source.name
-            if source.suffix in (".c", ".h", ".py") and not _same(source, target):
-                shutil.copyfile(source, target)
-    shutil.copytree(PLUGIN / "src/flambeau_cpu/_libs", folder / "src/flambeau_cpu/_libs", dirs_exist_ok=True)
-    shutil.copyfile(PLUGIN / "build_ext.py", folder / "build_ext.py")
+    for pattern in ("build_ext.py", "csrc/*.[ch]", "src/flambeau_cpu/*.py", "src/flambeau_cpu/_libs/*.so"):
+        found = {folder / path.relative_to(PLUGIN): path for path in PLUGIN.glob(pattern)}
+        for left in set(folder.glob(pattern)) - set(found):
+            left.unlink()
+        for target, path in found.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not _same(path, target):  # not over a library that a process has mapped
+                shutil.copyfile(path, target)
     compiler = os.environ.get("FLAMBEAU_CC", "gcc")
     known = {
         **os.environ,
