@@ -24,7 +24,7 @@ HEAD = 512
 class Format(NamedTuple):
     """A file format, for the hook ``register_formats``.
 
-    Attributes:
+    Args:
         recognises: whether a file is of this format, by its first bytes (`HEAD` of them, or all there are).
         load: ``load(file, map_location)`` gives the object in a seekable binary file.
         save: ``save(obj, file)`` writes one; None: the format is only read.
