@@ -215,3 +215,28 @@ def test_what_is_overwritten_by_constants_stays_in_the_graph(write: Any, left: l
     assert y.grad_fn is not None
     y.sum().backward()
     assert x.grad.tolist() == left
+
+
+def test_gradients_of_leaves_alias_nothing_that_a_user_can_see() -> None:
+    for through in (lambda w: w * 2, lambda w: w.reshape((3, 2)) * 2):
+        w = fb.ones(2, 3, requires_grad=True)
+        kept: list[fb.Tensor] = []
+        w.register_hook(kept.append)
+        through(w).sum().backward()
+        assert w.grad is not None
+        w.grad.zero_()
+        assert kept[0].tolist() == [[2.0] * 3] * 2
+    w, given = fb.ones(2, 3, requires_grad=True), fb.ones(3, 2)
+    w.reshape((3, 2)).backward(given)
+    assert w.grad is not None
+    w.grad.add_(5)
+    assert given.tolist() == [[1.0] * 2] * 3
+
+
+def test_gradients_of_some_inputs_leave_the_others_alone() -> None:
+    a, b = fb.ones(3, requires_grad=True), fb.ones(3, requires_grad=True)
+    z = (a * b + a).sum()
+    assert fb.autograd.grad(z, [b], retain_graph=True)[0].tolist() == [1.0] * 3
+    z.backward()
+    assert a.grad is not None
+    assert a.grad.tolist() == [2.0] * 3

@@ -217,10 +217,18 @@ def _add_to_grad(leaf: Tensor, g: Tensor, create: bool) -> None:
     elif held is not None:
         leaf.grad = held.add_(g) if held.spec.dtype is g.spec.dtype else held + g
     else:
-        # Memory that nobody else holds is taken as it is; .grad must not alias anything a user can see.
-        # The count: the gradient's slot and the argument of getrefcount.
-        alone = sys.getrefcount(g.mem) == 2 and g.spec.dense and g.node is None and g.mem.free is not None
-        leaf.grad = g.detach() if alone else g.detach().clone()
+        # Memory that nobody else holds is taken as it is; .grad must not alias anything a user can see: hooks may have
+        # kept the gradient.
+        mem, base = g.mem, g.base
+        alone = g.spec.dense and g.node is None and mem.free is not None and mem.nbytes == g.spec.nbytes
+        alone = alone and (leaf.extra is None or "hooks" not in leaf.extra)
+        # The counts: the tensor's slot, the name here, the argument of getrefcount; of memory, the base's slot too.
+        if alone and base is not None:
+            alone = sys.getrefcount(base) == 3 and base.base is None
+        if alone and sys.getrefcount(mem) == (3 if base is None else 4):
+            leaf.grad = g.__class__(g.spec, mem, g.ptr, g.offset)
+        else:
+            leaf.grad = g.detach().clone()
 
 
 def _look_for_nan(node: Node, grads: Sequence[Tensor | None]) -> None:
