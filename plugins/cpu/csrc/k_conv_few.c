@@ -2,6 +2,7 @@
    where they lie, once, and the image's windows are laid out as explicit columns. float32, one group. */
 /* cflags: -ffp-contract=fast */
 #include "k_conv.h"
+#include "k_shuffle.h"
 #define PACK FBC_ISA_NAME(fbk_pack_f32)
 #define TILE FBC_ISA_NAME(fbk_tile_any_f32)
 
@@ -27,8 +28,12 @@ static void windows(void *ctx, int64_t lo, int64_t hi) { /* of channels */
             for (int64_t u = 0; u < g->OH; u++, d += g->OW) {
                 int64_t h = u * g->sh + th;
                 const float *s = (float *)f->x->p + n * f->x->n + c * f->x->c + h * f->x->h;
-                for (int64_t v = 0, w = tw; v < g->OW; v++, w += g->sw)
-                    d[v] = (uint64_t)h < (uint64_t)g->H && (uint64_t)w < (uint64_t)g->W ? s[w] : 0;
+                if ((uint64_t)h >= (uint64_t)g->H)
+                    for (int64_t v = 0; v < g->OW; v++) d[v] = 0;
+                else if (g->sw <= 2) stretch(d, s, tw, g->sw, g->W, g->OW); /* rows have room for a vector more */
+                else
+                    for (int64_t v = 0, w = tw; v < g->OW; v++, w += g->sw)
+                        d[v] = (uint64_t)w < (uint64_t)g->W ? s[w] : 0;
             }
     }
 }
@@ -114,6 +119,13 @@ static void scatter(void *ctx, int64_t lo, int64_t hi) { /* the windows' gradien
                 for (int64_t u = 0; u < g->OH; u++, s += g->OW) {
                     int64_t h = u * g->sh + th;
                     if ((uint64_t)h >= (uint64_t)g->H) continue;
+                    if (g->sw == 1) {
+                        for (int64_t v = 0, w = tw; v < g->OW; v += VW, w += VW) {
+                            uint32_t m = inside(w, g->W) & inside(v, g->OW);
+                            store_part(d + h * g->W + w, load_part(d + h * g->W + w, m) + ldf(s + v), m);
+                        }
+                        continue;
+                    }
                     for (int64_t v = 0, w = tw; v < g->OW; v++, w += g->sw)
                         if ((uint64_t)w < (uint64_t)g->W) d[h * g->W + w] += s[v];
                 }
@@ -136,8 +148,6 @@ int64_t few_run(const geom *g, int what, const plane4 *y, const plane4 *x, const
     if (!(f.win = fbc_alloc(bytes))) return FBK_ENOMEM;
     f.grad = f.win + wins, f.wint = f.out = f.grad + grads;
     if (what != 1) {
-        for (int64_t i = 0; i < f.CT && f.ld > f.cols; i++)
-            memset(f.win + i * f.ld + f.cols, 0, (size_t)(f.ld - f.cols) * 4);
         fbk_par(g->C, MAX(1, 8192 / (f.T * f.cols)), windows, &f);
     }
     if (what) gather(&f);

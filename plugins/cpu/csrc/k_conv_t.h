@@ -42,13 +42,13 @@ static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) * seg, int ns
                 for (int64_t i = hi; i < len; i++) d[i] = 0;
                 continue;
             }
-            int64_t i = 0;
-            if (c->SW == 2) {
-                for (; i < len && w < 0; i++, w += 2) d[i] = 0;
-                for (; i + VL <= len && w + 2 * VL <= c->IW; i += VL, w += 2 * VL)
-                    STV(d + i, NAME(evens)(LDV(row + w), LDV(row + w + VL)));
+#ifdef STRETCH
+            if (c->SW == 2) { /* what is written past the stretch is written again, or past the panel */
+                STRETCH(d, row, w, 2, c->IW, len);
+                continue;
             }
-            for (; i < len; i++, w += c->SW) d[i] = (uint64_t)w < (uint64_t)c->IW ? row[w] : 0;
+#endif
+            for (int64_t i = 0; i < len; i++, w += c->SW) d[i] = (uint64_t)w < (uint64_t)c->IW ? row[w] : 0;
         }
         for (int64_t i = n; i < NR; i++) dst[i] = 0;
         if (++t == c->NT) t = 0, ch++;

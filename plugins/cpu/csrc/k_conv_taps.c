@@ -14,7 +14,9 @@
 #define STV stf
 #define TILE FBC_ISA_NAME(fbk_tile_f32)
 #define PACK FBC_ISA_NAME(fbk_pack_f32)
+#define STRETCH stretch
 #include "k_conv_t.h"
+#undef STRETCH
 #undef T
 #undef V
 #undef VL

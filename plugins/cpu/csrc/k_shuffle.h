@@ -1,5 +1,5 @@
 /* Parts of vectors, and vectors taken apart and put together by even and odd lanes: SHUFFLE(a, b, EVEN) has the even lanes of a and b, LOW and
-   HIGH the halves of a and b interleaved. For float32; EVENS also for float64. */
+   HIGH the halves of a and b interleaved. For float32. */
 #ifndef FBK_SHUFFLE_H
 #define FBK_SHUFFLE_H
 #include "k_common.h"
@@ -36,21 +36,23 @@ INL uint32_t inside(int64_t at, int64_t n) {
 }
 
 #if VB == 64
-#define LANES8(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
-#define LANES(f) LANES8(f), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
-#define LANES64(f) LANES8(f)
+#define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
 #elif VB == 32
 #define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
-#define LANES64(f) f(0), f(1), f(2), f(3)
 #else
 #define LANES(f) f(0), f(1), f(2), f(3)
-#define LANES64(f) f(0), f(1)
 #endif
 #define EVEN(i) 2 * (i)
 #define ODD(i) 2 * (i) + 1
 #define LOW(i) (i) / 2 + (i) % 2 * VW
 #define HIGH(i) (i) / 2 + (i) % 2 * VW + VW / 2
 #define SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){LANES(f)})
-INL vf evens_f32(vf a, vf b) { return SHUFFLE(a, b, EVEN); }
-INL vd evens_f64(vd a, vd b) { return __builtin_shuffle(a, b, (vl){LANES64(EVEN)}); }
+/* d[i] = row[w + i s], 0 past the row's n numbers; d is written in whole vectors. s: 1 or 2 */
+INL void stretch(float *d, const float *row, int64_t w, int64_t s, int64_t n, int64_t len) {
+    if (s == 1)
+        for (int64_t i = 0; i < len; i += VW, w += VW) stf(d + i, load_part(row + w, inside(w, n)));
+    else
+        for (int64_t i = 0; i < len; i += VW, w += 2 * VW)
+            stf(d + i, SHUFFLE(load_part(row + w, inside(w, n)), load_part(row + w + VW, inside(w + VW, n)), EVEN));
+}
 #endif
