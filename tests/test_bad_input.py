@@ -40,6 +40,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception]]] = {
     "arange of bools": (lambda: fb.arange(3, dtype=fb.bool), NotImplementedError),
     "linspace, infinite": (lambda: fb.linspace(0, float("inf"), 3, dtype=fb.int64), RuntimeError),
     "linspace, complex": (lambda: fb.linspace(0, 1j, 3, dtype=fb.float32), RuntimeError),
+    "an index into nothing": (lambda: fb.ones(0, 3)[fb.tensor([0])], IndexError),
+    "an index into nothing, for writing": (
+        lambda: fb.ones(0, 3).index_put((fb.tensor([0]),), fb.tensor(1.0)),
+        IndexError,
+    ),
     "an index of small integers": (lambda: x[fb.tensor([0], dtype=fb.int16)], IndexError),
     "a view of another size": (lambda: x.view(4), RuntimeError),
     "two unknown sizes": (lambda: x.view(-1, -1), RuntimeError),

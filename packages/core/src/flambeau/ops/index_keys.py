@@ -127,6 +127,7 @@ def read_index(t: Tensor, index: Any) -> tuple[Key, list[Advanced]]:
     tensors: list[Advanced] = []
     d = v = 0
     rest = spec.ndim - used
+    named = all(e.spec.numel for e in entries if isinstance(e, plans.TENSOR))
     for e in entries:
         if e is Ellipsis:
             key += [(0, n, 1) for n in spec.shape[d : d + rest]]
@@ -147,6 +148,8 @@ def read_index(t: Tensor, index: Any) -> tuple[Key, list[Advanced]]:
             d, v = d + 1, v + 1
         else:
             k = e.spec.ndim if e.spec.dtype is dt.bool_ else 1
+            if e.spec.dtype is not dt.bool_ and not spec.shape[d] and named:
+                raise IndexError(f"[getitem] index is out of bounds for dimension {d} with size 0.")
             if e.spec.dtype is dt.bool_ and e.spec.shape != spec.shape[d : d + k]:
                 at = next(j for j in range(k) if e.spec.shape[j] != spec.shape[d + j])
                 raise IndexError(
