@@ -52,9 +52,8 @@ static void add(void *ctx, int64_t lo, int64_t hi) { /* of [image][channel]: win
             for (int64_t u = c->u0; u < c->u1; u++) {
                 float *q = d + u * g->sh * c->row;
                 const float *p = s + (u - c->u0) * OW;
-                int64_t v = 0;
-                for (; v + VW <= OW; v += VW) stf(q + v, ldf(q + v) + ldf(p + v));
-                for (; v < OW; v++) q[v] += p[v];
+                for (int64_t v = 0; v < OW; v += VW) /* a phase has room for a vector more */
+                    stf(q + v, ldf(q + v) + load_part(p + v, inside(v, OW)));
             }
         }
     }
@@ -68,15 +67,16 @@ static void merge(void *ctx, int64_t lo, int64_t hi) { /* of [image][channel]: p
         for (int64_t h = 0; h < g->H; h++) {
             float *d = (float *)c->x->p + (c->n0 + i / g->C) * c->x->n + i % g->C * c->x->c + h * c->x->h;
             const float *s = c->planes + i * c->size + (h + g->ph) * c->row;
-            int64_t w = 0;
             if (g->sw == 2) {
                 const float *a = s + g->pw % 2 * c->Wq + g->pw / 2, *b = s + (g->pw + 1) % 2 * c->Wq + (g->pw + 1) / 2;
-                for (; w + 2 * VW <= W; w += 2 * VW) {
+                for (int64_t w = 0; w < W; w += 2 * VW) {
                     vf p = ldf(a + w / 2) + bias, q = ldf(b + w / 2) + bias;
-                    stf(d + w, SHUFFLE(p, q, LOW)), stf(d + w + VW, SHUFFLE(p, q, HIGH));
+                    store_part(d + w, SHUFFLE(p, q, LOW), inside(w, W));
+                    store_part(d + w + VW, SHUFFLE(p, q, HIGH), inside(w + VW, W));
                 }
+                continue;
             }
-            for (; w < W; w++) d[w] = s[(w + g->pw) % g->sw * c->Wq + (w + g->pw) / g->sw] + bias;
+            for (int64_t w = 0; w < W; w++) d[w] = s[(w + g->pw) % g->sw * c->Wq + (w + g->pw) / g->sw] + bias;
         }
     }
 }
