@@ -161,7 +161,6 @@ TABLE: dict[str, list[Call]] = {
     "adjoint": [call(T(3, 4)), call(T(2, 3, 4))],
     "relu": [call(T(3, 4)), call(T()), call(T(0, 2)), call(T(1030))],
     **dict.fromkeys(("softmax", "log_softmax"), [call(T(3, 4), 1), call(T(3, 4), 0), call(T(), 0), call(T(2, 3, 4), -2), call(T(0, 3), 1), call(T(5, 300), 1)]),
-    "pad": [call(T(2, 3), (1, 2), "constant", 0.5), call(T(2, 3, 4), (1, 1), "reflect", None), call(T(2, 3, 4), (2, 1), "replicate", None), call(T(2, 3, 4), (1, 2), "circular", None)],
     **SHAPE,
 }  # fmt: skip
 TABLE["fill"] = [call(T(2, 3), 2)]

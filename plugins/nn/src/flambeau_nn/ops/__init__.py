@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flambeau import log_softmax, relu, relu_, softmax
-from flambeau.plugin import OPS, Pointwise, add_samples, inplace
+from flambeau.plugin import Pointwise, add_samples, inplace
 
 from . import activations
 from . import functions as functions
@@ -31,9 +31,8 @@ from .losses import (
     smooth_l1_loss,
 )
 from .normalization import layer_norm, rms_norm
+from .padding import pad
 from .pooling import adaptive_avg_pool2d, avg_pool2d, max_pool2d
-
-pad = OPS["pad"]
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "binary_cross_entropy", "binary_cross_entropy_with_logits",

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from flambeau.plugin import OPS, composite, message
+from flambeau.plugin import composite, message
 
 from . import batch_statistics, normalization, pooling
 from .convolution import convolution
+from .padding import pad
 from .windows import sizes_of
-
-pad = OPS["pad"]
 
 if TYPE_CHECKING:
     from flambeau import Tensor

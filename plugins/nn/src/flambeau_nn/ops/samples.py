@@ -16,6 +16,7 @@ def _target(*shape: int, classes: int) -> T:
 
 
 TABLE = {
+    "pad": [call(T(2, 3), (1, 2), "constant", 0.5), call(T(2, 3, 4), (1, 1), "reflect", None), call(T(2, 3, 4), (2, 1), "replicate", None), call(T(2, 3, 4), (1, 2), "circular", None)],
     **dict.fromkeys(
         "relu6 silu mish selu hardsigmoid hardswish logsigmoid softsign tanhshrink".split(), _ACT
     ),
