@@ -8,7 +8,9 @@ import flambeau as fb
 from flambeau.testing import BackendSuite
 
 gpu = pytest.mark.skipif(not fb.cuda.is_available(), reason=f"needs a GPU: {fb.cuda.unavailable_reason()}")
-SHARE = 0.002  # each program is compiled on the host; `hatch run conformance:cuda-sim` runs ten times as many
+SHARE = (
+    0.01  # each program is compiled on the host; `hatch run conformance:cuda-sim` runs twenty times as many
+)
 
 
 class TestSim(BackendSuite):
