@@ -118,10 +118,12 @@ static void blocks(void *ctx, int64_t lo, int64_t hi) {
         back(r, m, me, m + E * me, u0, u1);
     }
 }
-/* Whether this way pays: enough channels to fill lanes, enough tiles to repay the weights' transform. */
+/* Whether this way pays: enough channels to fill lanes, enough tiles to repay the weights' transform, which is four times
+   as large as they are: dear where it stays in no cache. */
 int winograd_pays(const winograd *c) {
+    int64_t least = E * c->C * c->K > 1 << 20 ? 32 : 16;
     return c->C >= 16 && c->K >= 16 && c->ph <= 2 && c->pw <= 2 && c->OH > 2 && c->OW > 2 &&
-           c->nimg * ceil_div(c->OH, 4) * ceil_div(c->OW, 4) >= 16;
+           c->nimg * ceil_div(c->OH, 4) * ceil_div(c->OW, 4) >= least;
 }
 int64_t winograd_run(const winograd *c) {
     run r = {.c = c, .TY = ceil_div(c->OH, 4), .TX = ceil_div(c->OW, 4)};

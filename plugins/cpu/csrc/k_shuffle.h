@@ -49,10 +49,14 @@ INL uint32_t inside(int64_t at, int64_t n) {
 #define SHUFFLE(a, b, f) __builtin_shuffle(a, b, (vi){LANES(f)})
 /* d[i] = row[w + i s], 0 past the row's n numbers; d is written in whole vectors. s: 1 or 2 */
 INL void stretch(float *d, const float *row, int64_t w, int64_t s, int64_t n, int64_t len) {
-    if (s == 1)
-        for (int64_t i = 0; i < len; i += VW, w += VW) stf(d + i, load_part(row + w, inside(w, n)));
-    else
-        for (int64_t i = 0; i < len; i += VW, w += 2 * VW)
-            stf(d + i, SHUFFLE(load_part(row + w, inside(w, n)), load_part(row + w + VW, inside(w + VW, n)), EVEN));
+    for (int64_t i = 0; i < len; i += VW, w += s * VW) {
+        int whole = w >= 0 && w + s * VW <= n; /* masks cost more than loads */
+        vf a = whole ? ldf(row + w) : load_part(row + w, inside(w, n));
+        if (s == 2) {
+            vf b = whole ? ldf(row + w + VW) : load_part(row + w + VW, inside(w + VW, n));
+            a = SHUFFLE(a, b, EVEN);
+        }
+        stf(d + i, a);
+    }
 }
 #endif
