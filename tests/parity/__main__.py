@@ -43,6 +43,19 @@ def chosen(options: argparse.Namespace) -> list[tuple[str, str]]:
     ]
 
 
+def said(options: argparse.Namespace) -> str:
+    """How much a run has replayed, in words."""
+    parts = [f"seed {options.seed}"]
+    if options.samples < 10**9:
+        parts.append(f"at most {options.samples} samples of each dtype")
+    if options.dtypes:
+        parts.append(f"dtypes {options.dtypes}")
+    parts += [
+        text for text, on in (("reference inputs", options.reference), ("strided", options.strided)) if on
+    ]
+    return ", ".join(parts)
+
+
 def main() -> int:
     """Replay and print."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.parity")
@@ -62,14 +75,18 @@ def main() -> int:
     parser.add_argument("--failures", type=int, default=3, help="print at most so many per name")
     parser.add_argument("--json", default="", help="write everything that was seen to this file")
     parser.add_argument("--table", default="", help="write the table of the documentation to this file")
-    parser.add_argument("--from-json", default="", help="don't replay: take what an earlier run has written")
+    parser.add_argument(
+        "--from-json",
+        default="",
+        help="don't replay: take what earlier runs have written, separated by commas",
+    )
     options = parser.parse_args()
 
     sys.path.insert(0, str(Path(__file__).parents[2]))
     if options.from_json:
         from tests.parity.report import main as write
 
-        write(options.from_json, options.table)
+        write(options.from_json.split(","), options.table)
         return 0
     import torch
     from tests.parity.replay import KINDS, Options, replay
@@ -99,6 +116,7 @@ def main() -> int:
             {
                 "name": name, "tier": tier, "whole": whole, "samples": record.samples, "kinds": counts,
                 "dtypes": record.dtypes, "failures": record.failures, "seconds": round(seconds, 1),
+                "how": said(options),
             }
         )  # fmt: skip
         short = " ".join(f"{k} {r}/{t}" for k, (r, t) in counts.items())

@@ -216,8 +216,9 @@ def _copy_of(name: str) -> None:
     def fn(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return _copies(op(self, *args, **kwargs))
-        except IndexError as e:  # of narrow_copy PyTorch's type for dimensions out of range is another
-            raise (RuntimeError(str(e)) if name == "narrow" else e) from None
+        except IndexError as e:  # of narrow_copy PyTorch's type for dimensions beyond the last is another
+            beyond = name == "narrow" and args and args[0] >= self.ndim
+            raise (RuntimeError(str(e)) if beyond else e) from None
 
     fn.__doc__ = f"What `{name}` gives, as a copy."
     composite(name=name + "_copy", method=name == "narrow")(fn)
