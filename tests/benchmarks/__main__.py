@@ -49,7 +49,8 @@ def main() -> None:
     seconds, rounds = (0.15, 3) if options.quick else (0.5, 7)
     rows, limits = run(options.only, options.threads, seconds, rounds)
     seen = f"copy {limits['copy'] / 1e9:.1f} GB/s, float32 products {limits['float32'] / 1e9:.0f} GF/s"
-    text = f"{head}\n\nLimits measured in the same run: {seen}.\n\n{table(rows)}"
+    threads = "one thread" if options.threads == 1 else f"{options.threads} threads"
+    text = f"# Figures, {threads}\n\n{head}\n\nLimits measured in the same run: {seen}.\n\n{table(rows)}"
     if not options.only or "budgets" in options.only:
         text += "\n" + budgets()
     print(text)

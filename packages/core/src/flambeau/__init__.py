@@ -92,25 +92,25 @@ if TYPE_CHECKING:
         set_autocast_cache_enabled,
         set_autocast_dtype,
     )
+    from .dlpack import from_dlpack
     from .fallback import explain_fallbacks
     from .func import vmap
     from .interop import as_tensor, asarray, from_numpy, frombuffer
-    from .io import from_dlpack, load, save
+    from .io import load, save
     from .printing import get_printoptions, printoptions, set_printoptions
 
 _alias.install()
 
 #: Names that are loaded on first use, and the module that has each.
 _LAZY = {
-    "as_tensor": "interop", "asarray": "interop", "from_numpy": "interop",
+    "as_tensor": "interop", "asarray": "interop", "from_dlpack": "dlpack", "from_numpy": "interop",
     "frombuffer": "interop",
     "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
     "set_printoptions": "printing",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
 _PLUGINS = {
-    "GradScaler": "amp", "autocast": "amp", "clear_autocast_cache": "amp", "from_dlpack": "io",
-    "get_autocast_dtype": "amp",
+    "GradScaler": "amp", "autocast": "amp", "clear_autocast_cache": "amp", "get_autocast_dtype": "amp",
     "is_autocast_available": "amp", "is_autocast_cache_enabled": "amp", "is_autocast_enabled": "amp", "load": "io",
     "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp", "vmap": "func",
 }  # fmt: skip

@@ -32,8 +32,8 @@ VIEWS = {
 #: Methods that are functions of other modules, which are imported when they are needed.
 ELSEWHERE = {
     "__array__": "interop.array", "__array_namespace__": "interop.array_namespace",
-    "__array_wrap__": "interop.array_wrap", "__deepcopy__": "copying.deepcopy", "__dlpack__": "io.dlpack.to_dlpack",
-    "__dlpack_device__": "io.dlpack.dlpack_device", "__getitem__": "ops.indexing.getitem",
+    "__array_wrap__": "interop.array_wrap", "__deepcopy__": "copying.deepcopy", "__dlpack__": "dlpack.to_dlpack",
+    "__dlpack_device__": "dlpack.dlpack_device", "__getitem__": "ops.indexing.getitem",
     "__reduce_ex__": "copying.reduce_ex", "__repr__": "printing.tensor_str", "__setitem__": "ops.indexing.setitem",
     "item": "transfer.item", "numpy": "interop.to_numpy",
     "to": "ops.copies.to", "tolist": "transfer.tolist",
@@ -48,11 +48,7 @@ class Elsewhere:
 
     def __get__(self, obj: Any, cls: Any = None) -> Any:
         module, _, function = ELSEWHERE[self.name].rpartition(".")
-        try:
-            home = import_module(f".{module}", __package__)
-        except ModuleNotFoundError as error:  # a plugin's; it says what to install
-            raise AttributeError(str(error)) from None
-        setattr(Tensor, self.name, getattr(home, function))
+        setattr(Tensor, self.name, getattr(import_module(f".{module}", __package__), function))
         return getattr(cls if obj is None else obj, self.name)
 
 

@@ -62,7 +62,9 @@ def tensor(data: Any, dtype: DType | None = None, device: Any = None, requires_g
         made = upload(view.view(storage_type(found)), view.shape, found, place)
         made = made if dtype is None or dtype is found else made.to(dtype)
     elif type(data) not in _PLAIN and hasattr(data, "__dlpack__"):
-        made = namespace("io").from_dlpack(data, copy=True)
+        from .dlpack import from_dlpack
+
+        made = from_dlpack(data, copy=True)
         made = made.to(device=_place(data, device, made), dtype=dtype or made.dtype)
     else:
         buffer, shape, found = parse(data, dtype)
@@ -178,7 +180,9 @@ def _adopt(data: Any) -> tuple[Tensor | None, bool]:
         return None, False
     view = _as_array(data)
     if view is None and hasattr(data, "__dlpack__"):
-        return namespace("io").from_dlpack(data), True
+        from .dlpack import from_dlpack
+
+        return from_dlpack(data), True
     if view is None:
         return None, False
     dtype = _dtype_of(view)

@@ -11,12 +11,17 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
-import flambeau as fb
-from flambeau import Tensor
-from flambeau.plugin import DTYPES, Spec, Storage, backend_of, host_array, loaded_backends, spec_of, tensor_on
+from ._tensor import Tensor
+from .devices import Device
+from .dtypes import BY_NAME, DTYPES, bfloat16
+from .layout import Spec, contiguous_strides, spec_of
+from .plan import tensor_on
+from .registry import backend_of, loaded_backends
+from .storage import Storage
+from .transfer import host_array
 
 if TYPE_CHECKING:
-    from flambeau.plugin import Backend
+    from .backend import Backend
 
 __all__ = ["dlpack_device", "from_dlpack", "to_dlpack"]
 
@@ -27,7 +32,7 @@ _CPU = (1, 0)
 
 _INT, _UINT, _FLOAT, _BFLOAT, _COMPLEX, _BOOL = 0, 1, 2, 4, 5, 6
 _CODES = {"i": _INT, "u": _UINT, "f": _FLOAT, "c": _COMPLEX, "b": _BOOL}
-_DTYPES = {(_BFLOAT if d is fb.bfloat16 else _CODES[d.kind], 8 * d.itemsize): d for d in DTYPES}
+_DTYPES = {(_BFLOAT if d is bfloat16 else _CODES[d.kind], 8 * d.itemsize): d for d in DTYPES}
 
 
 class _DLDevice(ctypes.Structure):
@@ -123,7 +128,7 @@ def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) ->
     >>> fb.from_dlpack(numpy.arange(3))
     tensor([0, 1, 2])
     """
-    target = None if device is None else fb.device(device)
+    target = None if device is None else Device(device)
     if hasattr(source, "__dlpack__"):
         kind, index = (int(part) for part in source.__dlpack_device__())
         wanted: dict[str, Any] = {"max_version": VERSION, "copy": copy}
@@ -148,7 +153,7 @@ def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) ->
     return tensor.clone() if copy and shared else tensor
 
 
-def _consume(capsule: Any, target: fb.device | None, copy: bool | None) -> tuple[Tensor, bool]:
+def _consume(capsule: Any, target: Device | None, copy: bool | None) -> tuple[Tensor, bool]:
     """The capsule's tensor, and whether it lies on the producer's memory."""
     managed, used = _open(capsule)
     if isinstance(managed, _Versioned) and managed.major != VERSION[0]:
@@ -160,12 +165,11 @@ def _consume(capsule: Any, target: fb.device | None, copy: bool | None) -> tuple
     if dtype is None or source.dtype.lanes != 1:
         raise BufferError(
             f"[from_dlpack] no such dtype here: got type code {source.dtype.code} of {source.dtype.bits} bits and "
-            f"{source.dtype.lanes} lanes, needed: one of {', '.join(d.name for d in DTYPES)}. Convert "
-            "it before the exchange."
+            f"{source.dtype.lanes} lanes, needed: one of {', '.join(BY_NAME)}. Convert it before the exchange."
         )
     backend, device = _find(source.device.type, source.device.id, target)
     shape = tuple(source.shape[: source.ndim])
-    strides = tuple(source.strides[: source.ndim]) if source.strides else None
+    strides = tuple(source.strides[: source.ndim]) if source.strides else contiguous_strides(shape)
     spec = spec_of(dtype, shape, device, strides)
     low, high = spec.extent()
     nbytes = (high - low + 1) * dtype.itemsize
@@ -192,16 +196,16 @@ def _consume(capsule: Any, target: fb.device | None, copy: bool | None) -> tuple
     return tensor_on(mem, spec, -low), False
 
 
-def _find(kind: int, index: int, target: fb.device | None) -> tuple[Backend, fb.device]:
+def _find(kind: int, index: int, target: Device | None) -> tuple[Backend, Device]:
     """The backend that exchanges memory of a DLPack device type."""
     if kind == _CPU[0]:
-        device = fb.device("cpu")
+        device = Device("cpu")
         return backend_of(device), device
     if target is not None and target.type != "cpu":
         backend_of(target)
     for name, backend in loaded_backends().items():
         if backend.dlpack_type == kind:
-            return backend, fb.device(name, index)
+            return backend, Device(name, index)
     raise BufferError(
         f"[from_dlpack] no backend for this memory: got DLPack device type {kind}, needed: one that a loaded backend "
         'exchanges. Name the device, e.g. device="cuda", or copy the array to the host first.'
@@ -288,9 +292,9 @@ def _capsule(
             f"[__dlpack__] memory of device {spec.device} has no address. Copy it with .cpu() first."
         )
     capsule = array.__dlpack__(max_version=max_version, copy=copy)
-    if spec.dtype is fb.bfloat16 or place != _CPU:
+    if spec.dtype is bfloat16 or place != _CPU:
         exported = _open(capsule)[0].tensor
         exported.device.type, exported.device.id = place
-        if spec.dtype is fb.bfloat16:
+        if spec.dtype is bfloat16:
             exported.dtype.code = _BFLOAT
     return capsule
