@@ -36,7 +36,9 @@ def test_known_differences_are_written_down() -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["add", "conj", "cumsum", "index_put", "sort"])
+@pytest.mark.parametrize(
+    "name", ["add", "conj", "cumsum", "index_put", "linalg.qr", "nn.functional.pad", "sort"]
+)
 def test_rows_say_what_a_replay_finds(name: str) -> None:
     pytest.importorskip("torch")
     from torch.testing._internal.common_methods_invocations import op_db
