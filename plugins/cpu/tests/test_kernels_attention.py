@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from test_kernels_support import T, bf16, each_isa, threads_agree, to_f32
+from test_kernels_support import T, bf16, threads_agree, to_f32
 
-from flambeau_cpu._C import lib
 from flambeau_cpu.kernels_attention import KERNELS
 
+pytestmark = pytest.mark.usefixtures("isa")
 RNG = np.random.default_rng(12)
-
-
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
 
 
 def reference(q: Any, k: Any, v: Any, g: Any, mask: Any, causal: bool, scale: float) -> tuple[Any, ...]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from test_kernels_support import T, each_isa, layouts, threads_agree
+from test_kernels_support import T, layouts, threads_agree
 
-from flambeau_cpu._C import lib
 from flambeau_cpu.kernels_conv import KERNELS
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("isa")]
 RNG = np.random.default_rng(4)
-
-
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
 
 
 CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [

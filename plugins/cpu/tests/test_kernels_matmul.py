@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from test_kernels_support import T, bf16, each_isa, layouts, threads_agree, to_f32
+from test_kernels_support import T, bf16, layouts, threads_agree, to_f32
 
 from flambeau_cpu import kernels_matmul as km
-from flambeau_cpu._C import lib
 
+pytestmark = pytest.mark.usefixtures("isa")
 RNG = np.random.default_rng(1)
-
-
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
 
 
 SIZES = [

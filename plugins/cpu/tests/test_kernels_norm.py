@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from test_kernels_support import T, each_isa, layouts, threads_agree
+from test_kernels_support import T, layouts, threads_agree
 
-from flambeau_cpu._C import lib
 from flambeau_cpu.kernels_norm import KERNELS
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("isa")]
 F = torch.nn.functional
 RNG = np.random.default_rng(6)
 TOL = {"f4": 2e-5, "f8": 1e-11, "f2": 6e-3}
-
-
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
 
 
 def leaf(a: np.ndarray) -> Any:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from test_kernels_support import T, each_isa, layouts, threads_agree
+from test_kernels_support import T, layouts, threads_agree
 
-from flambeau_cpu._C import lib
 from flambeau_cpu.kernels_pool import KERNELS
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.usefixtures("isa")]
 F = torch.nn.functional
 RNG = np.random.default_rng(5)
 SHAPES = [(2, 3, 12, 14), (1, 2, 7, 9), (3, 11, 13), (1, 1, 40, 70)]
@@ -23,15 +21,6 @@ POOLS: list[dict[str, Any]] = [
     {"kernel_size": (3, 2), "stride": (1, 3), "padding": (1, 0), "ceil_mode": True},
     {"kernel_size": (2, 2), "stride": (3, 3), "padding": (1, 1), "ceil_mode": True},
 ]
-
-
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
 
 
 def both(x0: np.ndarray, fn: Any) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_kernels_support import each_isa
 
 import flambeau as fb
 from flambeau.plugin import OPS, force_defaults
-from flambeau_cpu._C import lib
 
 fb.nn  # noqa: B018  (registers the records)
 
 
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
+pytestmark = pytest.mark.usefixtures("isa")
 
 
 def results(name: str, shape: tuple[int, int, int], dtype: Any) -> list[fb.Tensor]:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from test_kernels_support import T, bf16, each_isa, layouts, threads_agree, to_f32
+from test_kernels_support import T, bf16, layouts, threads_agree, to_f32
 
 from flambeau_cpu import kernels_reduce as kr
-from flambeau_cpu._C import lib
 
-
-@pytest.fixture(autouse=True, params=each_isa())
-def isa(request: pytest.FixtureRequest) -> Iterator[int]:
-    """Every variant that this machine can run."""
-    before = lib.fbc_get_isa()
-    lib.fbc_set_isa(request.param)
-    yield request.param
-    lib.fbc_set_isa(before)
-
-
+pytestmark = pytest.mark.usefixtures("isa")
 RNG = np.random.default_rng(0)
 SHAPES = [
     ((), ()),
@@ -78,9 +66,9 @@ def test_float32(kind: str, shape: tuple[int, ...], dims: tuple[int, ...]) -> No
     """All kinds on all layouts of each shape."""
     empty = 0 in [shape[d] for d in dims]
     if empty and kind in ("max", "min", "logsumexp", "mean", "var", "std"):
-        pytest.skip("undefined")
+        pytest.skip("no such value of no elements")
     if kind == "var" and int(np.prod([shape[d] for d in dims])) < 2:
-        pytest.skip("undefined")
+        pytest.skip("one value has no variance")
     for x in layouts(RNG.standard_normal(shape).astype(np.float32)):
         with np.errstate(all="ignore"):
             want = np.asarray(REF[kind](x.astype(np.float64), dims))
@@ -102,9 +90,9 @@ def test_dtypes(kind: str, dtype: str) -> None:
     """Each dtype along, across and over everything."""
     d = np.dtype(dtype)
     if d.kind == "c" and kind not in ("sum", "prod", "mean", "any", "all"):
-        pytest.skip("not ordered")
+        pytest.skip("complex numbers have no order")
     if d.kind in "bui" and kind in ("mean", "var", "sumsq"):
-        pytest.skip("floats only")
+        pytest.skip("mean, var and sumsq are kernels of floats")
     base = (
         RNG.integers(0, 2, (40, 70))
         if d.kind == "b"
