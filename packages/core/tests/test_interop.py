@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 import flambeau as fb
-from flambeau import interop, literals, registry, transfer
+from flambeau import registry
 from flambeau.dtypes import DTYPES
+from flambeau.ops import host, interop, literals
 from flambeau.reference import ReferenceBackend
 
 inf, nan = math.inf, math.nan
@@ -26,7 +27,7 @@ NUMPY_DTYPES = [d for d in DTYPES if d is not fb.bfloat16]
 
 def address(t: Any) -> int:
     """Where the first element lies."""
-    return int(transfer.host_array(t).__array_interface__["data"][0])
+    return int(host.host_array(t).__array_interface__["data"][0])
 
 
 def names(dtypes: Any) -> list[str]:
@@ -166,7 +167,7 @@ def test_item_refuses() -> None:
 
 
 def test_no_numpy_for_lists_and_printing() -> None:
-    code = "import sys, flambeau as fb; from flambeau import literals, printing, interop; "
+    code = "import sys, flambeau as fb; from flambeau import printing; from flambeau.ops import literals, interop; "
     code += "b, s, d = literals.parse([[1.5, 2], [3, 4]]); literals.nest(literals.unpack(b, d), s); "
     code += "sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

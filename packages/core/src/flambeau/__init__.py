@@ -60,7 +60,7 @@ from .dtypes import int32 as int
 from .dtypes import int64 as long
 from .errors import OutOfMemoryError
 from .layout import Size, broadcast_shapes
-from .pointwise import custom as pointwise
+from .ops.pointwise import custom as pointwise
 from .random import (
     Generator,
     default_generator,
@@ -92,19 +92,19 @@ if TYPE_CHECKING:
         set_autocast_cache_enabled,
         set_autocast_dtype,
     )
-    from .dlpack import from_dlpack
     from .fallback import explain_fallbacks
     from .func import vmap
-    from .interop import as_tensor, asarray, from_numpy, frombuffer
     from .io import load, save
+    from .ops.dlpack import from_dlpack
+    from .ops.interop import as_tensor, asarray, from_numpy, frombuffer
     from .printing import get_printoptions, printoptions, set_printoptions
 
 _alias.install()
 
 #: Names that are loaded on first use, and the module that has each.
 _LAZY = {
-    "as_tensor": "interop", "asarray": "interop", "from_dlpack": "dlpack", "from_numpy": "interop",
-    "frombuffer": "interop",
+    "as_tensor": "ops.interop", "asarray": "ops.interop", "from_dlpack": "ops.dlpack", "from_numpy": "ops.interop",
+    "frombuffer": "ops.interop",
     "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
     "set_printoptions": "printing",
 }  # fmt: skip

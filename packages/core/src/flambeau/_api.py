@@ -27,7 +27,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     >>> fb.tensor([[1, 2], [3, 4]]).shape
     flambeau.Size([2, 2])
     """
-    from .interop import tensor as make
+    from .ops.interop import tensor as make
 
     return make(data, dtype, device, requires_grad)
 

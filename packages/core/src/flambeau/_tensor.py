@@ -501,7 +501,7 @@ _TYPES = dict(zip(DTYPES, (
 
 def _legacy(args: list[Any]) -> Tensor:
     """What ``Tensor(2, 3)`` and ``Tensor([1, 2])`` stand for."""
-    from .interop import tensor
+    from .ops.interop import tensor
 
     first = args[0] if len(args) == 1 else None
     if isinstance(first, Tensor):

@@ -88,7 +88,7 @@ class CustomOp(Op):
 
     def run_on_arrays(self, outs: Sequence[Any], ins: Sequence[Any], attrs: dict[str, Any]) -> None:
         """Run the reference implementation and copy its results."""
-        from .interop import as_tensor
+        from .ops.interop import as_tensor
 
         assert self.on_arrays is not None
         arrays = [None if t is None else t.numpy(force=True) for t in ins]

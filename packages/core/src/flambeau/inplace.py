@@ -17,7 +17,6 @@ from .dtypes import can_cast
 from .errors import is_ours, message
 from .layout import Spec, broadcast_shapes, spec_of
 from .op import resolved
-from .pointwise import Pointwise
 from .state import GRAD_OFF, WATCHED, modes, past_watchers
 
 if TYPE_CHECKING:
@@ -197,7 +196,7 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
     if kwargs or len(values) > op.n_positional:
         values = op.bind(values, kwargs)
     on = not GRAD_OFF or modes.grad
-    if isinstance(op, Pointwise):
+    if op.kind == "pointwise":
         key, tensors, numbers = op.read(values)
         into = (*key, "into") if type(key) is tuple else (key, "into")
         if not (on and (is_leaf_view(t) or any(x.rg for x in tensors))):

@@ -31,12 +31,12 @@ VIEWS = {
 }  # fmt: skip
 #: Methods that are functions of other modules, which are imported when they are needed.
 ELSEWHERE = {
-    "__array__": "interop.array", "__array_namespace__": "interop.array_namespace",
-    "__array_wrap__": "interop.array_wrap", "__deepcopy__": "copying.deepcopy", "__dlpack__": "dlpack.to_dlpack",
-    "__dlpack_device__": "dlpack.dlpack_device", "__getitem__": "ops.indexing.getitem",
-    "__reduce_ex__": "copying.reduce_ex", "__repr__": "printing.tensor_str", "__setitem__": "ops.indexing.setitem",
-    "item": "transfer.item", "numpy": "interop.to_numpy",
-    "to": "ops.copies.to", "tolist": "transfer.tolist",
+    "__array__": "ops.interop.array", "__array_namespace__": "ops.interop.array_namespace",
+    "__array_wrap__": "ops.interop.array_wrap", "__deepcopy__": "copying.deepcopy",
+    "__dlpack__": "ops.dlpack.to_dlpack", "__dlpack_device__": "ops.dlpack.dlpack_device",
+    "__getitem__": "ops.indexing.getitem", "__reduce_ex__": "copying.reduce_ex", "__repr__": "printing.tensor_str",
+    "__setitem__": "ops.indexing.setitem", "item": "ops.host.item", "numpy": "ops.interop.to_numpy",
+    "to": "ops.copies.to", "tolist": "ops.host.tolist",
 }  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _operator(fn: Callable[..., Any]) -> Callable[..., Any]:
         if hasattr(other, "item") and getattr(other, "shape", None) == ():
             return fn(self, other.item())
         if hasattr(other, "__array__") and not hasattr(other, "spec"):
-            from .interop import as_tensor
+            from .ops.interop import as_tensor
 
             return fn(self, as_tensor(other, device=self.spec.device))
         return NotImplemented

@@ -19,13 +19,14 @@ from .late import load as load_records
 from .layout import Spec, broadcast_shapes, spec_of, wrap_dim
 from .op import Call, Op, Param, composite, kernel, view
 from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
+from .ops.host import host_array, host_bytes
 from .ops.indexing import as_value
+from .ops.pointwise import Pointwise, pointwise, result_type_of
 from .ops.reduction import dims_of
 from .ops.results import named
 from .ops.views import infer_sizes, ints
 from .plan import Table, new_tensor, tensor_on
 from .plugins import BUILT_IN, entries
-from .pointwise import Pointwise, pointwise, result_type_of
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
 from .registry import (
     OPS,
@@ -39,7 +40,6 @@ from .registry import (
 )
 from .state import intercept, watchers
 from .storage import MemoryAccount, Storage
-from .transfer import host_array, host_bytes
 
 __all__ = [
     "BUILT_IN", "CONTRACT", "DTYPES", "OPS", "SAMPLES", "Backend", "BackendError", "Call", "DeviceUnavailable",

@@ -96,7 +96,7 @@ class Generator:
     def get_state(self) -> Tensor:
         """Seed and stream as 16 bytes in a uint8 tensor."""
         from .dtypes import uint8
-        from .interop import tensor
+        from .ops.interop import tensor
 
         return tensor(
             list(self._seed.to_bytes(8, "little") + self._stream.to_bytes(8, "little")), uint8, "cpu"

@@ -8,9 +8,9 @@ from .._tensor import Tensor
 from ..dtypes import DType, bfloat16, float16, float32
 from ..layout import Spec, wrap_dim
 from ..op import Call, kernel
-from ..pointwise import pointwise
 from ..program import call, select
 from ._check import no_complex, only_float
+from .pointwise import pointwise
 
 __all__ = ["log_softmax", "relu", "softmax"]
 

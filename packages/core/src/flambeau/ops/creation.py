@@ -14,10 +14,10 @@ from ..errors import message
 from ..layout import format_strides, spec_of, strides_in
 from ..op import NUMBERS, composite
 from ..plan import Table, new_tensor, tensor_on
-from ..pointwise import number_dtype, result_type_of, write_program, writer
 from ..program import Expr, Number, Program, call
 from ..registry import OPS
 from ..state import default_device, default_dtype
+from .pointwise import number_dtype, result_type_of, write_program, writer
 from .views import ints
 
 
@@ -261,7 +261,7 @@ def new_ones(self: Tensor, size: Sequence[int], **made: Creation) -> Tensor:
 @composite(function=False, export="new_tensor")
 def new_tensor_from(self: Tensor, data: Any, **made: Creation) -> Tensor:
     """A tensor from data, of this one's dtype and device."""
-    from ..interop import tensor
+    from .interop import tensor
 
     place = made.get("device")
     where = self.spec.device if place is None else place

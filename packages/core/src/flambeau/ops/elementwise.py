@@ -11,9 +11,9 @@ from typing import Any
 from .. import dtypes as dt
 from .._tensor import Tensor
 from ..errors import message
-from ..pointwise import pointwise
 from ..program import Expr, Number, call, select
 from ._check import no_bool, no_complex, no_integers, only_bool_or_int, only_float, only_int, real_numbers
+from .pointwise import pointwise
 
 Any_ = Any
 

@@ -71,7 +71,7 @@ def _entry(i: Any, t: Tensor) -> Any:
             return i
         if isinstance(i, str) or not (hasattr(i, "__array__") or hasattr(i, "__len__")):
             raise IndexError(f"[getitem] only {_NEEDED} (got {type(i).__name__}).")
-        from ..interop import as_tensor
+        from .interop import as_tensor
 
         i = as_tensor([] if not hasattr(i, "dtype") and not len(i) else i)
         if not i.spec.numel and i.spec.dtype.is_floating_point and i.spec.ndim == 1:

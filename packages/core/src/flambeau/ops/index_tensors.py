@@ -15,11 +15,11 @@ from .._tensor import Tensor
 from ..inplace import assign, check_writable, touched
 from ..layout import broadcast_shapes, view_strides
 from ..op import resolved
-from ..pointwise import pointwise
 from ..program import Number, call, select
 from .gathering import recording, scatter_at
 from .index_keys import Advanced
 from .masks import flat_nonzero
+from .pointwise import pointwise
 from .selecting import index_select
 from .views import permute
 

@@ -284,7 +284,7 @@ def as_value(t: Tensor, value: Any) -> Tensor:
             f"[setitem] can't assign a {type(value).__name__} to a {t.dtype.name} tensor: needed: a number, a tensor, "
             "an array or a list of numbers."
         )
-    from ..interop import as_tensor
+    from .interop import as_tensor
 
     return as_tensor(value, device=t.device)
 

@@ -13,7 +13,7 @@ from ..errors import message
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import ENTRIES, Call, composite, kernel
 from ..plan import viewer
-from ..pointwise import result_type_of
+from .pointwise import result_type_of
 from .shapes import _listed as listed
 from .shapes import atleast_1d, atleast_2d, atleast_3d
 from .views import ints
@@ -334,7 +334,7 @@ def cartesian_prod(*tensors: Any) -> Tensor:
 @composite()
 def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All choices of ``r`` elements of a vector, one per row."""
-    from ..interop import tensor
+    from .interop import tensor
 
     if self.spec.ndim != 1:
         raise RuntimeError(

@@ -9,10 +9,10 @@ from .. import dtypes as dt
 from .._tensor import Tensor
 from ..errors import message
 from ..op import composite
-from ..pointwise import pointwise
 from ..program import Number, call, select
 from ..registry import OPS
 from ._check import no_complex, no_integers, only_complex, only_float, only_int
+from .pointwise import pointwise
 from .results import named
 
 

@@ -18,11 +18,11 @@ from ..errors import message
 from ..inplace import assign
 from ..op import composite
 from ..plan import new_tensor
-from ..pointwise import pointwise, write_program
 from ..program import Expr, Number, Program, call, select
 from ..random import Generator, default_generator
 from ..registry import OPS
 from .creation import Creation, make
+from .pointwise import pointwise, write_program
 
 #: Random bits in a uniform number of each dtype: as many as its significand holds, so that 1 is never reached.
 BITS = {dt.float64: 53, dt.float32: 24, dt.float16: 11, dt.bfloat16: 8}

@@ -12,9 +12,9 @@ from ..errors import message
 from ..layout import Spec, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..plan import new_tensor
-from ..pointwise import pointwise
 from ..program import Number, call, select
 from .creation import arange, check_number, fill_with
+from .pointwise import pointwise
 from .slicing import Key, Range, cut, key_along, slice_view, zeros_of
 from .slicing import diagonal as diagonal_view
 from .views import ints

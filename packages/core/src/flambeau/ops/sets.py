@@ -102,7 +102,7 @@ def isin(
     invert: bool = False,
 ) -> Tensor:
     """Whether each element is one of the tested ones."""
-    from ..interop import as_tensor
+    from .interop import as_tensor
 
     some: Any = elements
     tests: Any = test_elements
@@ -153,7 +153,7 @@ def searchsorted(
     seq: Any = sorted_sequence
     x: Any = self
     if not hasattr(x, "spec"):
-        from ..interop import as_tensor
+        from .interop import as_tensor
 
         x = as_tensor(x, device=seq.device)
     if seq.spec.ndim != 1 and (

@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ._tensor import Tensor
-from .devices import Device
-from .dtypes import DTYPES, DType, bfloat16
-from .layout import spec_of
+from .._tensor import Tensor
+from ..devices import Device
+from ..dtypes import DTYPES, DType, bfloat16
+from ..layout import spec_of
+from ..op import resolved, unflipped
+from ..plan import Table, tensor_on
+from ..registry import backend_of
+from ..storage import Storage
 from .literals import nest, unpack
-from .op import resolved, unflipped
-from .plan import Table, tensor_on
-from .registry import backend_of
-from .storage import Storage
 
 __all__ = ["host_array", "host_bytes", "item", "storage_type", "tolist", "upload"]
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
-from ._tensor import Tensor
-from .devices import Device
-from .dtypes import BY_NAME, DTYPES, bfloat16
-from .layout import Spec, contiguous_strides, spec_of
-from .plan import tensor_on
-from .registry import backend_of, loaded_backends
-from .storage import Storage
-from .transfer import host_array
+from .._tensor import Tensor
+from ..devices import Device
+from ..dtypes import BY_NAME, DTYPES, bfloat16
+from ..layout import Spec, contiguous_strides, spec_of
+from ..plan import tensor_on
+from ..registry import backend_of, loaded_backends
+from ..storage import Storage
+from .host import host_array
 
 if TYPE_CHECKING:
-    from .backend import Backend
+    from ..backend import Backend
 
 __all__ = ["dlpack_device", "from_dlpack", "to_dlpack"]
 

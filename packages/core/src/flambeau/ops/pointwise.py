@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import dtypes as dt
-from . import registry, tape
+from .. import dtypes as dt
+from .. import registry, tape
+from ..errors import message
+from ..layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
+from ..op import NUMBERS, Op, Param, register, resolved, unflipped
+from ..plan import Plan, Table, prepared
+from ..program import Expr, Program, TypedProgram
+from ..state import WATCHED, default_dtype, is_grad_enabled, modes, past_watchers
 from .derive import backward as derive_backward
 from .derive import given as given_backward
-from .errors import message
-from .layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
-from .op import NUMBERS, Op, Param, register, resolved, unflipped
-from .plan import Plan, Table, prepared
-from .program import Expr, Program, TypedProgram
-from .state import WATCHED, default_dtype, is_grad_enabled, modes, past_watchers
 
 if TYPE_CHECKING:
-    from ._tensor import Tensor
+    from .._tensor import Tensor
 
 __all__ = ["Pointwise", "custom", "pointwise", "result_type_of"]
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ._alias import namespace
-from ._tensor import Tensor
-from .devices import Device
-from .dtypes import BY_NAME, DType, bfloat16
-from .layout import spec_of
+from .._alias import namespace
+from .._tensor import Tensor
+from ..devices import Device
+from ..dtypes import BY_NAME, DType, bfloat16
+from ..layout import spec_of
+from ..op import resolved
+from ..plan import tensor_on
+from ..registry import backend_of
+from ..state import default_device
+from ..storage import Storage
+from .host import host_array, storage_type, upload
 from .literals import parse
-from .op import resolved
-from .plan import tensor_on
-from .registry import backend_of
-from .state import default_device
-from .storage import Storage
-from .transfer import host_array, storage_type, upload
 
 if TYPE_CHECKING:
     import numpy as np

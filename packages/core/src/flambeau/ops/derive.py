@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from .program import Expr, Program, call, const, postorder, select
+from ..program import Expr, Program, call, const, postorder, select
 
 __all__ = ["RULES", "backward", "given"]
 

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from .dtypes import BY_NAME, DType, bfloat16, bool_, float16, float32, iinfo, int64, promote_types, uint64
-from .state import get_default_dtype
+from ..dtypes import BY_NAME, DType, bfloat16, bool_, float16, float32, iinfo, int64, promote_types, uint64
+from ..state import get_default_dtype
 
 __all__ = ["nest", "pack", "parse", "unpack"]
 
