@@ -1,4 +1,4 @@
-"""Gathering, scattering, masks and sets, against PyTorch."""
+"""Gathering, scattering and masks, against PyTorch."""
 
 from __future__ import annotations
 
@@ -271,71 +271,6 @@ def test_integer_reductions() -> None:
     assert_same(calls(fb), calls(torch))
 
 
-# Sets
-
-
-def test_unique() -> None:
-    def calls(m: Any) -> list[Any]:
-        x = m.tensor([[3, 1, 3], [1, 1, 0], [3, 1, 3]])
-        every = {"return_inverse": True, "return_counts": True}
-        return [
-            m.unique(x),
-            x.unique(**every),
-            x.unique(dim=0, **every),
-            x.unique(dim=1, **every),
-            m.unique_consecutive(x),
-            x.unique_consecutive(**every),
-            m.unique_consecutive(x, dim=1, **every),
-            m.unique(m.zeros(0)),
-            x[:0].reshape(-1).unique(**every),
-            (x > 1).unique(),
-            (x / 2).unique(return_counts=True),
-        ]
-
-    assert_same(calls(fb), calls(torch))
-
-
-def test_searchsorted() -> None:
-    def calls(m: Any) -> list[Any]:
-        seq, x = m.tensor([1.0, 2.0, 2.0, 5.0]), m.tensor([[0.0, 2.0], [3.0, float("nan")]])
-        rows = m.stack([seq, seq * 2])
-        return [
-            m.searchsorted(seq, x),
-            m.searchsorted(seq, x, right=True),
-            m.searchsorted(rows, x, side="right"),
-            m.searchsorted(seq, 2.0),
-            m.bucketize(x, seq),
-            m.bucketize(x, seq, right=True, out_int32=True),
-            m.bucketize(7, seq),
-            m.searchsorted(seq.flip(0), x, sorter=m.tensor([3, 2, 1, 0])),
-            m.searchsorted(m.zeros(0), x),
-        ]
-
-    assert_same(calls(fb), calls(torch))
-
-
-def test_counting() -> None:
-    def calls(m: Any) -> list[Any]:
-        x = m.tensor([1, 4, 1, 0])
-        w = m.tensor([0.5, 1.0, 2.0, 3.0])
-        return [
-            m.bincount(x),
-            x.bincount(minlength=7),
-            x.bincount(w),
-            m.bincount(x[:0]),
-            x.bincount(x),
-            x.bincount(w.double()),
-            m.isin(x, m.tensor([4, 0])),
-            m.isin(x, 1, invert=True),
-            m.isin(x, x[:0]),
-            w.histc(4),
-            m.histc(w, 3, 0, 2),
-            m.histc(w, bins=2, min=1, max=3),
-        ]
-
-    assert_same(calls(fb), calls(torch))
-
-
 def test_unravel_index() -> None:
     assert_same(
         fb.unravel_index(fb.tensor([0, 7, 23]), (2, 3, 4)),
@@ -394,7 +329,6 @@ ERRORS: list[tuple[Any, Any, str]] = [
         "Number of elements of source < number of ones in mask",
     ),
     (lambda m, x: m.where(x, x, x), RuntimeError, "expected condition to be a boolean tensor"),
-    (lambda m, x: m.bincount(x), RuntimeError, "1-d non-negative integral"),
     (lambda m, x: x.repeat_interleave(m.tensor([1, 2])), RuntimeError, "same size as input along dim"),
     (lambda m, x: m.take_along_dim(x, m.tensor([0]), 0), RuntimeError, "same number of dimensions"),
 ]

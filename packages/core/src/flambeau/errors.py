@@ -5,11 +5,11 @@ Every message reads ``[op] what was wrong: what was got, what is needed. What to
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = [
     "BackendError", "DeviceUnavailable", "FallbackWarning", "OutOfMemoryError", "OutOfRange", "bad_index", "describe",
-    "is_ours", "message",
+    "is_ours", "message", "refuse",
 ]  # fmt: skip
 
 
@@ -75,6 +75,17 @@ def message(op: str, wrong: str, need: str = "", do: str = "", **got: Any) -> st
     if need:
         text += f"{';' if got else ':'} needed: {need}"
     return f"{text}. {do}" if do else f"{text}."
+
+
+def refuse(
+    op: str, wrong: str, need: str = "", do: str = "", *, error: type[Exception] = RuntimeError, **got: Any
+) -> NoReturn:
+    """Raise an error with a message of the grammar; for its parts see `message`.
+
+    Args:
+        error: the exception's type, PyTorch's for that mistake.
+    """
+    raise error(message(op, wrong, need, do, **got))
 
 
 def bad_index(op: str, got: Any, dim: int, size: int, where: str = "") -> OutOfRange:

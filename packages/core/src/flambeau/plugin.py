@@ -12,6 +12,7 @@ from .errors import (
     OutOfRange,
     bad_index,
     message,
+    refuse,
 )  # fmt: skip
 from .fallback import explain_fallbacks
 from .inplace import assign, inplace, into, touched
@@ -48,6 +49,6 @@ __all__ = [
     "backend_of", "bad_index", "broadcast_shapes", "call", "composite", "dims_of", "entries", "explain_fallbacks",
     "force_defaults", "forget_plans", "host_array", "host_bytes", "infer_sizes", "inplace", "intercept", "into",
     "ints", "kernel", "load_records", "loaded_backends", "message", "named", "new_tensor", "no_bool", "no_complex",
-    "no_integers", "only_float", "only_int", "pointwise", "real_numbers", "register_backend", "result_type_of",
-    "select", "spec_of", "tensor_on", "touched", "view", "watchers", "whole", "wrap_dim",
+    "no_integers", "only_float", "only_int", "pointwise", "real_numbers", "refuse", "register_backend",
+    "result_type_of", "select", "spec_of", "tensor_on", "touched", "view", "watchers", "whole", "wrap_dim",
 ]  # fmt: skip

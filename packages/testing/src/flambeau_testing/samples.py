@@ -50,7 +50,7 @@ NOT_SAMPLED: dict[str, str] = {
         "view_dtype as_strided as_strided_view as_strided_backward as_strided_scatter".split(),
         "memory layout",
     ),
-    **dict.fromkeys("angle_complex complex_values conj_values polar_values".split(), "part of another op"),
+    **dict.fromkeys("angle_complex complex_values conj_values".split(), "part of another op"),
     **dict.fromkeys("result_type new_tensor_from einsum".split(), "other arguments than tensors first"),
 }
 
@@ -150,12 +150,6 @@ TABLE: dict[str, list[Call]] = {
     "scalar_tensor": [call(3)],
     "angle": _unary("angle"),
     **dict.fromkeys(("conj", "conj_physical"), _unary("conj")),
-    **dict.fromkeys(("gcd", "lcm"), [call(T(3, 4), T(4)), call(T(), T(0))]),
-    "ldexp": [call(T(3, 4), T(4)), call(T(), T(0))],
-    "float_power": [call(T(3, 4, low=0.3), T(4, low=0.5)), call(T(3, low=0.3), 2)],
-    "frexp": [call(T(3, 4)), call(T())],
-    "heaviside": [call(T(3, 4), T(4))],
-    "polar": [call(T(3, kind="float"), T(3, kind="float"))],
     "linspace": [call(0, 1, 5), call(-2.0, 2.0, 1), call(0, 1, 0), call(3, -3, 8)],
     "eye": [call(3), call(2, 4), call(0)],
     "adjoint": [call(T(3, 4)), call(T(2, 3, 4))],

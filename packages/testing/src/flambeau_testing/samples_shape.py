@@ -80,7 +80,4 @@ SHAPE: dict[str, list[Call]] = {
     "masked_scatter": [call(T(3, 4), T(3, 4, kind="mask"), T(12))],
     "combinations": [call(T(4, distinct=True), 2)],
     "diagflat": [call(T(3)), call(T(2, 2), 1)],
-    "unique": [call(T(7, low=0, high=3))],
-    "searchsorted": [call(T(5, low=0, high=0.1), T(3, low=-1, high=1), _grad=False)],
-    "histc": [],
 }  # fmt: skip

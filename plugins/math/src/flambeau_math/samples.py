@@ -30,6 +30,15 @@ CALLS = {
     "mode": [call(T(3, 4)), call(T(3, 4), 0, True)],
     "nanmedian": [call(T(5)), call(T(3, 5), 1)],
     **dict.fromkeys(("quantile", "nanquantile"), [call(T(5), 0.3), call(T(3, 4), 0.6, 1, True), call(T(3, 4), 0.6, 0, interpolation="nearest")]),
+    **dict.fromkeys(("gcd", "lcm"), [call(T(3, 4), T(4)), call(T(), T(0))]),
+    "ldexp": [call(T(3, 4), T(4)), call(T(), T(0))],
+    "float_power": [call(T(3, 4, low=0.3), T(4, low=0.5)), call(T(3, low=0.3), 2)],
+    "frexp": [call(T(3, 4)), call(T())],
+    "heaviside": [call(T(3, 4), T(4))],
+    "polar": [call(T(3, kind="float"), T(3, kind="float"))],
+    "unique": [call(T(7, low=0, high=3))],
+    "searchsorted": [call(T(5, low=0, high=0.1), T(3, low=-1, high=1), _grad=False)],
+    "histc": [],
     "hash_tensor": [call(T(3, 4)), call(T(3, 4), 1)],
     # linalg
     **dict.fromkeys(("linalg.det", "linalg.slogdet", "linalg.inv", "linalg.inv_ex"), _SQUARE),
@@ -116,6 +125,7 @@ SKIPPED = {
         "linalg.svd linalg.eig linalg.eigvals svd geqrf".split(),
         "determined up to phases or order: tested by name",
     ),
+    "polar_values": "part of another op",
     **dict.fromkeys("linalg.lu_solve lu lu_solve".split(), "need factors: tested by name"),
     **dict.fromkeys("svd_lowrank pca_lowrank lobpcg".split(), "random: tested by name"),
     **dict.fromkeys(

@@ -20,7 +20,6 @@ from . import (
     replacing,
     scans,
     selecting,
-    sets,
     shapes,
     slicing,
     splitting,
@@ -28,10 +27,10 @@ from . import (
 )
 
 # Where the kind of a record doesn't tell what its out= takes (see Op.casts_out and Op.apart_out).
-_CAST = """addr angle atleast_1d cat column_stack div divide dstack gcd hstack hypot lcm
-    ldexp logaddexp logaddexp2 logit logsumexp max mean min mvlgamma normal nansum nanmean outer pow round sinc stack
+_CAST = """addr angle atleast_1d cat column_stack div divide dstack hstack hypot
+    logaddexp logaddexp2 logit logsumexp max mean min mvlgamma normal nansum nanmean outer pow round sinc stack
     std true_divide var vstack nuclear_norm"""
-_EXACT = """bitwise_not ceil complex floor frac heaviside isneginf isposinf nan_to_num neg polar round sgn sign
+_EXACT = """bitwise_not ceil complex floor frac isneginf isposinf nan_to_num neg round sgn sign
     signbit trunc abs positive"""
 _APART = (
     "cat gather_along index_select kthvalue masked_select_any multinomial nonzero_places take take_along_dim"
@@ -47,5 +46,5 @@ for _name, _op in OPS.items():
 __all__ = [
     "activations", "complexes", "copies", "creation", "elementwise", "families", "gathering", "indexing",
     "joining", "masks", "numeric", "products", "randoms", "rearranging", "reduction", "replacing", "scans",
-    "selecting", "sets", "shapes", "slicing", "splitting", "views",
+    "selecting", "shapes", "slicing", "splitting", "views",
 ]  # fmt: skip

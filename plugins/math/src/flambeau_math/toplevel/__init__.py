@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import calculus, lowrank, matrices, ranks, spectra, statistics
+from . import calculus, lowrank, matrices, numeric, ranks, sets, spectra, statistics
 
-__all__ = ["calculus", "lowrank", "matrices", "ranks", "spectra", "statistics"]
+__all__ = ["calculus", "lowrank", "matrices", "numeric", "ranks", "sets", "spectra", "statistics"]

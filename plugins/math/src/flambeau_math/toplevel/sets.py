@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import dtypes as dt
-from .._tensor import Tensor
-from ..errors import message
-from ..layout import wrap_dim
-from ..op import composite
-from ..program import Number
-from ..registry import OPS
-from .creation import arange, ones, zeros
-from .gathering import gather_at, scatter_put
-from .joining import cat
-from .masks import flat_nonzero
-from .scans import sort_pair
+import flambeau as fb
+from flambeau.plugin import message, wrap_dim
+
+from .._records import Space
+
+if TYPE_CHECKING:
+    from flambeau import Tensor
+    from flambeau.plugin import Number
+
+__all__: list[str] = []
+
+top = Space("")
 
 # Sets
 
@@ -23,10 +23,10 @@ from .scans import sort_pair
 def _order_of_rows(rows: Any) -> Any:
     """The order in which rows (or elements) are sorted, lexicographically."""
     if rows.spec.ndim == 1:
-        return sort_pair(rows, 0, False, True)[1]
-    order = arange(rows.spec.shape[0], device=rows.device)
+        return rows.sort(0, stable=True)[1]
+    order = fb.arange(rows.spec.shape[0], device=rows.device)
     for column in rows.unbind(1)[::-1]:
-        order = order.index_select(0, sort_pair(column.index_select(0, order), 0, False, True)[1])
+        order = order.index_select(0, column.index_select(0, order).sort(0, stable=True)[1])
     return order
 
 
@@ -34,16 +34,16 @@ def _distinct(rows: Any, order: Any) -> tuple[Any, Any, Any]:
     """First rows of runs of equal ones, the run of each row, the runs' lengths."""
     n = rows.spec.shape[0]
     if not n:
-        empty = zeros((0,), dtype=dt.int64, device=rows.device)
+        empty = fb.zeros((0,), dtype=fb.int64, device=rows.device)
         return rows, empty, empty
     other = rows.narrow(0, 1, n - 1) != rows.narrow(0, 0, n - 1)
     if rows.spec.ndim > 1:
         other = other.any(1)
-    starts = cat([ones((1,), dtype=dt.bool_, device=rows.device), other])
-    places = flat_nonzero(starts)
+    starts = fb.cat([fb.ones((1,), dtype=fb.bool, device=rows.device), other])
+    places = starts.nonzero().reshape(-1)
     run = starts.cumsum(0) - 1
-    inverse = run if order is None else scatter_put(run, 0, order, run)
-    ends = cat([places.narrow(0, 1, places.spec.shape[0] - 1), places.new_full((1,), n)])
+    inverse = run if order is None else run.scatter(0, order, run)
+    ends = fb.cat([places.narrow(0, 1, places.spec.shape[0] - 1), places.new_full((1,), n)])
     return rows.index_select(0, places), inverse, ends - places
 
 
@@ -68,7 +68,7 @@ def _unique(op: str, self: Any, sort: bool, inverse: bool, counts: bool, dim: in
     return (values, *extra) if extra else values
 
 
-@composite()
+@top.composite()
 def unique(
     self: Tensor,
     sorted: bool = True,
@@ -85,7 +85,7 @@ def unique(
     return _unique("unique", self, True, return_inverse, return_counts, dim)
 
 
-@composite()
+@top.composite()
 def unique_consecutive(
     self: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
@@ -93,7 +93,7 @@ def unique_consecutive(
     return _unique("unique_consecutive", self, False, return_inverse, return_counts, dim)
 
 
-@composite(method=False)
+@top.composite(method=False)
 def isin(
     elements: Tensor | Number,
     test_elements: Tensor | Number,
@@ -102,28 +102,27 @@ def isin(
     invert: bool = False,
 ) -> Tensor:
     """Whether each element is one of the tested ones."""
-    from .interop import as_tensor
 
     some: Any = elements
     tests: Any = test_elements
     device = some.device if hasattr(some, "spec") else tests.device
-    x, tested = (v if hasattr(v, "spec") else as_tensor(v, device=device) for v in (some, tests))
-    d = OPS["result_type"](x, tested)
+    x, tested = (v if hasattr(v, "spec") else fb.as_tensor(v, device=device) for v in (some, tests))
+    d = fb.result_type(x, tested)
     x, tested = x.to(d), tested.to(d).reshape(-1)
     n = tested.spec.shape[0]
     if not n:
-        found = zeros(x.spec.shape, dtype=dt.bool_, device=device)
+        found = fb.zeros(x.spec.shape, dtype=fb.bool, device=device)
     else:
-        ranked = sort_pair(tested, 0, False, True)[0]
+        ranked = tested.sort(0, stable=True)[0]
         place = searchsorted(ranked, x.reshape(-1)).clamp(max=n - 1)
         found = (ranked.index_select(0, place) == x.reshape(-1)).reshape(x.spec.shape)
-    return ~found if invert else found  # type: ignore[no-any-return]
+    return ~found if invert else found
 
 
 # Sorted sequences
 
 
-@composite(method=False)
+@top.composite(method=False)
 def searchsorted(
     sorted_sequence: Tensor,
     self: Tensor | Number,
@@ -153,9 +152,7 @@ def searchsorted(
     seq: Any = sorted_sequence
     x: Any = self
     if not hasattr(x, "spec"):
-        from .interop import as_tensor
-
-        x = as_tensor(x, device=seq.device)
+        x = fb.as_tensor(x, device=seq.device)
     if seq.spec.ndim != 1 and (
         seq.spec.ndim == 0 or x.spec.shape[:-1] != seq.spec.shape[:-1] or not x.spec.ndim
     ):
@@ -166,25 +163,25 @@ def searchsorted(
             )
         )  # fmt: skip
     if sorter is not None:
-        seq = gather_at(seq, -1, sorter)
+        seq = seq.gather(-1, sorter)
     shape = x.spec.shape
     values = x.reshape(-1) if seq.spec.ndim == 1 else x
     n = seq.spec.shape[-1]
-    low = zeros(values.spec.shape, dtype=dt.int64, device=seq.device)
+    low = fb.zeros(values.spec.shape, dtype=fb.int64, device=seq.device)
     high = low + n
     for _ in range(n.bit_length()):
         mid = (low + high) // 2
-        probe = gather_at(seq, -1, mid.clamp(max=n - 1))
+        probe = seq.gather(-1, mid.clamp(max=n - 1))
         # Written so that NaN goes to the end.
         further = ~(probe > values) if after else ~(probe >= values)
         further = further & (low < high)
-        low = OPS["where_values"](further, mid + 1, low)
-        high = OPS["where_values"](further, high, mid)
+        low = fb.where(further, mid + 1, low)
+        high = fb.where(further, high, mid)
     out = low.reshape(shape)
-    return out.int() if out_int32 else out  # type: ignore[no-any-return]
+    return out.int() if out_int32 else out
 
 
-@composite(method=False)
+@top.composite(method=False)
 def bucketize(
     self: Tensor | Number, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
 ) -> Tensor:
@@ -199,7 +196,7 @@ def bucketize(
 # Counting
 
 
-@composite()
+@top.composite()
 def bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     """How often each number from 0 on occurs, or the sum of its weights.
 
@@ -223,19 +220,19 @@ def bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) ->
         )
     n = max(int(self.amax()) + 1 if self.spec.numel else 0, minlength)
     if weights is None:
-        what = ones(self.spec.shape, dtype=dt.int64, device=self.device)
+        what = fb.ones(self.spec.shape, dtype=fb.int64, device=self.device)
     else:
-        what = weights if weights.spec.dtype is dt.float32 else weights.double()
-    return what.new_zeros((n,)).scatter_add(0, self.long(), what)  # type: ignore[no-any-return]
+        what = weights if weights.spec.dtype is fb.float32 else weights.double()
+    return what.new_zeros((n,)).scatter_add(0, self.long(), what)
 
 
-@composite()
+@top.composite()
 def histc(self: Tensor, bins: int = 100, min: Number = 0, max: Number = 0) -> Tensor:
     """Counts of elements in equal bins between ``min`` and ``max`` (both 0: those of the data)."""
     if bins <= 0:
         raise RuntimeError(f"[histc] bins must be > 0: got {bins}.")
     x = self.reshape(-1)
-    x = x.to(dt.float32) if x.dtype in (dt.float16, dt.bfloat16) else x
+    x = x.to(fb.float32) if x.dtype in (fb.float16, fb.bfloat16) else x
     low, high = (float(v) for v in (min, max))  # type: ignore[arg-type]
     if low == high and x.spec.numel:
         low, high = float(x.amin()), float(x.amax())
@@ -245,6 +242,6 @@ def histc(self: Tensor, bins: int = 100, min: Number = 0, max: Number = 0) -> Te
         raise RuntimeError(f"[histc] max must be larger than min: got min={low}, max={high}.")
     inside = (x >= low) & (x <= high)
     place = ((x - low) * (bins / (high - low))).clamp(0, bins - 1)
-    place = OPS["where_values"](inside, place, 0).long()
+    place = fb.where(inside, place, 0).long()
     counts = x.new_zeros((bins,)).scatter_add(0, place, inside.to(x.dtype))
     return counts.to(self.spec.dtype)
