@@ -22,7 +22,7 @@ __attribute__((constructor)) static void choose(void) {
 }
 
 #ifdef __x86_64__
-enum { ROOM = 16 << 10, MOST = 512, SPARE = 30, FIRST = 31, VALUES = 30 }; /* zmm30 and 31 hold nothing for long */
+enum { ROOM = 32 << 10, MOST = 512, LONG = 8, SPARE = 30, FIRST = 31, VALUES = 30 }; /* zmm30 and 31 hold nothing for long */
 enum { NONE, P66, PF3 };
 enum { M0F = 1, M38, M3A };
 enum { R10 = 10, MEM = -1, CONSTANT = -2 }; /* operands in memory: at [r10], 16 elements or one spread; CONSTANT - k: the k-th one */
@@ -30,6 +30,7 @@ typedef enum { BIN, UN, ROUNDS, EXTREME, COMPARE, SELECT, LOGIC, RSQRT, ISNAN, M
 typedef struct { uint16_t row; uint8_t shape, map, pp, code, imm; } form_t;
 #define F(op) FBC_MAP_ID(FBC_OP_##op, FBC_F32)
 #define I(op) FBC_MAP_ID(FBC_OP_##op, FBC_I32)
+#define U(op) FBC_MAP_ID(FBC_OP_##op, FBC_U32)
 #define B(op) FBC_MAP_ID(FBC_OP_##op, FBC_BOOL)
 static const form_t FORMS[] = {
     {F(add), BIN, M0F, NONE, 0x58, 0}, {F(sub), BIN, M0F, NONE, 0x5c, 0}, {F(mul), BIN, M0F, NONE, 0x59, 0}, {F(div), BIN, M0F, NONE, 0x5e, 0},
@@ -43,6 +44,9 @@ static const form_t FORMS[] = {
     {I(or), BIN, M0F, P66, 0xeb, 0}, {I(xor), BIN, M0F, P66, 0xef, 0}, {I(shl), BIN, M38, P66, 0x47, 0}, {I(shr), BIN, M38, P66, 0x46, 0},
     {I(eq), COMPARE, M3A, P66, 0x1f, 0}, {I(lt), COMPARE, M3A, P66, 0x1f, 1}, {I(le), COMPARE, M3A, P66, 0x1f, 2}, {I(ne), COMPARE, M3A, P66, 0x1f, 4},
     {I(ge), COMPARE, M3A, P66, 0x1f, 5}, {I(gt), COMPARE, M3A, P66, 0x1f, 6}, {I(where), SELECT, 0, 0, 0, 0}, {I(bitcast), MOVE, 0, 0, 0, 0},
+    {U(add), BIN, M0F, P66, 0xfe, 0}, {U(sub), BIN, M0F, P66, 0xfa, 0}, {U(mul), BIN, M38, P66, 0x40, 0}, {U(and), BIN, M0F, P66, 0xdb, 0},
+    {U(or), BIN, M0F, P66, 0xeb, 0}, {U(xor), BIN, M0F, P66, 0xef, 0}, {U(shl), BIN, M38, P66, 0x47, 0}, {U(shr), BIN, M38, P66, 0x45, 0},
+    {U(bitcast), MOVE, 0, 0, 0, 0}, {FBC_CAST_ID(FBC_U32, FBC_I32), MOVE, 0, 0, 0, 0}, {FBC_CAST_ID(FBC_I32, FBC_U32), MOVE, 0, 0, 0, 0},
     {B(and), BIN, M0F, P66, 0xdb, 0}, {B(or), BIN, M0F, P66, 0xeb, 0},
     {FBC_CAST_ID(FBC_F32, FBC_I32), UN, M0F, PF3, 0x5b, 0}, {FBC_CAST_ID(FBC_I32, FBC_F32), UN, M0F, NONE, 0x5b, 0},
     {FBC_CAST_ID(FBC_BOOL, FBC_F32), FROM_BOOL, 0, 0, 0, 0},
@@ -54,7 +58,8 @@ typedef struct {
     const fbc_plan *plan;
     uint8_t *at, *start, *end; /* start: the constants */
     int masked, failed;
-    int8_t *home;              /* the vector register of each of the plan's, or -1 */
+    int lane;                  /* which of the vectors that are worked on side by side */
+    int8_t *homes[2], *home;   /* in each lane, and in this one: the vector register of each of the plan's, or -1 */
     int16_t *last;             /* the last instruction of the run that reads it */
     uint32_t taken;
 } emitter;
@@ -87,7 +92,10 @@ static void emit(emitter *e, evex x) {
         word(e, e->start + 4 * (CONSTANT - x.rm) - (e->at + 4));
     } else if (x.rm != MEM) byte(e, 0xc0 | (x.reg & 7) << 3 | (x.rm & 7));
     else if (!x.scale) byte(e, (x.reg & 7) << 3 | (R10 & 7));
-    else byte(e, (x.reg & 7) << 3 | 4), byte(e, (x.scale == 4 ? 0x80 : 0) | (R10 & 7));
+    else { /* the displacement counts vectors */
+        byte(e, (e->lane ? 0x40 : 0) | (x.reg & 7) << 3 | 4), byte(e, (x.scale == 4 ? 0x80 : 0) | (R10 & 7));
+        if (e->lane) byte(e, e->lane);
+    }
 }
 static void pointer(emitter *e, int r) { /* mov r10, [rsi + 8 r] */
     byte(e, 0x4c), byte(e, 0x8b), byte(e, 0x96), word(e, 8 * r);
@@ -207,25 +215,48 @@ static const form_t *form_of(const fbc_plan *p, const fbc_instr *in) {
     return NULL;
 }
 
-/* The instructions first .. end-1 (those computed once left out) for one vector of elements. The number of the one for which there
-   was no register left, or `end`. */
-static int body(emitter *e, int first, int end, const uint8_t *kept) {
+/* The instructions first .. end-1 (those computed once left out) for one or two vectors of elements. The number of the one for which
+   there was no register left, or `end`. */
+static int body(emitter *e, int first, int end, const uint8_t *kept, int lanes) {
     const fbc_plan *p = e->plan;
-    memset(e->home, -1, (size_t)p->n_regs);
+    for (int l = 0; l < lanes; l++) memset(e->homes[l], -1, (size_t)p->n_regs);
     e->taken = 0;
     for (int i = first; i < end; i++) {
         const fbc_instr *in = &p->instrs[i];
         if (in->uniform) continue;
-        instruction(e, in, form_of(p, in));
-        if (e->failed) return i;
-        if (kept[in->d]) store(e, in->d);
-        for (int k = 0; k < 4; k++) {
-            int r = k < 3 ? in->s[k] : in->d;
-            if (r < 0 || uniform(e, r) || e->home[r] < 0 || e->last[r] > i) continue;
-            e->taken &= ~(1u << e->home[r]);
-            e->home[r] = -1;
+        for (e->lane = 0; e->lane < lanes; e->lane++) {
+            e->home = e->homes[e->lane];
+            instruction(e, in, form_of(p, in));
+            if (e->failed) return i;
+            if (kept[in->d]) store(e, in->d);
+            for (int k = 0; k < 4; k++) {
+                int r = k < 3 ? in->s[k] : in->d;
+                if (r < 0 || uniform(e, r) || e->home[r] < 0 || e->last[r] > i) continue;
+                e->taken &= ~(1u << e->home[r]);
+                e->home[r] = -1;
+            }
         }
     }
+    return end;
+}
+/* A loop of the body while rdi, which is less than the elements by a step, isn't below rax. */
+static int loop(emitter *e, int first, int end, const uint8_t *kept, int lanes) {
+    int step = 16 * lanes;
+    byte(e, 0x48), byte(e, 0x83), byte(e, 0xef), byte(e, step);             /* sub rdi, step */
+    byte(e, 0x48), byte(e, 0x39), byte(e, 0xf8);                            /* cmp rax, rdi */
+    byte(e, 0x0f), byte(e, 0x8f);                                           /* jg past */
+    uint8_t *to_past = e->at;
+    word(e, 0);
+    uint8_t *again = e->at;
+    int done = body(e, first, end, kept, lanes);
+    if (done < end) return done;
+    byte(e, 0x48), byte(e, 0x83), byte(e, 0xc0), byte(e, step);             /* add rax, step */
+    byte(e, 0x48), byte(e, 0x39), byte(e, 0xf8);                            /* cmp rax, rdi */
+    byte(e, 0x0f), byte(e, 0x8e), word(e, again - (e->at + 4));             /* jle again */
+    if (e->failed) return first;
+    int32_t jump = (int32_t)(e->at - (to_past + 4));
+    memcpy(to_past, &jump, 4);
+    byte(e, 0x48), byte(e, 0x83), byte(e, 0xc7), byte(e, step);             /* add rdi, step */
     return end;
 }
 
@@ -236,19 +267,11 @@ static int function(emitter *e, int first, int end, const uint8_t *kept) {
     for (size_t k = 0; k < sizeof CONSTANTS / 4; k++) word(e, CONSTANTS[k]);
     word(e, 0);
     byte(e, 0x31), byte(e, 0xc0);                                           /* xor eax, eax */
-    byte(e, 0x48), byte(e, 0x83), byte(e, 0xef), byte(e, 16);               /* sub rdi, 16 */
-    byte(e, 0x0f), byte(e, 0x8c);                                           /* jl tail */
-    uint8_t *to_tail = e->at;
-    word(e, 0);
-    uint8_t *loop = e->at;
     e->masked = 0;
-    int done = body(e, first, end, kept);
+    uint8_t *before = e->at;
+    if (end - first >= LONG && loop(e, first, end, kept, 2) < end) e->at = before, e->failed = 0; /* too many values for two */
+    int done = loop(e, first, end, kept, 1);
     if (done < end) return done;
-    byte(e, 0x48), byte(e, 0x83), byte(e, 0xc0), byte(e, 16);               /* add rax, 16 */
-    byte(e, 0x48), byte(e, 0x39), byte(e, 0xf8);                            /* cmp rax, rdi */
-    byte(e, 0x0f), byte(e, 0x8e), word(e, loop - (e->at + 4));              /* jle loop */
-    uint8_t *tail = e->at;
-    byte(e, 0x48), byte(e, 0x83), byte(e, 0xc7), byte(e, 16);               /* add rdi, 16 */
     byte(e, 0x48), byte(e, 0x29), byte(e, 0xc7);                            /* sub rdi, rax */
     byte(e, 0x0f), byte(e, 0x84);                                           /* jz out */
     uint8_t *to_out = e->at;
@@ -257,13 +280,11 @@ static int function(emitter *e, int first, int end, const uint8_t *kept) {
     byte(e, 0xc4), byte(e, 0xe2), byte(e, 0x40), byte(e, 0xf5), byte(e, 0xd2); /* bzhi edx, edx, edi */
     byte(e, 0xc5), byte(e, 0xf8), byte(e, 0x92), byte(e, 0xd2);             /* kmovw k2, edx */
     e->masked = 1;
-    body(e, first, end, kept);
+    body(e, first, end, kept, 1);
     uint8_t *out = e->at;
     byte(e, 0xc5), byte(e, 0xf8), byte(e, 0x77), byte(e, 0xc3);             /* vzeroupper; ret */
     if (e->failed) return first;
-    int32_t jump = (int32_t)(tail - (to_tail + 4));
-    memcpy(to_tail, &jump, 4);
-    jump = (int32_t)(out - (to_out + 4));
+    int32_t jump = (int32_t)(out - (to_out + 4));
     memcpy(to_out, &jump, 4);
     return end;
 }
@@ -295,10 +316,11 @@ fbc_fused_fn fbc_fuse(const fbc_plan *p, int first, int *end, uint8_t *kept) {
     int stop = first, count = 0;
     for (; stop < p->n_instr && (p->instrs[stop].uniform || form_of(p, &p->instrs[stop])); stop++) count += !p->instrs[stop].uniform;
     uint8_t buffer[ROOM];
-    int8_t home[256];
+    int8_t homes[2][256];
     int16_t last[256];
     if (count < 2 || p->n_regs > 256) return NULL;
-    emitter e = {.plan = p, .start = buffer, .end = buffer + ROOM, .home = home, .last = last};
+    emitter e = {.plan = p, .start = buffer, .end = buffer + ROOM, 
+        .homes = {homes[0], homes[1]}, .last = last};
     for (;;) {
         memset(last, -1, sizeof last);
         memset(kept, 0, (size_t)p->n_regs);

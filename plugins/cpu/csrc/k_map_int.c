@@ -11,7 +11,7 @@
     FBC_BIN(xor_##s, U, U, x ^ y)                                                              \
     FBC_BIN3(eq_##s, U, uint8_t, x == y)                                                       \
     FBC_BIN3(ne_##s, U, uint8_t, x != y)                                                       \
-    FBC_BIN(shl_##s, U, U, y < 8 * sizeof(U) ? (U)((W)x << (y & (8 * sizeof(U) - 1))) : (U)0)  \
+    FBC_BIN3(shl_##s, U, U, y < 8 * sizeof(U) ? (U)((W)x << (y & (8 * sizeof(U) - 1))) : (U)0)  \
     FBC_UN(neg_##s, U, U, 0 - (W)x)                                                            \
     FBC_UN(not_##s, U, U, ~x)                                                                  \
     FBC_UN(copy_##s, U, U, x)
@@ -69,13 +69,13 @@ MODULAR(64, uint64_t, uint64_t)
     FBC_BIN(fmod_##s, T, T, fmod1_##s(x, y))                                                                       \
     FBC_BIN(rem_##s, T, T, rem1_##s(x, y))                                                                         \
     FBC_UN(abs_##s, T, T, x < 0 ? 0 - (W)x : (W)x)                                                                 \
-    FBC_BIN(shr_##s, T, T, x >> ((U)y < 8 * sizeof(T) ? (int)y : (int)(8 * sizeof(T) - 1)))                        \
+    FBC_BIN3(shr_##s, T, T, x >> ((U)y < 8 * sizeof(T) ? (int)y : (int)(8 * sizeof(T) - 1)))                        \
     ORDERED(s, T)                                                                                                  \
     POWER(s, T, U)
 #define DIVIDE_UNSIGNED(s, T, W, DIV)                                                         \
     FBC_BIN(floordiv_##s, T, T, y == 0 ? (T)0 : DIV(T, x, y, 0))                              \
     FBC_BIN(fmod_##s, T, T, y == 0 ? (T)0 : (T)((W)x - (W)DIV(T, x, y, 0) * (W)y))            \
-    FBC_BIN(shr_##s, T, T, y < 8 * sizeof(T) ? (T)(x >> (y & (8 * sizeof(T) - 1))) : (T)0)    \
+    FBC_BIN3(shr_##s, T, T, y < 8 * sizeof(T) ? (T)(x >> (y & (8 * sizeof(T) - 1))) : (T)0)    \
     ORDERED(s, T)                                                                             \
     POWER(s, T, T)
 #define QUOTIENT64(T, x, y, MINUS1) ((T)((x) / (TRAPS(y, MINUS1) ? (T)1 : (y))))
@@ -93,14 +93,14 @@ FBC_UN(not_bool, uint8_t, uint8_t, x ^ 1)
 #define SET_MODULAR(s, dt)                                                                                     \
     FBC_SET3(add, dt, add_##s), FBC_SET3(sub, dt, sub_##s), FBC_SET3(mul, dt, mul_##s),                        \
     FBC_SET3(and, dt, and_##s), FBC_SET2(or, dt, or_##s), FBC_SET2(xor, dt, xor_##s),                          \
-    FBC_SET3(eq, dt, eq_##s), FBC_SET3(ne, dt, ne_##s), FBC_SET2(shl, dt, shl_##s),                            \
+    FBC_SET3(eq, dt, eq_##s), FBC_SET3(ne, dt, ne_##s), FBC_SET3(shl, dt, shl_##s),                            \
     FBC_SET(neg, dt, neg_##s), FBC_SET(not, dt, not_##s)
 #define SET_ORDERED(s, dt)                                                                                     \
     FBC_SET3(lt, dt, lt_##s), FBC_SET3(le, dt, le_##s), FBC_SET3(gt, dt, gt_##s), FBC_SET3(ge, dt, ge_##s),    \
     FBC_SET3(maximum, dt, max_##s), FBC_SET3(minimum, dt, min_##s), FBC_SET3(fmax, dt, max_##s),               \
     FBC_SET3(fmin, dt, min_##s), FBC_SET(sign, dt, sign_##s), FBC_SET(signbit, dt, signbit_##s),               \
     FBC_SET2(floordiv, dt, floordiv_##s), FBC_SET2(fmod, dt, fmod_##s), FBC_SET2(pow, dt, pow_##s),            \
-    FBC_SET2(shr, dt, shr_##s)
+    FBC_SET3(shr, dt, shr_##s)
 #define SET_SIGNED(s, w, dt) SET_MODULAR(w, dt), SET_ORDERED(s, dt), FBC_SET2(rem, dt, rem_##s), FBC_SET(abs, dt, abs_##s)
 #define SET_UNSIGNED(s, w, dt) SET_MODULAR(w, dt), SET_ORDERED(s, dt), FBC_SET2(rem, dt, fmod_##s), FBC_SET(abs, dt, copy_##w)
 

@@ -41,30 +41,38 @@ FBC_INLINE words_t mul_32(words_t a, words_t b) { return (words_t)_mm_mul_epu32(
 FBC_INLINE words_t mul_32(words_t a, words_t b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
 #endif
 #endif
-enum { LANES = sizeof(words_t) / 8, BATCH = 2 * LANES }; /* two vectors at a time: their multiplications overlap */
+enum { LANES = sizeof(words_t) / 8, VECTORS = LANES == 8 ? 4 : 2, BATCH = VECTORS * LANES }; /* vectors whose multiplications overlap */
 FBC_INLINE words_t all(uint64_t x) { return x - (words_t){0}; }
+/* d[0..]: a[0], b[0], a[1], b[1]... */
+FBC_INLINE void interleave(uint32_t *d, words_t a, words_t b) {
+#if defined(__AVX512F__)
+    const __m512i lo = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0), hi = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
+    _mm512_storeu_si512(d, _mm512_permutex2var_epi64((__m512i)a, lo, (__m512i)b));
+    _mm512_storeu_si512(d + 16, _mm512_permutex2var_epi64((__m512i)a, hi, (__m512i)b));
+#else
+    uint64_t pairs[2 * LANES];
+    for (int l = 0; l < LANES; l++) pairs[2 * l] = a[l], pairs[2 * l + 1] = b[l];
+    memcpy(d, pairs, sizeof pairs);
+#endif
+}
 
 /* The four words of counters q .. q + BATCH - 1 */
 static void philox(uint64_t q, uint64_t seed, uint64_t stream, uint32_t *out) {
-    words_t c0[2], c1[2], c2[2], c3[2], lane;
+    words_t c0[VECTORS], c1[VECTORS], c2[VECTORS], c3[VECTORS], lane;
     for (int l = 0; l < LANES; l++) lane[l] = (uint64_t)l;
-    for (int h = 0; h < 2; h++) {
+    for (int h = 0; h < VECTORS; h++) {
         words_t counter = lane + (q + (uint64_t)(h * LANES));
         c0[h] = counter, c1[h] = counter >> 32, c2[h] = all(stream), c3[h] = all(stream >> 32);
     }
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-        for (int h = 0; h < 2; h++) {
+        _Pragma("GCC unroll 4") for (int h = 0; h < VECTORS; h++) {
             words_t p = mul_32(c0[h], all(0xD2511F53u)), r = mul_32(c2[h], all(0xCD9E8D57u));
             c0[h] = (r >> 32) ^ c1[h] ^ all(k0), c1[h] = r;
             c2[h] = (p >> 32) ^ c3[h] ^ all(k1), c3[h] = p;
         }
-    for (int h = 0; h < 2; h++) {
-        words_t a = (c0[h] & 0xffffffffu) | c1[h] << 32, b = (c2[h] & 0xffffffffu) | c3[h] << 32;
-        uint64_t pairs[2 * LANES];
-        for (int l = 0; l < LANES; l++) pairs[2 * l] = a[l], pairs[2 * l + 1] = b[l];
-        memcpy(out + 4 * LANES * h, pairs, sizeof pairs);
-    }
+    _Pragma("GCC unroll 4") for (int h = 0; h < VECTORS; h++)
+        interleave(out + 4 * LANES * h, (c0[h] & 0xffffffffu) | c1[h] << 32, (c2[h] & 0xffffffffu) | c3[h] << 32);
 }
 /* Words start .. start+n-1 of the stream; element i of 32 bits is word i, of 64 bits words 2i (low) and 2i+1. */
 static void words(uint64_t start, uint64_t n, uint32_t *d, uint64_t seed, uint64_t stream) {

@@ -2,6 +2,9 @@
    order is the wanted one (NaN is the largest; descending inverts the keys), so one stable sort of (key,
    position) pairs serves all: insertion for short rows, LSD radix for long ones. */
 #include "k_load.h"
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 typedef struct {
     fbk_it it; /* the other dims: values, indices, src */
@@ -38,9 +41,9 @@ INL uint64_t key_of(const char *p, int dt) {
     }
     case DT_F32: {
         uint32_t u = *(const uint32_t *)p;
-        if ((u & 0x7fffffffu) > 0x7f800000u) return 0xffffffffu;
-        if (u == 0x80000000u) u = 0; /* -0 equals 0 */
-        return (uint32_t)(u & 0x80000000u ? ~u : u | 0x80000000u);
+        uint32_t nan = (u & 0x7fffffffu) > 0x7f800000u ? ~0u : 0;
+        u = u == 0x80000000u ? 0 : u; /* -0 equals 0 */
+        return nan | (u ^ ((uint32_t)((int32_t)u >> 31) | 0x80000000u));
     }
     default: {
         uint64_t u = *(const uint64_t *)p;
@@ -69,6 +72,30 @@ INL uint64_t key_of(const char *p, int dt) {
         for (int64_t i = 0; i < row_n; i++) \
             a[i] = (P){(KEY)key_of(s + i * row_st * row_es, w->dt) ^ INV, (KEY)i}; \
     }
+
+#define KEYS(KEY, DT) \
+    for (int64_t i = 0; i < n; i++) key[i] = (KEY)key_of(s + i * st * dt_size(DT), DT) ^ inv
+/* The positions of the keys up to `most` among 16 of them, as bits. */
+INL uint32_t up_to_32(const uint32_t *key, uint32_t most) {
+#ifdef __AVX512F__
+    return _mm512_cmple_epu32_mask(_mm512_loadu_si512(key), _mm512_set1_epi32((int)most));
+#else
+    uint32_t found = 0;
+    for (int j = 0; j < 16; j++) found |= (uint32_t)(key[j] <= most) << j;
+    return found;
+#endif
+}
+INL uint32_t up_to_64(const uint64_t *key, uint64_t most) {
+#ifdef __AVX512F__
+    const __m512i m = _mm512_set1_epi64((long long)most);
+    return _mm512_cmple_epu64_mask(_mm512_loadu_si512(key), m) | (uint32_t)_mm512_cmple_epu64_mask(_mm512_loadu_si512(key + 8), m) << 8;
+#else
+    uint32_t found = 0;
+    for (int j = 0; j < 16; j++) found |= (uint32_t)(key[j] <= most) << j;
+    return found;
+#endif
+}
+enum { GROUPS = 32, FEW = 16 };
 
 #define SORTS(S, P, KEY, BYTES) \
     static void insertion_##S(P *a, int64_t n) { \
@@ -161,6 +188,32 @@ INL uint64_t key_of(const char *p, int dt) {
             a[j] = x; \
         } \
     } \
+    /* Those elements of a row that can be among the k smallest, in their order: the k-th smallest of GROUPS \
+     * groups' least keys bounds them. Their number; n >= GROUPS, k <= FEW. */ \
+    static int64_t close_##S(const sortctx *w, const char *s, P *a, KEY *key, KEY inv) { \
+        const int64_t n = w->n, st = w->sst, k = w->k; \
+        if (w->dt == DT_F32 && st == 1) { KEYS(KEY, DT_F32); } \
+        else { KEYS(KEY, w->dt); } \
+        KEY least[GROUPS], most[FEW] = {0}; \
+        memcpy(least, key, sizeof least); \
+        int64_t i = GROUPS, count = 0; \
+        for (; i + GROUPS <= n; i += GROUPS) \
+            for (int j = 0; j < GROUPS; j++) least[j] = key[i + j] < least[j] ? key[i + j] : least[j]; \
+        for (int64_t g = 0; g < GROUPS; g++) { \
+            if (g >= k && least[g] >= most[k - 1]) continue; \
+            int64_t j = g < k ? g : k - 1; \
+            for (; j > 0 && most[j - 1] > least[g]; j--) most[j] = most[j - 1]; \
+            most[j] = least[g]; \
+        } \
+        for (i = 0; i + 16 <= n; i += 16) \
+            for (uint32_t found = up_to_##S(key + i, most[k - 1]); found; found &= found - 1) { \
+                int64_t at = i + __builtin_ctz(found); \
+                a[count++] = (P){key[at], (KEY)at}; \
+            } \
+        for (; i < n; i++) \
+            if (key[i] <= most[k - 1]) a[count++] = (P){key[i], (KEY)i}; \
+        return count; \
+    } \
     static int cmp_##S(const void *x, const void *y) { \
         const P *a = x, *b = y; \
         return a->key != b->key ? (a->key < b->key ? -1 : 1) : a->pos < b->pos ? -1 : 1; \
@@ -178,6 +231,11 @@ INL uint64_t key_of(const char *p, int dt) {
             P *a = a0; \
             it_off(&w->it, r, off); \
             const char *s = w->src + off[2] * w->es; \
+            if (w->k > 0 && w->k <= FEW && w->k * 8 <= w->n && w->n >= 2 * GROUPS) { \
+                int64_t count = close_##S(w, s, a, (KEY *)(a + w->n), inv); \
+                few_##S(a, count, w->k); \
+                goto sorted; \
+            } \
             ROW_KEYS(P, KEY, inv) \
             if (w->k < 0) a = sort_##S(a, a + w->n, w->n); \
             else if (w->k * 8 > w->n) a = sort_##S(a, a + w->n, w->n); \
@@ -186,6 +244,7 @@ INL uint64_t key_of(const char *p, int dt) {
                 select_##S(a, w->n, w->k); \
                 qsort(a, (size_t)w->k, sizeof(P), cmp_##S); \
             } \
+        sorted:; \
             int64_t m = w->k < 0 ? w->n : w->k; \
             if (w->ix) \
                 for (int64_t i = 0; i < m; i++) w->ix[off[1] + i * w->ist] = (int64_t)a[i].pos; \

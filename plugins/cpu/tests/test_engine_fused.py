@@ -13,7 +13,7 @@ from test_engine_support import DTYPES, Program, run
 from flambeau_cpu import engine
 from flambeau_cpu._C import lib
 
-F, I, B = DTYPES["float32"], DTYPES["int32"], DTYPES["bool"]
+F, I, U, B = DTYPES["float32"], DTYPES["int32"], DTYPES["uint32"], DTYPES["bool"]
 SPECIAL = [
     0.0,
     -0.0,
@@ -37,8 +37,9 @@ FORMS = [
     *((op, F, 2, F) for op in ("add", "sub", "mul", "div", "maximum", "minimum")),
     *((op, F, 1, F) for op in ("sqrt", "rsqrt", "neg", "abs", "floor", "ceil", "trunc", "round")),
     *((op, d, 2, B) for d in (F, I) for op in ("eq", "ne", "lt", "le", "gt", "ge")),
-    *((op, I, 2, I) for op in ("add", "sub", "mul", "and", "or", "xor", "shl", "shr")),
+    *((op, d, 2, d) for d in (I, U) for op in ("add", "sub", "mul", "and", "or", "xor", "shl", "shr")),
     ("isnan", F, 1, B), ("and", B, 2, B), ("or", B, 2, B), ("bitcast", F, 1, I), ("bitcast", I, 1, F),
+    ("bitcast", U, 1, F), ("bitcast", F, 1, U), ("cast", U, 1, I), ("cast", I, 1, U),
     ("cast", F, 1, I), ("cast", I, 1, F), ("cast", B, 1, F), ("where", F, 3, F), ("where", I, 3, I),
 ]  # fmt: skip
 
@@ -60,6 +61,8 @@ def restored() -> Iterator[None]:
 def numbers(rng: np.random.Generator, dtype: Any, n: int) -> Any:
     if dtype is B:
         return rng.random(n) < 0.5
+    if dtype is U:
+        return numbers(rng, I, n).view(np.uint32)
     if dtype is I:
         return rng.choice(np.array([0, 1, 2, 5, 31, 32, 40, -1, -9, 2**31 - 1, -(2**31)], np.int32), n)
     some = rng.standard_normal(n).astype(np.float32)
@@ -67,8 +70,8 @@ def numbers(rng: np.random.Generator, dtype: Any, n: int) -> Any:
 
 
 def program(r: random.Random, length: int) -> Program:
-    """A random program with inputs, scalars and constants of all three dtypes."""
-    ins, scalars, consts = (F, F, I, B), (F, I), ((0.75, F), (3, I))
+    """A random program with inputs, scalars and constants of all four dtypes."""
+    ins, scalars, consts = (F, F, I, B, U), (F, I), ((0.75, F), (3, I), (5, U))
     kinds = [*ins, *scalars, *(d for _, d in consts)]
     code: list[Any] = []
     for _ in range(length):

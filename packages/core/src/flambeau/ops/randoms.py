@@ -72,7 +72,7 @@ def gauss(seed: Any, stream: Any, double: bool) -> Expr:
         u = ((bits & 0xFFFFFFFF).to(dt.float64) + 0.5) * 2.0**-32
         v = (bits >> 32).to(dt.float64) * 2.0**-32
         return (u.log() * -2.0).sqrt() * (v * (2 * math.pi)).cos()
-    u = ((bits & 0xFFFFFFFF) >> 8).to(dt.int32).to(dt.float32) * 2.0**-24 + 2.0**-25
+    u = (bits.to(dt.uint32) >> 8).to(dt.int32).to(dt.float32) * 2.0**-24 + 2.0**-25
     v = (bits >> 40).to(dt.int32).to(dt.float32) * 2.0**-24
     return (_log(u) * -2.0).sqrt() * _cosine(v)
 
