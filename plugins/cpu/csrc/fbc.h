@@ -25,6 +25,12 @@ extern int fbc_bf16_ok;  /* the CPU has AVX-512-BF16 and fbc_isa is FBC_AVX512 *
 typedef void (*fbc_chunk_fn)(void *ctx, int64_t chunk, int worker);
 void fbc_parallel(int64_t n_chunks, fbc_chunk_fn fn, void *ctx);
 int fbc_in_parallel(void);
+/* Steps that depend on one another: fn(ctx, step, part) for every part of step 0, then for every part of step 1, and so on, by at
+   most `threads` threads that stay together until the end. A thread takes the same parts in every step as far as it can, so what
+   they read stays in its caches. parts <= FBC_PARTS. */
+typedef void (*fbc_part_fn)(void *ctx, int64_t step, int64_t part);
+enum { FBC_PARTS = 256 };
+void fbc_lockstep(int64_t steps, int64_t parts, int threads, fbc_part_fn fn, void *ctx);
 
 //@cdef
 int fbc_get_isa(void);

@@ -52,10 +52,6 @@ int64_t fbk_gemm_run(int dtype, const fbk_gemm *g); /* dtype: DT_F32 or DT_F64 *
    elements apart, whole vectors readable. */
 void FBC_ISA_NAME(fbk_tile_any_f32)(int64_t k, const float *a, int64_t ari, int64_t ark, const float *b, int64_t bs,
                                     float *c, int64_t ldc, int64_t m, int64_t n, int acc);
-INL void FBC_ISA_NAME(fbk_tile_rows_f32)(int64_t k, const float *a, int64_t ars, const float *b, float *c, int64_t ldc,
-                                         int64_t m, int64_t n) {
-    FBC_ISA_NAME(fbk_tile_any_f32)(k, a, ars, 1, b, F32_NR, c, ldc, m, n, 0);
-}
 FBK_PIECES(f32, float)
 FBK_PIECES(f64, double)
 #endif

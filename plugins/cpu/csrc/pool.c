@@ -229,6 +229,62 @@ void fbc_parallel(int64_t n_chunks, fbc_chunk_fn fn, void *ctx) {
     atomic_store_explicit(&slot->taken, 0, memory_order_release);
 }
 
+/* ---- steps in lockstep ----
+A part is claimed by moving its own counter from this step to the next; whoever comes first has it, so no step waits for a thread
+that never came, only for parts that a running thread has claimed. */
+typedef struct {
+    _Alignas(64) _Atomic int64_t claimed[FBC_PARTS * 8]; /* one in eight is used: a cache line each */
+    _Alignas(64) _Atomic uint32_t done;                  /* parts finished, of all steps */
+    _Atomic uint32_t waiting;
+    int64_t steps, parts;
+    int threads;
+    fbc_part_fn fn;
+    void *ctx;
+} team_t;
+
+static void team_member(void *arg, int64_t me, int worker) {
+    (void)worker;
+    team_t *team = arg;
+    int64_t first = me * team->parts / team->threads;
+    for (int64_t step = 0; step < team->steps; step++) {
+        uint32_t mine = 0, all = (uint32_t)((step + 1) * team->parts), seen;
+        for (int64_t k = 0; k < team->parts; k++) {
+            int64_t part = first + k < team->parts ? first + k : first + k - team->parts, now = step;
+            if (atomic_load_explicit(&team->claimed[part * 8], memory_order_relaxed) != step ||
+                !atomic_compare_exchange_strong(&team->claimed[part * 8], &now, step + 1))
+                continue;
+            team->fn(team->ctx, step, part);
+            mine++;
+        }
+        if (mine) {
+            atomic_fetch_add(&team->done, mine);
+            if (atomic_load(&team->waiting)) wake(&team->done, MAX_THREADS);
+        }
+        for (int spins = 0; (int32_t)((seen = atomic_load_explicit(&team->done, memory_order_acquire)) - all) < 0;) {
+            if (++spins < SPINS) {
+                relax();
+                continue;
+            }
+            atomic_fetch_add(&team->waiting, 1);
+            wait_while(&team->done, seen);
+            atomic_fetch_sub(&team->waiting, 1);
+        }
+    }
+}
+
+void fbc_lockstep(int64_t steps, int64_t parts, int threads, fbc_part_fn fn, void *ctx) {
+    int most = inside ? 1 : fbc_get_num_threads();
+    if (threads > most) threads = most;
+    if (threads > parts) threads = (int)parts;
+    if (threads <= 1) {
+        for (int64_t step = 0; step < steps; step++)
+            for (int64_t part = 0; part < parts; part++) fn(ctx, step, part);
+        return;
+    }
+    team_t team = {.steps = steps, .parts = parts, .threads = threads, .fn = fn, .ctx = ctx};
+    fbc_parallel(threads, team_member, &team);
+}
+
 /* ---- fork: the child has the forking thread only ---- */
 static void before_fork(void) { pthread_mutex_lock(&start_lock); }
 static void after_fork_parent(void) { pthread_mutex_unlock(&start_lock); }
