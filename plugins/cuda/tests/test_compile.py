@@ -8,7 +8,7 @@ import pytest
 
 import flambeau as fb
 from flambeau.plugin import OPS, Program
-from flambeau_cuda import nvrtc
+from flambeau_cuda import nvrtc, recording
 from flambeau_cuda.codegen import kernel_source
 from flambeau_cuda.errors import CompileError, Unavailable
 from flambeau_cuda.multi import _source
@@ -136,7 +136,14 @@ def test_programs_compile(architecture: str) -> None:
 def test_optimizer_steps_compile(architecture: str) -> None:
     step = Program.trace(lambda p, m, g, lr: (p - lr * m, m + 0.1 * (g - m)), 3, 1)
     program = step.typed((fb.bfloat16, fb.float32, fb.bfloat16), (fb.bfloat16, fb.float32), fb.float32)
-    assert nvrtc.compile_for(architecture, _source(program, 200, 2), ("--fmad=false",))[:4] == b"\x7fELF"
+    for held in (False, True):
+        assert (
+            nvrtc.compile_for(architecture, _source(program, 200, 2, held), ("--fmad=false",))[:4]
+            == b"\x7fELF"
+        )
+    source = kernel_source(program, 2, 4, (1,) * 5, True, False, True)
+    assert nvrtc.compile_for(architecture, source, ("--fmad=false",))[:4] == b"\x7fELF"
+    assert nvrtc.compile_for(architecture, recording._SOURCE)[:4] == b"\x7fELF"
 
 
 def test_a_kernel_that_does_not_compile_is_an_error_with_the_compilers_words() -> None:

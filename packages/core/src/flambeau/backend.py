@@ -50,6 +50,9 @@ class Backend(ABC):
         addressed: whether handles are integer addresses to which byte offsets can be added.
         plans_absent: whether `plan` is asked for calls with absent operands too: their spec is None, their address 0.
         natives: the names of the ops that `kernel` may have a kernel for.
+        capture: None, or what records kernels at the moment instead of running them. Its ``again`` lists functions that
+            are called before each replay, in order; updates of `plan_many` do nothing at replays in which its ``skip``
+            (None, or a float32 tensor of one element) isn't 0.
 
     What goes beyond ``dtypes``, ``max_dims`` and ``lacks`` is computed on the host by the reference backend, visibly:
     see `flambeau.explain_fallbacks`.
@@ -66,6 +69,7 @@ class Backend(ABC):
     addressed: bool = False
     plans_absent: bool = False
     natives: frozenset[str] = frozenset()
+    capture: Any = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -226,7 +230,8 @@ class Backend(ABC):
 
         Args:
             launches: what `plan` gave for ``"run_program"``, one for each group of tensors.
-            n_out: how many outputs the program has; ``ptrs`` are the pointers of each group's inputs, on end.
+            n_out: how many outputs the program has; ``ptrs`` are the pointers of each group's inputs, on end. While
+                `capture` is set, ``scalars`` may be a function that gives them, called before each replay.
         """
 
         def launch_all(ptrs: Sequence[Any], scalars: Sequence[Any]) -> None:

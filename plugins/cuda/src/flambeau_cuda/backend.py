@@ -57,7 +57,6 @@ class GpuBackend(Backend):
         self._blas: dict[int, Any] = {}
         self._dnn: dict[int, Any] = {}
         self.faults = [Faults(self, k) for k in range(count)]
-        self.capturing = False
         for k in range(count - 1, -1, -1):
             runtime.use(k)
         if count == 1:
@@ -172,7 +171,7 @@ class GpuBackend(Backend):
         Raises:
             RuntimeError: it is.
         """
-        if self.capturing:
+        if self.capture is not None:
             raise RuntimeError(
                 f"[{self.name}] not possible while a graph is captured: got a {what}, needed: kernels alone. Leave out "
                 "item(), print, .cpu() and tensors made from Python values inside of flambeau.cuda.graph()."
@@ -293,7 +292,7 @@ class GpuBackend(Backend):
         self, launches: Sequence[Callable[..., Any]], n_out: int
     ) -> Callable[[Sequence[Any], Sequence[Any]], None]:
         """All launches of a program as one, where all operands are dense."""
-        return plan_many(self, launches, n_out) or super().plan_many(launches, n_out)
+        return plan_many(self, launches, n_out, lambda: Backend.plan_many(self, launches, n_out))
 
     def kernel(
         self, name: str, ins: Sequence[Spec | None], attrs: dict[str, Any]

@@ -65,13 +65,18 @@ def _real(value: float, name: str) -> str:
     return f"({name}){value.hex()}"
 
 
-def body_source(program: TypedProgram) -> str:
-    """The function that computes one element."""
+def body_source(program: TypedProgram, held: bool = False) -> str:
+    """The function that computes one element.
+
+    Args:
+        held: whether its first argument is ``Numbers``, the run-time scalars, in place of the kernel's struct.
+    """
     n_in = len(program.ins)
     args = ["int v, four *kept"] if draws(program) else []
     args += [f"{C_TYPES[d.name]} r{k}" for k, d in enumerate(program.ins)]
     args += [f"{C_TYPES[d.name]} &y{k}" for k, d in enumerate(program.outs)]
-    lines = [f"FB_DEV void point(const P &p, i64 at, {', '.join(args)}) {{"]
+    lines = ["struct Numbers {", *("    " + f for f in scalar_fields(program)), "};"] if held else []
+    lines.append(f"FB_DEV void point(const {'Numbers' if held else 'P'} &p, i64 at, {', '.join(args)}) {{")
     at, drawn = n_in, 0
     for k, d in enumerate(program.scalars):
         name = C_TYPES[d.name]
@@ -103,7 +108,13 @@ def body_source(program: TypedProgram) -> str:
 
 
 def kernel_source(
-    program: TypedProgram, ndim: int, width: int, inner: Sequence[int], narrow: bool, dense: bool
+    program: TypedProgram,
+    ndim: int,
+    width: int,
+    inner: Sequence[int],
+    narrow: bool,
+    dense: bool,
+    held: bool = False,
 ) -> str:
     """The text of a kernel named ``fb_program``.
 
@@ -113,19 +124,27 @@ def kernel_source(
         inner: of each output and input, whether the last stride is 1, 0, or (2) anything.
         narrow: places fit 32 bits.
         dense: one dimension whose size is no multiple of ``width``.
+        held: scalars lie in device memory (see numbers.py).
     """
     outs, ins = [C_TYPES[t.name] for t in program.outs], [C_TYPES[t.name] for t in program.ins]
     names = [f"o{k}" for k in range(len(outs))] + [f"i{k}" for k in range(len(ins))]
     n_out, place = len(outs), "i32" if narrow else "i64"
     fields = [f"u64 {n};" for n in names]
-    fields += scalar_fields(program)
+    fields += HELD_FIELDS if held else scalar_fields(program)
     if draws(program):
         fields.append("u64 offset;")
     fields.append("i64 n;")
     fields += [f"i64 size{d}, mul{d}, shift{d};" for d in range(1, ndim)]
     if not dense:
         fields += [f"i64 {n}_{d};" for n in names for d in range(ndim)]
-    head = ['#include "base.cuh"', "struct P {", *("    " + f for f in fields), "};", body_source(program)]
+    head = [
+        '#include "base.cuh"',
+        "struct P {",
+        *("    " + f for f in fields),
+        "};",
+        body_source(program, held),
+    ]
+    state = "now" if held else "p"
 
     def elements(at: str, vector: bool, indent: str) -> list[str]:
         """Load, compute, store; ``at``: the number of the first element."""
@@ -150,7 +169,7 @@ def kernel_source(
             args = extra + args[n_out:] + [f"x_{n}.v[v]" for n in names[:n_out]]
             lines += [
                 "#pragma unroll",
-                f"{indent}for (int v = 0; v < {width}; v++) point(p, {at} + v, {', '.join(args)});",
+                f"{indent}for (int v = 0; v < {width}; v++) point({state}, {at} + v, {', '.join(args)});",
             ]
             lines += [
                 f"{indent}*(vec<{t}, {width}> *)(({t} *)p.{n} + a_{n}) = x_{n};"
@@ -159,13 +178,15 @@ def kernel_source(
         else:
             lines += [f"{indent}{t} x_{n};" for n, t in zip(names[:n_out], outs, strict=True)]
             args = extra + [f"((const {t} *)p.{n})[a_{n}]" for n, t in zip(names[n_out:], ins, strict=True)]
-            lines.append(f"{indent}point(p, {at}, {', '.join(args + [f'x_{n}' for n in names[:n_out]])});")
+            lines.append(
+                f"{indent}point({state}, {at}, {', '.join(args + [f'x_{n}' for n in names[:n_out]])});"
+            )
             lines += [
                 f"{indent}(({t} *)p.{n})[a_{n}] = x_{n};" for n, t in zip(names[:n_out], outs, strict=True)
             ]
         return lines
 
-    body = ["FB_DEV void run(const P &p) {"]
+    body = ["FB_DEV void run(const P &p) {", *(HELD_LOADS if held else ())]
     if dense:
         step = [f"a_{n} = e" if kind else f"a_{n} = 0" for n, kind in zip(names, inner, strict=True)]
         body += [f"    i64 e = thread_number() * {width};", f"    if (e + {width} <= p.n) {{"]
@@ -197,6 +218,14 @@ def divider(d: int) -> tuple[int, int]:
     """Multiplier and shift of a division by ``d`` (see kernels/base.cuh)."""
     shift = (d - 1).bit_length()
     return ((1 << 32) * ((1 << shift) - d) // d + 1) & 0xFFFFFFFF, shift
+
+
+#: Fields of a kernel whose scalars lie in device memory, and what it begins with.
+HELD_FIELDS = ("u64 numbers, skip;",)
+HELD_LOADS = (
+    "    if (p.skip && *(const f32 *)p.skip != 0) return;",
+    "    Numbers now = *(const Numbers *)p.numbers;",
+)
 
 
 def scalar_fields(program: TypedProgram) -> list[str]:
@@ -232,11 +261,15 @@ def fitted(program: TypedProgram, values: Sequence[Any], n_ptr: int) -> list[Any
 
 
 def plan_program(
-    backend: GpuBackend, program: TypedProgram, outs: Sequence[Spec], ins: Sequence[Spec]
+    backend: GpuBackend, program: TypedProgram, outs: Sequence[Spec], ins: Sequence[Spec], held: bool = False
 ) -> Launch:
     """A prepared launch ``launch(*addresses of outputs, *addresses of inputs, *scalars)``.
 
     All specs have the outputs' shape; repeated dimensions have stride 0.
+
+    Args:
+        held: in place of the scalars the launch takes the address where they lie, and that of a float32 number that
+            is not 0 where nothing is to be done (see numbers.py).
     """
     first = outs[0]
     if any(i.op in ("sub", "neg") and i.dtype.name == "bool" for i in program.code):
@@ -255,7 +288,7 @@ def plan_program(
     narrow = first.numel < _NARROW and all(extent(sizes, s) < _NARROW for s in strides)
     dense = len(sizes) <= 1 and all(not s or s[-1] in (0, 1) for s in strides)
     dense = dense and all(not s or s[-1] == 1 for s in strides[:n_out])
-    plain = _variant(backend, program, index, sizes, strides, 1, narrow, dense)
+    plain = _variant(backend, program, index, sizes, strides, 1, narrow, dense, held)
     width = _WIDEST // max(items)
     inner = [s[-1] if s else 1 for s in strides]
     last = sizes[-1] if sizes else 1
@@ -270,11 +303,13 @@ def plan_program(
         )
     ):
         width //= 2
-    fast = _variant(backend, program, index, sizes, strides, width, narrow, dense) if width > 1 else None
+    fast = (
+        _variant(backend, program, index, sizes, strides, width, narrow, dense, held) if width > 1 else None
+    )
     # Operands that are read as vectors must lie at multiples of a vector.
     mask = width * max(items) - 1
     moved = [k for k, i in enumerate(inner) if i == 1]
-    launch = _chooser(program, len(specs), plain, fast, mask, moved, backend)
+    launch = _chooser(program, len(specs), plain, fast, mask, moved, held)
     launch.info = program, specs  # type: ignore[attr-defined]  # for plan_many
     return launch
 
@@ -288,6 +323,7 @@ def _variant(
     width: int,
     narrow: bool,
     dense: bool,
+    held: bool,
 ) -> Any:
     """A function that makes the launch, when it is first needed."""
 
@@ -302,10 +338,11 @@ def _variant(
             inner if dense or width > 1 else None,
             narrow or dense,
             dense,
+            held,
         )
         fn = program.cache.get(key)
         if fn is None:
-            source = kernel_source(program, ndim, width, inner, narrow, dense)
+            source = kernel_source(program, ndim, width, inner, narrow, dense, held)
             fn = program.cache[key] = backend.function(source, "fb_program", index, ("--fmad=false", "-O0"))
         total = 1
         for n in sizes:
@@ -322,7 +359,7 @@ def _variant(
                 words += [*s[:-1], s[-1] * width] if s else []
         static = struct.pack(f"={len(words)}q", *words)
         random = draws(program)
-        codes = "Q" * len(strides) + scalar_codes(program) + ("Q" if random else "")
+        codes = "Q" * len(strides) + ("QQ" if held else scalar_codes(program)) + ("Q" if random else "")
         launch = bind(backend, index, fn, codes, static, (ceil_div(threads, BLOCK),), (BLOCK,))
         if not random:
             return launch
@@ -340,10 +377,10 @@ def _variant(
 
 
 def _chooser(
-    program: TypedProgram, n_ptr: int, plain: Any, fast: Any, mask: int, moved: list[int], backend: GpuBackend
+    program: TypedProgram, n_ptr: int, plain: Any, fast: Any, mask: int, moved: list[int], held: bool
 ) -> Launch:
     """The launch that picks vectors where addresses allow them, and makes scalars fit where `struct` refuses them."""
-    if program.scalars:
+    if program.scalars and not held:
         complex_scalars = any(d.is_complex for d in program.scalars)
 
         def run(get: Any, values: Sequence[Any]) -> None:
@@ -363,7 +400,7 @@ def _chooser(
         if not program.scalars:
             return _lazy(plain)
         return lambda *values: run(plain, values)
-    if not program.scalars and moved == list(range(n_ptr)) and n_ptr in (2, 3):
+    if not held and not program.scalars and moved == list(range(n_ptr)) and n_ptr in (2, 3):
         return _short(plain, fast, mask, n_ptr)
 
     def choose(*values: Any) -> None:

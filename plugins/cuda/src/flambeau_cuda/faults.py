@@ -59,7 +59,7 @@ class Faults:
 
     def end(self) -> None:
         """After a launch: look, if the backend is immediate."""
-        if self.backend.immediate and not self.backend.capturing:
+        if self.backend.immediate and self.backend.capture is None:
             self.check()
 
     def check(self) -> None:
@@ -68,7 +68,7 @@ class Faults:
         Raises:
             IndexError: a kernel met a bad index.
         """
-        if not self.pending or self.backend.capturing:
+        if not self.pending or self.backend.capture is not None:
             return
         runtime, stream = self.backend.runtime, self.backend.queues[self.index][0]
         word = ctypes.c_uint64()

@@ -1,8 +1,8 @@
 """CUDA graphs: work that is recorded once and replayed as one launch.
 
 A graph has memory of its own, which nothing else uses as long as the graph lives. Random numbers go on from the default
-generator at each replay, as if the work were run anew. Python numbers are part of the recording: what changes from step
-to step must be a tensor on the device.
+generator at each replay, as if the work were run anew, and so do the numbers of optimizers: learning rates and step
+counts. Other Python numbers are part of the recording: what changes must be a tensor on the device.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from flambeau.random import default_generator
 
 from .doors import place
 from .memory import new_bins
+from .recording import Recording
 
 __all__ = ["CUDAGraph", "graph", "is_current_stream_capturing"]
 
@@ -36,7 +37,7 @@ class CUDAGraph:
         self._backend: Any = None
         self._index = 0
         self._base = self._used = self._seed = 0
-        self._keep: list[Any] = []
+        self._recording: Recording | None = None
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global", device: Any = None) -> None:
         """Start to record.
@@ -50,7 +51,7 @@ class CUDAGraph:
             RuntimeError: a capture is under way.
         """
         backend, index = place(device)
-        if backend.capturing:
+        if backend.capture is not None:
             raise RuntimeError("[graph] a graph is being captured already. Captures can't be nested.")
         self._backend, self._index = backend, index
         backend.synchronize(index)
@@ -59,11 +60,12 @@ class CUDAGraph:
         blas = backend.blas(index)
         if hasattr(blas, "workspace"):
             blas.workspace(backend.queues[index][0])
+        self._recording = Recording(backend, index)
         self._bins = pool if pool is not None else self._bins or new_bins()
         self._pool = backend.pools[index]
         self._outside = self._pool.swap(self._bins)
         self._base, self._seed = default_generator.stream, default_generator.initial_seed()
-        backend.capturing = True
+        backend.capture = self._recording
         backend.offsets.active = True
         try:
             backend.runtime.begin_capture(backend.current[index][1])
@@ -72,7 +74,7 @@ class CUDAGraph:
             raise
 
     def _leave(self) -> None:
-        self._backend.capturing = False
+        self._backend.capture = None
         self._backend.offsets.active = False
         self._pool.swap(self._outside)
 
@@ -99,6 +101,8 @@ class CUDAGraph:
         if self._graph is None:
             raise RuntimeError("[CUDAGraph] Called CUDAGraph::replay without a preceding successful capture.")
         backend = self._backend
+        assert self._recording is not None
+        self._recording.prepare()
         if self._used:
             now = default_generator.stream
             seed = default_generator.initial_seed() ^ self._seed
@@ -113,7 +117,7 @@ class CUDAGraph:
 
     def reset(self) -> None:
         """Forget the recording."""
-        self._graph = None
+        self._graph = self._recording = None
 
 
 class graph:
@@ -162,4 +166,4 @@ def is_current_stream_capturing() -> bool:
     """Whether a graph is being captured."""
     from .doors import is_initialized
 
-    return is_initialized() and place()[0].capturing
+    return is_initialized() and place()[0].capture is not None

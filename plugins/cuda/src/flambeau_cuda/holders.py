@@ -18,6 +18,14 @@ def _tensors(value: Any) -> list[Any]:
     return [t for v in value for t in _tensors(v)] if isinstance(value, (list, tuple)) else []
 
 
+def _own(o: Any) -> Any:
+    """An object's own attributes, past what its class may do when it is asked for them."""
+    try:
+        return object.__getattribute__(o, "__dict__")
+    except (AttributeError, TypeError):
+        return {}
+
+
 def report(device: str, index: int) -> list[tuple[str, int]]:
     """What holds memory of a device, and how many bytes each, most first.
 
@@ -52,8 +60,9 @@ def report(device: str, index: int) -> list[tuple[str, int]]:
             if t.grad is not None:
                 count(f"gradients of {kind}.{layer}", t.grad)
     for o in objects:
-        if hasattr(type(o), "param_groups") or "param_groups" in getattr(o, "__dict__", ()):
-            for t in _tensors(list(getattr(o, "state", {}).values())):
+        own = _own(o)
+        if "param_groups" in own and isinstance(own.get("state"), dict):
+            for t in _tensors(list(own["state"].values())):
                 count(f"state of {type(o).__name__}", t)
     for o in objects:
         if isinstance(o, Tensor):

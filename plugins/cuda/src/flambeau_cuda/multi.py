@@ -12,11 +12,23 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from .codegen import BLOCK, C_TYPES, body_source, draws, fitted, scalar_codes, scalar_fields
+from .codegen import (
+    BLOCK,
+    C_TYPES,
+    HELD_FIELDS,
+    HELD_LOADS,
+    body_source,
+    draws,
+    fitted,
+    plan_program,
+    scalar_codes,
+    scalar_fields,
+)
 from .launch import bind_raw, ceil_div
+from .layouts import collapse
 
 if TYPE_CHECKING:
-    from flambeau.plugin import TypedProgram
+    from flambeau.plugin import Spec, TypedProgram
 
     from .backend import GpuBackend
 
@@ -27,16 +39,19 @@ _ROUNDS = 4  # accesses per thread
 _CHUNK = BLOCK * _WIDTH * _ROUNDS
 _ROOM = 30000  # bytes of arguments
 
-ManyLaunch = Callable[[Sequence[Any], Sequence[Any]], None]
+ManyLaunch = Callable[[Sequence[Any], Any], None]
 
 
-def _source(program: TypedProgram, groups: int, n_out: int) -> str:
+def _source(program: TypedProgram, groups: int, n_out: int, held: bool = False) -> str:
     width = len(program.ins)
     types = [C_TYPES[d.name] for d in program.ins]
     fields = [
-        *scalar_fields(program), f"u64 at[{groups * width}];", f"i64 numel[{groups}];", f"i64 first[{groups + 1}];",
+        *(HELD_FIELDS if held else scalar_fields(program)),
+        f"u64 at[{groups * width}];",
+        f"i64 numel[{groups}];",
+        f"i64 first[{groups + 1}];",
         "i64 groups;",
-    ]  # fmt: skip
+    ]
     loads = [
         f"vec<{t}, {_WIDTH}> x{k} = *(const vec<{t}, {_WIDTH}> *)(({t} *)at[{k}] + e);"
         for k, t in enumerate(types)
@@ -49,8 +64,9 @@ def _source(program: TypedProgram, groups: int, n_out: int) -> str:
     results = ", ".join(f"y{k}" for k in range(n_out))
     return f"""#include "base.cuh"
 struct P {{ {" ".join(fields)} }};
-{body_source(program)}
+{body_source(program, held)}
 FB_DEV void run(const P &p) {{
+{chr(10).join(HELD_LOADS if held else ())}
     i64 low = 0, high = p.groups - 1, b = blockIdx.x;
     while (low < high) {{
         i64 mid = (low + high + 1) / 2;
@@ -68,14 +84,14 @@ FB_DEV void run(const P &p) {{
 #pragma unroll
             for (int v = 0; v < {_WIDTH}; v++) {{
                 {" ".join(outs)}
-                point(p, e + v, {", ".join(names)}, {results});
+                point({"now" if held else "p"}, e + v, {", ".join(names)}, {results});
                 {" ".join(puts)}
             }}
             {" ".join(stores)}
         }} else
             for (i64 end = e + {_WIDTH} < n ? e + {_WIDTH} : n; e < end; e++) {{
                 {" ".join(outs)}
-                point(p, e, {", ".join(singles)}, {results});
+                point({"now" if held else "p"}, e, {", ".join(singles)}, {results});
                 {" ".join(f"{single} = y{k};" for k, single in enumerate(singles[:n_out]))}
             }}
     }}
@@ -95,21 +111,22 @@ class _Part:
         numels: Sequence[int],
         start: int,
         n_out: int,
+        held: bool,
     ) -> None:
         width, groups = len(program.ins), len(numels)
         self.slice = slice(start * width, (start + groups) * width)
         first = [0]
         for n in numels:
             first.append(first[-1] + ceil_div(n, _CHUNK))
-        fn = backend.function(_source(program, groups, n_out), "fb_many", index, ("--fmad=false",))
-        codes = scalar_codes(program) + f"{groups * width}Q"
+        fn = backend.function(_source(program, groups, n_out, held), "fb_many", index, ("--fmad=false",))
+        codes = ("QQ" if held else scalar_codes(program)) + f"{groups * width}Q"
         packer = Struct("=" + codes)
         static = struct.pack(f"={2 * groups + 2}q", *numels, *first, groups)
         self.launch = bind_raw(backend, index, fn, packer, static, (max(first[-1], 1),), (BLOCK,))
 
 
-def plan_many(backend: GpuBackend, launches: Sequence[Any], n_out: int) -> ManyLaunch | None:
-    """``launch(ptrs, scalars)`` for prepared launches of one program, or None where they don't fit together."""
+def _joined(backend: GpuBackend, launches: Sequence[Any], n_out: int, held: bool) -> list[_Part] | None:
+    """Prepared launches of one program as few, or None where they don't fit together."""
     infos = [getattr(launch, "info", None) for launch in launches]
     if len(infos) < 2 or any(i is None for i in infos):
         return None
@@ -117,26 +134,95 @@ def plan_many(backend: GpuBackend, launches: Sequence[Any], n_out: int) -> ManyL
     program = known[0][0]
     if any(i[0] is not program for i in known) or draws(program) or any(d.is_complex for d in program.ins):
         return None
-    if not all(s.dense or s.numel == 0 for i in known for s in i[1]):
+    if not all(_flat(i[1]) for i in known):
         return None
     index, width = known[0][1][0].device.slot, len(program.ins)
     numels = [i[1][0].numel for i in known]
     most = _ROOM // (8 * (width + 2))
-    parts = [
-        _Part(backend, program, index, numels[k : k + most], k, n_out) for k in range(0, len(numels), most)
+    return [
+        _Part(backend, program, index, numels[k : k + most], k, n_out, held)
+        for k in range(0, len(numels), most)
     ]
-    plain = not any(d.is_complex or not d.is_floating_point for d in program.scalars)
 
-    def launch(ptrs: Sequence[Any], scalars: Sequence[Any]) -> None:
-        if backend.capturing and scalars:
+
+def _flat(specs: Sequence[Spec]) -> bool:
+    """Whether the elements of all operands lie in the same order without gaps."""
+    if specs[0].numel == 0 or all(s.dense for s in specs):
+        return True
+    if any(s.strides != specs[0].strides for s in specs):
+        return False
+    sizes, steps = collapse(specs[0].shape, [specs[0].strides])
+    return len(sizes) == 1 and steps[0] == [1]
+
+
+def plan_many(
+    backend: GpuBackend, launches: Sequence[Any], n_out: int, one_by_one: Callable[[], ManyLaunch]
+) -> ManyLaunch:
+    """``launch(ptrs, scalars)`` for prepared launches of one program.
+
+    Args:
+        launches: what `plan_program` made.
+        n_out: how many of the program's inputs are its outputs.
+        one_by_one: makes the launch of all of them in turn.
+    """
+    parts = _joined(backend, launches, n_out, False)
+    programs = {id(i[0]): i[0] for launch in launches if (i := getattr(launch, "info", None)) is not None}
+    if parts is None:
+        eager = one_by_one()
+    else:
+        (program,) = programs.values()
+        plain = not any(d.is_complex or not d.is_floating_point for d in program.scalars)
+
+        def eager(ptrs: Sequence[Any], scalars: Sequence[Any]) -> None:
+            values = scalars if plain else fitted(program, scalars, 0)
+            for part in parts:
+                part.launch(*values, *ptrs[part.slice])
+
+    made: list[ManyLaunch] = []
+
+    def launch(ptrs: Sequence[Any], scalars: Any) -> None:
+        if backend.capture is None:
+            eager(ptrs, scalars)
+            return
+        if not made:
+            made.append(_recorded(backend, launches, n_out))
+        made[0](ptrs, scalars)
+
+    return launch
+
+
+def _recorded(backend: GpuBackend, launches: Sequence[Any], n_out: int) -> ManyLaunch:
+    """The same while a graph is captured: replays ask for the scalars again."""
+    parts = _joined(backend, launches, n_out, True)
+    infos = [getattr(launch, "info", None) for launch in launches]
+    singles: dict[Any, Any] = {}
+
+    def launch(ptrs: Sequence[Any], scalars: Any) -> None:
+        capture = backend.capture
+        assert capture is not None
+        if not callable(scalars) and scalars:
             warnings.warn(
-                "[graph] an optimizer step is captured: its learning rate and step count are Python numbers, which "
-                "stay as they are in replays. Call step() after replay() instead.",
+                "[graph] an update of many tensors is captured with numbers, which stay as they are in replays. Give "
+                "multi_apply a function that returns them.",
                 RuntimeWarning,
                 stacklevel=2,
             )
-        values = scalars if plain else fitted(program, scalars, 0)
-        for part in parts:
-            part.launch(*values, *ptrs[part.slice])
+        skip = 0 if capture.skip is None else capture.skip.ptr
+        width = len(ptrs) // len(launches)
+        at: dict[TypedProgram, int] = {}
+        for k, info in enumerate(infos):
+            if info is None:  # no elements
+                continue
+            program, specs = info
+            if program not in at:
+                at[program] = capture.hold(program, scalars if callable(scalars) else lambda: scalars)
+            if parts is None:
+                key = program, tuple(specs)
+                if key not in singles:
+                    singles[key] = plan_program(backend, program, specs[:n_out], specs[n_out:], True)
+                group = ptrs[k * width : (k + 1) * width]
+                singles[key](*group[:n_out], *group, at[program], skip)
+        for part in parts or ():
+            part.launch(next(iter(at.values())), skip, *ptrs[part.slice])
 
     return launch

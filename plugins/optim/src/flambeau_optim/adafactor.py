@@ -86,13 +86,17 @@ class Adafactor(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        lr, (eps1, eps2), d = float(group["lr"]), group["eps"], float(group["d"])
-        params, grads, states = self.gather(group, "variance")
+        self.gather(group, "variance")
+        for states, (params,), grads in self.steps(group):
+            self._update_alike(group, params, grads, states)
+
+    def _update_alike(
+        self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], states: list[dict[str, Any]]
+    ) -> None:
+        """Update parameters that have counted the same steps."""
+        (eps1, eps2), d = group["eps"], float(group["d"])
         means: tuple[list[Tensor], list[Tensor]] = ([], [])  # running means, and what is new for them
-        news: dict[float, tuple[list[Tensor], list[Tensor]]] = {}
         for g, state in zip(grads, states, strict=True):
-            state["step"] += 1.0
-            means = news.setdefault(state["step"] ** float(group["beta2_decay"]), ([], []))
             if "variance" in state:
                 squares = [("variance", g * g)]
             else:
@@ -100,8 +104,8 @@ class Adafactor(GroupOptimizer):
             for name, square in squares:
                 means[0].append(state[name])
                 means[1].append(square)
-        for share, (old, new) in news.items():
-            self.apply(_follow, (old,), (new,), (share,))
+        share = functools.partial(self.share, group, states[0])
+        self.apply(_follow, means[:1], means[1:], share)
         updates, sizes = [], []
         for p, g, state in zip(params, grads, states, strict=True):
             least = fb.finfo(p.dtype).eps if eps1 is None else float(eps1)
@@ -112,11 +116,20 @@ class Adafactor(GroupOptimizer):
                 estimate = row / row.mean(-2, keepdim=True).clamp(min=least) * state["col_var"]
             step = estimate.clamp(min=least * least).rsqrt() * g
             root = max(p.numel(), 1) ** 0.5
-            relative = (p.norm() / root).clamp(min=eps2) * min(lr, state["step"] ** -0.5)
+            relative = (p.norm() / root).clamp(min=eps2)
             sizes.append((relative / (step.norm() / (root * d)).clamp(min=1.0)).expand(p.shape))
             updates.append(step)
-        scalars = (1.0 - lr * float(group["weight_decay"]),)
-        self.apply(_walk(group["maximize"]), (params,), (updates, sizes), scalars)
+        numbers = functools.partial(self.numbers, group, states[0])
+        self.apply(_walk(group["maximize"]), (params,), (updates, sizes), numbers)
+
+    def share(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[float]:
+        """What a new square counts in the running means."""
+        return (state["step"] ** float(group["beta2_decay"]),)
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[float, float]:
+        """What is kept of the parameters, and the size of the step."""
+        lr = float(group["lr"])
+        return 1.0 - lr * float(group["weight_decay"]), min(lr, state["step"] ** -0.5)
 
 
 def _mean_square(g: Tensor, dim: int) -> Tensor:
@@ -129,7 +142,8 @@ def _follow(mean: Any, new: Any, share: Any) -> Any:
 
 @functools.cache
 def _walk(maximize: bool) -> Callable[..., Any]:
-    def adafactor_step(p: Any, update: Any, size: Any, keep: Any) -> Any:
-        return (keep * p + size * update if maximize else keep * p - size * update,)
+    def adafactor_step(p: Any, update: Any, size: Any, keep: Any, rate: Any) -> Any:
+        step = size * rate * update
+        return (keep * p + step if maximize else keep * p - step,)
 
     return adafactor_step

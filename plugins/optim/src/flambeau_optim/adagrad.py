@@ -84,11 +84,15 @@ class Adagrad(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        lr, eps, decay = self.number(group, "lr"), float(group["eps"]), float(group["weight_decay"])
-        update = _adagrad(group["maximize"], decay != 0)
+        update = _adagrad(group["maximize"], float(group["weight_decay"]) != 0)
         for states, rows, grads in self.steps(group, "sum"):
-            size = lr / (1.0 + (states[0]["step"] - 1.0) * float(group["lr_decay"]))
-            self.apply(update, rows, (grads,), (size, eps, decay), group["differentiable"])
+            numbers = functools.partial(self.numbers, group, states[0])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        size = self.number(group, "lr") / (1.0 + (state["step"] - 1.0) * float(group["lr_decay"]))
+        return size, float(group["eps"]), float(group["weight_decay"])
 
 
 @functools.cache
@@ -154,11 +158,15 @@ class Adadelta(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        rho, decay = float(group["rho"]), float(group["weight_decay"])
-        scalars = (self.number(group, "lr"), rho, 1.0 - rho, float(group["eps"]), decay)
-        update = _adadelta(group["maximize"], decay != 0)
+        update = _adadelta(group["maximize"], float(group["weight_decay"]) != 0)
         for _, rows, grads in self.steps(group, "square_avg", "acc_delta"):
-            self.apply(update, rows, (grads,), scalars, group["differentiable"])
+            numbers = functools.partial(self.numbers, group)
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        rho = float(group["rho"])
+        return self.number(group, "lr"), rho, 1.0 - rho, float(group["eps"]), float(group["weight_decay"])
 
 
 @functools.cache

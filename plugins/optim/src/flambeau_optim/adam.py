@@ -81,22 +81,27 @@ class Adam(GroupOptimizer):
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
         amsgrad, decoupled = group["amsgrad"], group["decoupled_weight_decay"]
-        lr, decay = self.number(group, "lr"), self.number(group, "weight_decay")
-        beta1, beta2 = map(float, group["betas"])
+        decay = self.number(group, "weight_decay")
         decays = "none" if isinstance(decay, float) and not decay else "own" if decoupled else "l2"
         update = _update(amsgrad, group["maximize"], decays)
         for states, rows, grads in self.steps(group, *_MEANS[: 3 if amsgrad else 2]):
-            step = states[0]["step"]
-            scalars = (
-                lr / (1.0 - beta1**step),
-                1.0 - beta1,
-                beta2,
-                1.0 - beta2,
-                (1.0 - beta2**step) ** -0.5,
-                float(group["eps"]),
-                1.0 - lr * decay if decoupled else decay,
-            )
-            self.apply(update, rows, (grads,), scalars, group["differentiable"])
+            numbers = functools.partial(self.numbers, group, states[0])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        lr, decay = self.number(group, "lr"), self.number(group, "weight_decay")
+        beta1, beta2 = map(float, group["betas"])
+        step = state["step"]
+        return (
+            lr / (1.0 - beta1**step),
+            1.0 - beta1,
+            beta2,
+            1.0 - beta2,
+            (1.0 - beta2**step) ** -0.5,
+            float(group["eps"]),
+            1.0 - lr * decay if group["decoupled_weight_decay"] else decay,
+        )
 
 
 _MEANS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")

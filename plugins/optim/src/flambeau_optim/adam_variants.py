@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from flambeau import Tensor
 
-from .group import GroupOptimizer, check_at_least_zero, check_betas, check_scalar, descend
+from .group import GroupOptimizer, check_at_least_zero, check_betas, check_scalar, choose, descend
 from .optimizer import ParamsT
 
 __all__ = ["Adamax", "NAdam", "RAdam"]
@@ -66,14 +66,16 @@ class Adamax(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        beta1, beta2 = map(float, group["betas"])
-        lr, eps, decay = self.number(group, "lr"), float(group["eps"]), float(group["weight_decay"])
-        update = _adamax(group["maximize"], decay != 0)
+        update = _adamax(group["maximize"], float(group["weight_decay"]) != 0)
         for states, rows, grads in self.steps(group, "exp_avg", "exp_inf"):
-            size = lr / (1.0 - beta1 ** states[0]["step"])
-            self.apply(
-                update, rows, (grads,), (size, 1.0 - beta1, beta2, eps, decay), group["differentiable"]
-            )
+            numbers = functools.partial(self.numbers, group, states[0])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        beta1, beta2 = map(float, group["betas"])
+        size = self.number(group, "lr") / (1.0 - beta1 ** state["step"])
+        return size, 1.0 - beta1, beta2, float(group["eps"]), float(group["weight_decay"])
 
 
 @functools.cache
@@ -169,20 +171,31 @@ class NAdam(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        beta1, beta2 = map(float, group["betas"])
-        lr, eps, slow = self.number(group, "lr"), float(group["eps"]), float(group["momentum_decay"])
-        decays, decay = _decayed(group, lr)
-        update = _nadam(group["maximize"], decays)
+        update = _nadam(group["maximize"], _decayed(group, 0.0)[0])
         for states, rows, grads in self.steps(group, "exp_avg", "exp_avg_sq"):
-            step = states[0]["step"]
-            mu, mu_next = (beta1 * (1.0 - 0.5 * 0.96 ** (t * slow)) for t in (step, step + 1.0))
-            product = states[0]["mu_product"] * mu
-            for state in states:
-                state["mu_product"] = product
-            here, ahead = lr * (1.0 - mu) / (1.0 - product), lr * mu_next / (1.0 - product * mu_next)
-            unbias = (1.0 - beta2**step) ** -0.5
-            scalars = (here, ahead, unbias, eps, 1.0 - beta1, beta2, 1.0 - beta2, decay)
-            self.apply(update, rows, (grads,), scalars, group["differentiable"])
+            numbers = functools.partial(self.numbers, group, states[0])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def momentum(self, group: dict[str, Any], step: float) -> float:
+        """The momentum of a step."""
+        decayed: float = 0.96 ** (step * float(group["momentum_decay"]))
+        return float(group["betas"][0]) * (1.0 - 0.5 * decayed)
+
+    def count(self, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Count one more step; the product of momenta goes on."""
+        super().count(group, state)
+        state["mu_product"] *= self.momentum(group, state["step"])
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        beta1, beta2 = map(float, group["betas"])
+        lr, eps = self.number(group, "lr"), float(group["eps"])
+        step = state["step"]
+        mu, mu_next = (self.momentum(group, t) for t in (step, step + 1.0))
+        product = state["mu_product"]
+        here, ahead = lr * (1.0 - mu) / (1.0 - product), lr * mu_next / (1.0 - product * mu_next)
+        unbias = (1.0 - beta2**step) ** -0.5
+        return here, ahead, unbias, eps, 1.0 - beta1, beta2, 1.0 - beta2, _decayed(group, lr)[1]
 
 
 @functools.cache
@@ -251,26 +264,28 @@ class RAdam(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        beta1, beta2 = map(float, group["betas"])
-        lr, eps = self.number(group, "lr"), float(group["eps"])
-        decays, decay = _decayed(group, lr)
+        update = _radam(group["maximize"], _decayed(group, 0.0)[0])
         for states, rows, grads in self.steps(group, "exp_avg", "exp_avg_sq"):
-            step = states[0]["step"]
-            most, unbias2 = 2.0 / (1.0 - beta2) - 1.0, 1.0 - beta2**step
-            seen = most - 2.0 * step * beta2**step / unbias2
-            size, rectified = lr / (1.0 - beta1**step), seen > 5.0
-            if rectified:
-                variance = (seen - 4.0) * (seen - 2.0) * most / ((most - 4.0) * (most - 2.0) * seen)
-                size = size * (variance * unbias2) ** 0.5
-            scalars = (size, eps, 1.0 - beta1, beta2, 1.0 - beta2, decay)
-            update = _radam(group["maximize"], decays, rectified)
-            self.apply(update, rows, (grads,), scalars, group["differentiable"])
+            numbers = functools.partial(self.numbers, group, states[0])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update; the first two are the plain and the rectified size, one of them 0."""
+        beta1, beta2 = map(float, group["betas"])
+        lr, eps, step = self.number(group, "lr"), float(group["eps"]), state["step"]
+        most, unbias2 = 2.0 / (1.0 - beta2) - 1.0, 1.0 - beta2**step
+        seen = most - 2.0 * step * beta2**step / unbias2
+        plain, rectified = lr / (1.0 - beta1**step), 0.0
+        if seen > 5.0:
+            variance = (seen - 4.0) * (seen - 2.0) * most / ((most - 4.0) * (most - 2.0) * seen)
+            plain, rectified = 0.0, plain * (variance * unbias2) ** 0.5
+        return plain, rectified, eps, 1.0 - beta1, beta2, 1.0 - beta2, _decayed(group, lr)[1]
 
 
 @functools.cache
-def _radam(maximize: bool, decays: str, rectified: bool) -> Callable[..., Any]:
-    def radam_step(p: Any, m: Any, v: Any, g: Any, size: Any, eps: Any, *rest: Any) -> Any:
+def _radam(maximize: bool, decays: str) -> Callable[..., Any]:
+    def radam_step(p: Any, m: Any, v: Any, g: Any, plain: Any, rectified: Any, eps: Any, *rest: Any) -> Any:
         p, g, m, v = _moments(p, m, v, g, maximize, decays, rest)
-        return p - size * (m / (v.sqrt() + eps) if rectified else m), m, v
+        return p - choose(rectified > 0.0, rectified * (m / (v.sqrt() + eps)), plain * m), m, v
 
     return radam_step

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from flambeau import Tensor
 
-from .group import GroupOptimizer, check_at_least_zero, check_scalar, descend
+from .group import GroupOptimizer, check_at_least_zero, check_scalar, choose, descend
 from .optimizer import ParamsT
 
 __all__ = ["ASGD"]
@@ -71,20 +71,33 @@ class ASGD(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        lr, lambd, decay = float(group["lr"]), float(group["lambd"]), float(group["weight_decay"])
+        update = _asgd(group["maximize"], float(group["weight_decay"]) != 0)
         for states, rows, grads in self.steps(group, "ax"):
-            step, eta, mu = (states[0][name] for name in self._counters)
-            update = _asgd(group["maximize"], decay != 0, mu == 1.0)
-            self.apply(update, rows, (grads,), (eta, 1.0 - lambd * eta, mu, decay), group["differentiable"])
-            for state in states:
-                state["eta"] = lr / (1.0 + lambd * lr * step) ** float(group["alpha"])
-                state["mu"] = 1.0 / max(1.0, step - float(group["t0"]))
+            numbers = functools.partial(self.numbers, group, states[0])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+            self.each_step(rows[0][0], functools.partial(self.shrink, group, states))
+
+    def numbers(self, group: dict[str, Any], state: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        return (
+            state["eta"],
+            1.0 - float(group["lambd"]) * state["eta"],
+            state["mu"],
+            float(group["weight_decay"]),
+        )
+
+    def shrink(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> None:
+        """What the next step takes from the state."""
+        lr, lambd = float(group["lr"]), float(group["lambd"])
+        for state in states:
+            state["eta"] = lr / (1.0 + lambd * lr * state["step"]) ** float(group["alpha"])
+            state["mu"] = 1.0 / max(1.0, state["step"] - float(group["t0"]))
 
 
 @functools.cache
-def _asgd(maximize: bool, decays: bool, follows: bool) -> Callable[..., Any]:
+def _asgd(maximize: bool, decays: bool) -> Callable[..., Any]:
     def asgd_step(p: Any, ax: Any, g: Any, eta: Any, keep: Any, mu: Any, decay: Any) -> Any:
         p = keep * p - eta * descend(g, p, maximize, decay if decays else None)
-        return p, p if follows else ax + mu * (p - ax)
+        return p, choose(mu >= 1.0, p, ax + mu * (p - ax))
 
     return asgd_step

@@ -7,19 +7,21 @@ of the group in one call.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import Expr, message, select
+from flambeau.plugin import Expr, backend_of, message, select
 
-from .multi import multi_apply
+from .multi import Numbers, multi_apply
 from .optimizer import Optimizer
 
 __all__ = [
     "GroupOptimizer",
+    "Numbers",
     "Rows",
     "check_at_least_zero",
     "check_betas",
@@ -95,6 +97,7 @@ class GroupOptimizer(Optimizer, ABC):
         if names:
             for p, state in zip(params, states, strict=True):
                 if not state:
+                    self.refuse_capture(p)
                     state.update(self.fresh_state(group, p, names))
         return params, grads, states
 
@@ -104,6 +107,7 @@ class GroupOptimizer(Optimizer, ABC):
         """Count one more step of a group's parameters; what there is to update, by what has been counted.
 
         Parameters that were frozen for a while are at another step than the others; their update has other scalars.
+        While a graph is captured nothing is counted; each replay will.
 
         Yields:
             The states of parameters that have counted the same; the lists of these parameters and of their state
@@ -112,8 +116,9 @@ class GroupOptimizer(Optimizer, ABC):
         params, grads, states = self.gather(group, *names)
         alike: dict[Any, list[int]] = {}
         counters = self._counters
+        if params:
+            self.each_step(params[0], functools.partial(self._count_all, group, states))
         for k, state in enumerate(states):
-            state["step"] += 1.0
             key = state["step"] if len(counters) == 1 else tuple([state[name] for name in counters])
             alike.setdefault(key, []).append(k)
         for chosen in alike.values():
@@ -123,12 +128,39 @@ class GroupOptimizer(Optimizer, ABC):
             else:
                 yield states, [params, *([s[n] for s in states] for n in names)], grads
 
+    def refuse_capture(self, p: Tensor) -> None:
+        """Raise where a graph is being captured: new state would be made anew, and cleared, at each replay.
+
+        Raises:
+            RuntimeError: it is.
+        """
+        if backend_of(p.device).capture is not None:
+            wrong = "the first step of a parameter can't be captured: every replay would clear its state"
+            do = "Run a few steps before the capture; they compile what the graph needs, too."
+            raise RuntimeError(message(type(self).__name__, wrong, "state that is there", do, param=p))
+
+    def _count_all(self, group: dict[str, Any], states: Sequence[dict[str, Any]]) -> None:
+        for state in states:
+            self.count(group, state)
+
+    def count(self, group: dict[str, Any], state: dict[str, Any]) -> None:
+        """Count one more step of a parameter."""
+        state["step"] += 1.0
+
+    def each_step(self, p: Tensor, do: Callable[[], Any]) -> None:
+        """Do what the host has to do in a step: now, or, while a graph is captured, before each replay."""
+        capture = backend_of(p.device).capture
+        if capture is None:
+            do()
+        else:
+            capture.again.append(do)
+
     def apply(
         self,
         update: Callable[..., Any],
         writes: Rows,
         reads: Rows,
-        scalars: Sequence[Any],
+        scalars: Numbers,
         differentiable: bool = False,
     ) -> None:
         """Run an update in place over lists of tensors.
@@ -137,12 +169,14 @@ class GroupOptimizer(Optimizer, ABC):
             update: the update; the same object for the same arithmetic, since its trace is cached under it.
             writes: lists of equal length whose tensors are read and overwritten.
             reads: lists of that length whose tensors are only read.
-            scalars: what changes from step to step (learning rate, bias corrections).
+            scalars: what changes from step to step (learning rate, bias corrections), or a function that returns it;
+                graphs that capture the step call it before each replay.
             differentiable: run op by op on the tape, so that a gradient flows through the update.
         """
         if self._complex:  # real and imaginary parts are updated independently
             writes, reads = _real(writes), _real(reads)
         if differentiable:
+            scalars = scalars() if callable(scalars) else scalars
             for row in zip(*writes, *reads, strict=True):
                 for old, new in zip(row, update(*row, *scalars), strict=False):
                     old.copy_(new)
@@ -175,7 +209,9 @@ def _real(lists: Rows) -> list[list[Tensor]]:
 
 
 def choose(cond: Any, a: Any, b: Any) -> Any:
-    """``a`` where the condition holds, ``b`` elsewhere: in a program, and for tensors."""
+    """``a`` where the condition holds, ``b`` elsewhere: in a program, for tensors and for a number's condition."""
+    if isinstance(cond, bool):
+        return a if cond else b
     return select(cond, a, b) if isinstance(cond, Expr) else fb.where(cond, a, b)
 
 

@@ -8,9 +8,14 @@ from typing import Any
 from flambeau import get_default_dtype, promote_types
 from flambeau.plugin import Program, Table, backend_of, touched
 
-__all__ = ["multi_apply"]
+__all__ = ["Numbers", "multi_apply"]
+
+#: Numbers of an update, or the function that works them out: what a captured graph calls before each replay.
+Numbers = Sequence[Any] | Callable[[], Sequence[Any]]
 
 _programs: dict[Any, Program] = {}
+#: How many numbers an update took when it last ran.
+_counts: dict[Any, int] = {}
 _runs = Table()
 
 
@@ -37,7 +42,7 @@ def _prepare(program: Program, specs: Sequence[Any], width: int, n_write: int) -
         if len(launches) == len(plans):
             launch = backend.plan_many(launches, n_write)
 
-            def run_launches(lists: Sequence[Sequence[Any]], scalars: Sequence[Any]) -> None:
+            def run_launches(lists: Sequence[Sequence[Any]], scalars: Any) -> None:
                 launch([t.ptr for group in zip(*lists, strict=True) for t in group], scalars)
 
             return run_launches
@@ -53,7 +58,7 @@ def multi_apply(
     fn: Callable[..., Any],
     writes: Sequence[Sequence[Any]],
     reads: Sequence[Sequence[Any]] = (),
-    scalars: Sequence[float] = (),
+    scalars: Numbers = (),
 ) -> None:
     """Run one program for every group of tensors, over the tensors of ``writes``; nothing is recorded.
 
@@ -64,7 +69,7 @@ def multi_apply(
             value of each of ``writes``. It is traced once and must be a function that stays (not a fresh lambda).
         writes: lists of tensors to overwrite; the k-th tensors of all lists have one shape, all one device.
         reads: lists of tensors to read only.
-        scalars: numbers.
+        scalars: numbers, or a function that returns them; a graph that captures the update calls it before each replay.
 
     Raises:
         RuntimeError: tensors of one group differ in shape or device.
@@ -79,15 +84,22 @@ def multi_apply(
     if not lists[0]:
         return
     n, width = len(writes), len(lists)
+    captured = backend_of(lists[0][0].device).capture is not None
+    if callable(scalars) and not (captured and fn in _counts):
+        numbers = scalars()
+        count = _counts[fn] = len(numbers)
+        scalars = scalars if captured else numbers
+    else:
+        count = _counts[fn] if callable(scalars) else len(scalars)
     specs = tuple([t.spec for group in zip(*lists, strict=True) for t in group])
-    key = (fn, n, width, len(scalars), specs)
+    key = (fn, n, width, count, specs)
     run = _runs.get(key)
     if run is None:
         _check(fn.__name__, specs, width)
-        traced = (fn, width, len(scalars))
+        traced = (fn, width, count)
         program = _programs.get(traced)
         if program is None:
-            program = _programs[traced] = Program.trace(fn, width, len(scalars))
+            program = _programs[traced] = Program.trace(fn, width, count)
         run = _runs.keep(key, _prepare(program, specs, width, n))
     run(lists, scalars)
     touched(fn.__name__, *(t for written in writes for t in written))

@@ -91,18 +91,30 @@ class Muon(GroupOptimizer):
         params, grads, states = self.gather(group)
         for g, state in zip(grads, states, strict=True):
             if "momentum_buffer" not in state:
+                self.refuse_capture(g)
                 state["momentum_buffer"] = fb.zeros_like(g)
-        momentum, lr = float(group["momentum"]), float(group["lr"])
         buffers = [state["momentum_buffer"] for state in states]
         ahead = [fb.empty_like(g) for g in grads]
-        self.apply(_momentum(group["nesterov"]), (buffers, ahead), (grads,), (momentum, 1.0 - momentum))
+        self.apply(
+            _momentum(group["nesterov"]), (buffers, ahead), (grads,), functools.partial(self.numbers, group)
+        )
         steps = self._orthogonal(ahead, group)
         shapes: dict[float, list[int]] = {}
         for k, p in enumerate(params):
             shapes.setdefault(_SHAPE_FACTORS[group["adjust_lr_fn"] or "original"](*p.shape), []).append(k)
-        keep = 1.0 - lr * float(group["weight_decay"])
         for size, some in shapes.items():
-            self.apply(_walk, ([params[k] for k in some],), ([steps[k] for k in some],), (keep, lr * size))
+            numbers = functools.partial(self.step_numbers, group, size)
+            self.apply(_walk, ([params[k] for k in some],), ([steps[k] for k in some],), numbers)
+
+    def numbers(self, group: dict[str, Any]) -> tuple[float, float]:
+        """The numbers of the momentum's update."""
+        momentum = float(group["momentum"])
+        return momentum, 1.0 - momentum
+
+    def step_numbers(self, group: dict[str, Any], size: float) -> tuple[float, float]:
+        """The numbers of the step itself."""
+        lr = float(group["lr"])
+        return 1.0 - lr * float(group["weight_decay"]), lr * size
 
     def _orthogonal(self, matrices: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
         """Matrices with nearly the same singular vectors and singular values between about 0.5 and 1.5, in bfloat16."""
@@ -113,9 +125,9 @@ class Muon(GroupOptimizer):
         for _ in range(group["ns_steps"]):
             grams = [x @ x.t() for x in xs]
             mixed = [gram @ gram for gram in grams]
-            self.apply(_mix, (mixed,), (grams,), (c, b))
+            self.apply(_mix, (mixed,), (grams,), lambda: (c, b))
             turned = [m @ x for m, x in zip(mixed, xs, strict=True)]
-            self.apply(_mix, (turned,), (xs,), (1.0, a))
+            self.apply(_mix, (turned,), (xs,), lambda: (1.0, a))
             xs = turned
         return [x.t() if t else x for x, t in zip(xs, tall, strict=True)]
 

@@ -70,15 +70,20 @@ class RMSprop(GroupOptimizer):
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
         names = ["square_avg"]
-        momentum, decay, alpha = float(group["momentum"]), float(group["weight_decay"]), float(group["alpha"])
+        momentum, decay = float(group["momentum"]), float(group["weight_decay"])
         if momentum:
             names.append("momentum_buffer")
         if group["centered"]:
             names.append("grad_avg")
         update = _update(momentum != 0, group["centered"], group["maximize"], decay != 0)
-        scalars = (self.number(group, "lr"), alpha, 1.0 - alpha, float(group["eps"]), decay, momentum)
+        numbers = functools.partial(self.numbers, group)
         for _, rows, grads in self.steps(group, *names):
-            self.apply(update, rows, (grads,), scalars, group["differentiable"])
+            self.apply(update, rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        lr, alpha, eps = self.number(group, "lr"), float(group["alpha"]), float(group["eps"])
+        return lr, alpha, 1.0 - alpha, eps, float(group["weight_decay"]), float(group["momentum"])
 
 
 @functools.cache

@@ -72,9 +72,13 @@ class Rprop(GroupOptimizer):
 
     def update_group(self, group: dict[str, Any]) -> None:
         """Update the parameters of one group that have a gradient."""
-        scalars = (*map(float, group["etas"]), *map(float, group["step_sizes"]))
+        numbers = functools.partial(self.numbers, group)
         for _, rows, grads in self.steps(group, "prev", "step_size"):
-            self.apply(_rprop(group["maximize"]), rows, (grads,), scalars, group["differentiable"])
+            self.apply(_rprop(group["maximize"]), rows, (grads,), numbers, group["differentiable"])
+
+    def numbers(self, group: dict[str, Any]) -> tuple[Any, ...]:
+        """The numbers of an update."""
+        return *map(float, group["etas"]), *map(float, group["step_sizes"])
 
 
 @functools.cache

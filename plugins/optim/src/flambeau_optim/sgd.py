@@ -77,19 +77,25 @@ class SGD(GroupOptimizer):
         """Update the parameters of one group that have a gradient."""
         decay, momentum = float(group["weight_decay"]), float(group["momentum"])
         maximize, differentiable = group["maximize"], group["differentiable"]
-        scalars = (self.number(group, "lr"), decay, momentum, 1.0 - float(group["dampening"]))
+        numbers = functools.partial(self.numbers, group, 4 if momentum else 2)
         params, grads, states = self.gather(group)
         if not momentum:
-            self.apply(_plain(maximize, decay != 0), (params,), (grads,), scalars[:2], differentiable)
+            self.apply(_plain(maximize, decay != 0), (params,), (grads,), numbers, differentiable)
             return
         fresh = [state.get("momentum_buffer") is None for state in states]
         for first in set(fresh):
             chosen = [k for k, new in enumerate(fresh) if new is first]
             for k in chosen if first else ():
+                self.refuse_capture(params[k])
                 states[k]["momentum_buffer"] = fb.zeros_like(params[k])
             rows = [params[k] for k in chosen], [states[k]["momentum_buffer"] for k in chosen]
             update = _with_momentum(maximize, decay != 0, group["nesterov"], first)
-            self.apply(update, rows, ([grads[k] for k in chosen],), scalars, differentiable)
+            self.apply(update, rows, ([grads[k] for k in chosen],), numbers, differentiable)
+
+    def numbers(self, group: dict[str, Any], n: int) -> tuple[Any, ...]:
+        """The first numbers of an update."""
+        decay, momentum = float(group["weight_decay"]), float(group["momentum"])
+        return (self.number(group, "lr"), decay, momentum, 1.0 - float(group["dampening"]))[:n]
 
 
 @functools.cache

@@ -7,9 +7,10 @@ from typing import Any
 
 import flambeau as fb
 from flambeau import Tensor
-from flambeau.plugin import message
+from flambeau.plugin import backend_of, message
 
 from ..multi import multi_apply
+from .captured import Captured
 
 __all__ = ["GradScaler", "live_scalers"]
 
@@ -79,11 +80,26 @@ class GradScaler:
         self._growth_tracker = 0
         #: By optimizer's id: ``"unscaled"`` or ``"stepped"``, and whether it found something that isn't finite.
         self._done: dict[int, tuple[str, bool]] = {}
+        self._captured: Captured | None = None
         _live.add(self)
 
     def is_enabled(self) -> bool:
         """Whether it scales at all."""
         return self._enabled
+
+    def _capture(self, device: Any) -> Captured | None:
+        """The scaler's part in the graph that is being captured on a device, or None."""
+        capture = backend_of(device).capture
+        if capture is None:
+            return None
+        if self._captured is None or self._captured.capture is not capture:
+            self._settle()
+            self._captured = Captured(self, capture, device)
+        return self._captured
+
+    def _settle(self) -> None:
+        if self._captured is not None:
+            self._captured.settle()
 
     def scale(self, outputs: Any) -> Any:
         """Outputs times the scale.
@@ -94,6 +110,10 @@ class GradScaler:
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
+            captured = self._capture(outputs.device)
+            if captured is not None:
+                return outputs * captured.factor
+            self._settle()
             return outputs * self._scale
         if isinstance(outputs, (list, tuple)):
             return type(outputs)(self.scale(o) for o in outputs)
@@ -130,7 +150,11 @@ class GradScaler:
             rows = [fb.view_as_real(g) if g.is_complex() else g for g in grads]
             for device in {g.device for g in rows}:
                 here = [g for g in rows if g.device == device]
-                multi_apply(_unscale, (here,), (), (1.0 / self._scale,))
+                captured = self._capture(device)
+                multi_apply(_unscale, (here,), (), lambda: (1.0 / self._scale,))
+                if captured is not None:
+                    captured.look(optimizer, here)
+                    continue
                 # A sum that is not finite says that an element isn't, unless finite ones overflow together.
                 sums = fb.stack(
                     [g.double().sum() if g.numel() else g.new_zeros((), dtype=fb.float64) for g in here]
@@ -164,7 +188,11 @@ class GradScaler:
         if not stage:
             self.unscale_(optimizer)
             bad = self._done[id(optimizer)][1]
-        result = None if bad else optimizer.step(**kwargs)
+        captured = self._captured
+        if captured is not None and captured.capturing():
+            result = captured.step(optimizer, kwargs)
+        else:
+            result = None if bad else optimizer.step(**kwargs)
         self._done[id(optimizer)] = ("stepped", bad)
         return result
 
@@ -181,21 +209,30 @@ class GradScaler:
             return
         if new_scale is not None:
             self._scale = float(new_scale)
+        elif self._captured is not None and self._captured.capturing():
+            self._captured.updates = True
+        elif not self._done and self._captured is not None and (found := self._captured.settle()) is not None:
+            self._adapt(found)
         elif not self._done:
             do = "Call scaler.step(optimizer) before scaler.update()."
             raise RuntimeError(message("GradScaler", "No inf checks were recorded prior to update", do=do))
-        elif any(bad for _, bad in self._done.values()):
+        else:
+            self._adapt(any(bad for _, bad in self._done.values()))
+        self._done.clear()
+
+    def _adapt(self, bad: bool) -> None:
+        if bad:
             self._scale *= self._backoff_factor
             self._growth_tracker = 0
-        else:
-            self._growth_tracker += 1
-            if self._growth_tracker == self._growth_interval:
-                self._scale *= self._growth_factor
-                self._growth_tracker = 0
-        self._done.clear()
+            return
+        self._growth_tracker += 1
+        if self._growth_tracker == self._growth_interval:
+            self._scale *= self._growth_factor
+            self._growth_tracker = 0
 
     def get_scale(self) -> float:
         """The scale; 1 where the scaler is not enabled."""
+        self._settle()
         return self._scale if self._enabled else 1.0
 
     def get_growth_factor(self) -> float:
@@ -226,6 +263,7 @@ class GradScaler:
         """The scale and how it adapts, in PyTorch's form; empty where the scaler is not enabled."""
         if not self._enabled:
             return {}
+        self._settle()
         return {
             "scale": self._scale,
             "growth_factor": self._growth_factor,
