@@ -13,100 +13,53 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from . import _alias, _functions, late
-from ._api import (
-    get_num_threads,
-    is_complex,
-    is_floating_point,
-    is_tensor,
-    numel,
-    set_num_threads,
-    synchronize,
-    tensor,
-)
 from ._functions import *  # noqa: F403
 from ._tensor import Tensor
-from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled
 from .custom import op
 from .devices import Device as device
 from .dtypes import DType as dtype
-from .dtypes import (
-    bfloat16,
-    can_cast,
-    complex64,
-    complex128,
-    finfo,
-    float16,
-    float32,
-    float64,
-    iinfo,
-    int8,
-    int16,
-    int32,
-    int64,
-    promote_types,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
-)
-from .dtypes import bool_ as bool
-from .dtypes import complex64 as cfloat
-from .dtypes import complex128 as cdouble
-from .dtypes import float16 as half
-from .dtypes import float32 as float
-from .dtypes import float64 as double
-from .dtypes import int16 as short
-from .dtypes import int32 as int
-from .dtypes import int64 as long
 from .errors import OutOfMemoryError
 from .layout import Size, broadcast_shapes
+from .ops.interop import as_tensor, asarray, from_numpy, frombuffer, tensor
 from .ops.pointwise import custom as pointwise
+
+# Lists of names, several to a line.
+# isort: off
+from ._api import (
+    get_num_threads, is_complex, is_floating_point, is_tensor, numel, set_num_threads, synchronize,
+)  # fmt: skip
+from .autograd import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
+)  # fmt: skip
+from .dtypes import (
+    bfloat16, can_cast, complex64, complex128, finfo, float16, float32, float64, iinfo, int8, int16, int32, int64,
+    promote_types, uint8, uint16, uint32, uint64,
+)  # fmt: skip
+from .dtypes import bool_ as bool
 from .random import (
-    Generator,
-    default_generator,
-    get_rng_state,
-    initial_seed,
-    manual_seed,
-    seed,
-    set_rng_state,
-)
-from .state import (
-    get_default_device,
-    get_default_dtype,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    set_default_device,
-    set_default_dtype,
-)
+    Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state,
+)  # fmt: skip
+from .state import get_default_device, get_default_dtype, set_default_device, set_default_dtype
+# isort: on
 
 if TYPE_CHECKING:
     from . import amp, autograd, cuda, data, func, io, nn, ops, optim, plugin, random, testing, vision
-    from .amp import (
-        GradScaler,
-        autocast,
-        clear_autocast_cache,
-        get_autocast_dtype,
-        is_autocast_available,
-        is_autocast_cache_enabled,
-        is_autocast_enabled,
-        set_autocast_cache_enabled,
-        set_autocast_dtype,
-    )
+    from .amp import (  # isort: skip
+        GradScaler, autocast, clear_autocast_cache, get_autocast_dtype, is_autocast_available,
+        is_autocast_cache_enabled, is_autocast_enabled, set_autocast_cache_enabled, set_autocast_dtype,
+    )  # fmt: skip
     from .fallback import explain_fallbacks
     from .func import vmap
     from .io import load, save
     from .ops.dlpack import from_dlpack
-    from .ops.interop import as_tensor, asarray, from_numpy, frombuffer
     from .printing import get_printoptions, printoptions, set_printoptions
 
 _alias.install()
 
 #: Names that are loaded on first use, and the module that has each.
 _LAZY = {
-    "as_tensor": "ops.interop", "asarray": "ops.interop", "from_dlpack": "ops.dlpack", "from_numpy": "ops.interop",
-    "frombuffer": "ops.interop",
-    "explain_fallbacks": "fallback", "get_printoptions": "printing", "printoptions": "printing",
-    "set_printoptions": "printing",
+    "explain_fallbacks": "fallback", "from_dlpack": "ops.dlpack", "get_printoptions": "printing",
+    "printoptions": "printing", "set_printoptions": "printing",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
 _PLUGINS = {
@@ -115,6 +68,8 @@ _PLUGINS = {
     "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp", "vmap": "func",
 }  # fmt: skip
 _MODULES = frozenset("autograd doctor hooks ops plugin plugins random utils".split())
+half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
+short, int, long = int16, int32, int64
 strided = "flambeau.strided"
 contiguous_format, preserve_format = "contiguous_format", "preserve_format"
 channels_last, channels_last_3d = "channels_last", "channels_last_3d"

@@ -1,4 +1,4 @@
-"""Top-level functions that no record stands behind: making tensors from data, asking about them, threads."""
+"""Top-level functions that no record stands behind: asking about tensors, threads."""
 
 from __future__ import annotations
 
@@ -9,27 +9,8 @@ from .devices import Device
 from .registry import backend_of
 
 __all__ = [
-    "get_num_threads", "is_complex", "is_floating_point", "is_tensor", "numel", "set_num_threads",
-    "synchronize", "tensor",
+    "get_num_threads", "is_complex", "is_floating_point", "is_tensor", "numel", "set_num_threads", "synchronize",
 ]  # fmt: skip
-
-
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A new tensor from data, which is copied.
-
-    Args:
-        data: a number, nested sequences of numbers, an array or a tensor.
-        dtype: the element type (default: inferred).
-        device: where (default: the default device).
-        requires_grad: whether to record what is computed with it.
-
-    >>> import flambeau as fb
-    >>> fb.tensor([[1, 2], [3, 4]]).shape
-    flambeau.Size([2, 2])
-    """
-    from .ops.interop import tensor as make
-
-    return make(data, dtype, device, requires_grad)
 
 
 def is_tensor(obj: Any) -> bool:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
 from . import registry, tape
-from ._methods import TensorMethods
+from ._recorded import Recorded
 from .devices import Device
 from .dtypes import DTYPES, DType
 from .errors import message
 from .layout import FORMATS, Size, Spec, format_strides, spec_of, wrap_dim
-from .state import default_device, default_dtype, modes
+from .state import default_device, default_dtype
 from .storage import Storage
 
 __all__ = ["Tensor"]
+
+
+def _spec(name: str, doc: str) -> Any:
+    """A property that the tensor's spec has."""
+    return property(attrgetter("spec." + name), doc=doc)
+
+
+def _on(kind: str, doc: str) -> Any:
+    """A property that says whether the tensor lies on devices of a type."""
+    return property(lambda self: self.spec.device.type == kind, doc=doc)
 
 
 class _Size(property):
@@ -26,7 +36,7 @@ class _Size(property):
         return t.spec.count(dim)
 
 
-class Tensor(TensorMethods):
+class Tensor(Recorded):
     """A strided array on a device that records what is computed with it.
 
     Made by `flambeau.tensor` and the creation functions; ``Tensor(2, 3)`` (uninitialised) and ``Tensor([1, 2])``
@@ -82,51 +92,15 @@ class Tensor(TensorMethods):
         """The sizes of its dimensions."""
         return self.spec.shape
 
-    @property
-    def dtype(self) -> DType:
-        """The type of its elements."""
-        return self.spec.dtype
-
-    @property
-    def device(self) -> Device:
-        """Where it lies."""
-        return self.spec.device
-
-    @property
-    def ndim(self) -> int:
-        """The number of its dimensions."""
-        return self.spec.ndim
-
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element."""
-        return self.spec.itemsize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all elements."""
-        return self.spec.nbytes
-
-    @property
-    def layout(self) -> str:
-        """Always strided."""
-        return "flambeau.strided"
-
-    @property
-    def is_meta(self) -> bool:
-        """Whether it has a shape only."""
-        return self.spec.device.type == "meta"
-
-    @property
-    def is_cuda(self) -> bool:
-        """Whether it lies on a CUDA device."""
-        return self.spec.device.type == "cuda"
-
-    @property
-    def is_cpu(self) -> bool:
-        """Whether it lies on the CPU."""
-        return self.spec.device.type == "cpu"
-
+    dtype: DType = _spec("dtype", "The type of its elements.")
+    device: Device = _spec("device", "Where it lies.")
+    ndim: int = _spec("ndim", "The number of its dimensions.")
+    itemsize: int = _spec("itemsize", "Bytes per element.")
+    nbytes: int = _spec("nbytes", "Bytes of all elements.")
+    is_meta: bool = _on("meta", "Whether it has a shape only.")
+    is_cuda: bool = _on("cuda", "Whether it lies on a CUDA device.")
+    is_cpu: bool = _on("cpu", "Whether it lies on the CPU.")
+    layout = "flambeau.strided"
     is_sparse = is_quantized = is_nested = False
 
     if TYPE_CHECKING:
@@ -139,9 +113,8 @@ class Tensor(TensorMethods):
 
     def stride(self, dim: int | None = None) -> Any:
         """All strides in elements, or one."""
-        return (
-            self.spec.strides if dim is None else self.spec.strides[wrap_dim(dim, self.spec.ndim, "stride")]
-        )
+        strides = self.spec.strides
+        return strides if dim is None else strides[wrap_dim(dim, self.spec.ndim, "stride")]
 
     def dim(self) -> int:
         """The number of its dimensions."""
@@ -212,9 +185,7 @@ class Tensor(TensorMethods):
     def _is_view(self) -> bool:
         return self.base is not None
 
-    @property
-    def _base(self) -> Tensor | None:
-        return self.base
+    _base: Tensor | None = property(attrgetter("base"))  # type: ignore[assignment]
 
     @property
     def _version(self) -> int:
@@ -222,111 +193,7 @@ class Tensor(TensorMethods):
             raise RuntimeError("[_version] Inference tensors do not track version counter.")
         return self.mem.version
 
-    # Gradients
-
-    @property
-    def requires_grad(self) -> bool:
-        """Whether what is computed with it is recorded."""
-        return self.rg if type(self.rg) is bool else tape.edge_of(self) is not None
-
-    @requires_grad.setter
-    def requires_grad(self, value: bool) -> None:
-        self.requires_grad_(value)
-
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Set whether what is computed with it is recorded.
-
-        Raises:
-            RuntimeError: the dtype has no gradients, or it isn't a leaf.
-        """
-        if requires_grad and not (self.spec.dtype.is_floating_point or self.spec.dtype.is_complex):
-            raise RuntimeError(
-                f"[requires_grad_] only Tensors of floating point and complex dtype can require gradients: got "
-                f"{self.spec.dtype.name}. Convert it first, e.g. x.float()."
-            )
-        if requires_grad and self.mem.watch is False and not modes.inference:
-            raise RuntimeError(
-                "[requires_grad_] Setting requires_grad=True on inference tensor outside InferenceMode is not allowed. "
-                "Make a clone() of it to get a normal tensor."
-            )
-        node = self.grad_fn
-        if node is not None and not requires_grad:
-            raise RuntimeError(
-                "[requires_grad_] you can only change requires_grad flags of leaf variables: this one was computed by "
-                f"{node.name()}. Use x.detach() to compute without history."
-            )
-        self.rg = bool(requires_grad)
-        return self
-
-    @property
-    def grad(self) -> Tensor | None:
-        """The gradient that backward has accumulated, or None."""
-        return self.held
-
-    @grad.setter
-    def grad(self, value: Tensor | None) -> None:
-        if value is not None:
-            if not isinstance(value, Tensor):
-                raise TypeError(message("grad", "assigned grad must be a Tensor or None", grad=value))
-            if value.spec.shape != self.spec.shape or value.spec.device is not self.spec.device:
-                raise RuntimeError(
-                    message(
-                        "grad",
-                        "assigned grad has data of a different size or device",
-                        tensor=self,
-                        grad=value,
-                    )
-                )
-            if value.spec.dtype is not self.spec.dtype:
-                raise RuntimeError(
-                    message("grad", "assigned grad has data of a different type", tensor=self, grad=value)
-                )
-        self.held = value
-
-    @property
-    def grad_fn(self) -> tape.Node | None:
-        """The tape's node that made it; None for leaves."""
-        if self.base is not None and self.rg:
-            tape.edge_of(self)
-        return self.node
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether it was not computed from tensors that require grad."""
-        return self.grad_fn is None
-
-    @property
-    def output_nr(self) -> int:
-        """Which output of its node it is."""
-        return self.nr
-
-    @property
-    def retains_grad(self) -> bool:
-        """Whether `retain_grad` was called on it while it had a history."""
-        return self.grad_fn is not None and bool(self.extra and self.extra.get("retains"))
-
-    def is_inference(self) -> bool:
-        """Whether it was made in inference mode: it is never saved for backward nor written to outside."""
-        return self.mem.watch is False
-
-    def backward(
-        self,
-        gradient: Tensor | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-        inputs: Any = None,
-    ) -> None:
-        """Compute the gradients of the leaves that it depends on and add them to their ``.grad``.
-
-        Args:
-            gradient: the gradient of this tensor; may be left out for one element (then 1).
-            retain_graph: keep what was saved, so that backward can run again (default: ``create_graph``).
-            create_graph: record the computation of the gradients.
-            inputs: add gradients to these tensors only.
-        """
-        from .autograd import backward
-
-        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+    # History and memory
 
     def detach(self) -> Tensor:
         """The same memory without history."""
@@ -336,55 +203,6 @@ class Tensor(TensorMethods):
         """Drop the history."""
         self.node, self.nr, self.rg, self.base = None, 0, False, None
         return self
-
-    def register_hook(self, hook: Callable[[Tensor], Any]) -> tape.Removable:
-        """Call ``hook(grad)`` when the gradient of this tensor is known; what it returns replaces the gradient.
-
-        Raises:
-            RuntimeError: it doesn't require grad.
-        """
-        if not self.rg:
-            raise RuntimeError(
-                "[register_hook] cannot register a hook on a tensor that doesn't require gradient. Call "
-                "requires_grad_() first."
-            )
-        node = self.grad_fn
-        if node is not None:
-            hooks = node._extra().setdefault("hooks", {})
-            return tape.Removable.append(hooks.setdefault(self.nr, []), hook)
-        return tape.Removable.append(self._extra().setdefault("hooks", []), hook)
-
-    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> tape.Removable:
-        """Call ``hook(leaf)`` after a gradient was added to this leaf's ``.grad``."""
-        if self.grad_fn is not None or not self.rg:
-            raise RuntimeError(
-                "[register_post_accumulate_grad_hook] only leaves that require grad accumulate gradients. Use "
-                "register_hook."
-            )
-        return tape.Removable.append(self._extra().setdefault("post_hooks", []), hook)
-
-    def retain_grad(self) -> None:
-        """Keep the gradient in ``.grad`` although this is no leaf."""
-        if not self.rg:
-            raise RuntimeError("[retain_grad] can't retain_grad on Tensor that has requires_grad=False.")
-        if self.grad_fn is None or self.retains_grad:
-            return
-        from weakref import ref
-
-        me = ref(self)
-        self._extra()["retains"] = True
-
-        def keep(g: Tensor) -> None:
-            t = me()
-            if t is not None:
-                t.held = g if t.held is None else t.held + g
-
-        self.register_hook(keep)
-
-    def _extra(self) -> dict[str, Any]:
-        if self.extra is None:
-            self.extra = {}
-        return self.extra
 
     @property
     def data(self) -> Tensor:
@@ -419,9 +237,9 @@ class Tensor(TensorMethods):
 
     def __bool__(self) -> bool:
         if self.spec.numel != 1:
+            wrong = f"Tensor with {'more than one value' if self.spec.numel else 'no values'} is ambiguous"
             raise RuntimeError(
-                f"[bool] Boolean value of Tensor with {'more than one value' if self.spec.numel else 'no values'} is "
-                f"ambiguous: got {list(self.shape)}. Use .any() or .all()."
+                f"[bool] Boolean value of {wrong}: got {list(self.shape)}. Use .any() or .all()."
             )
         return bool(self.item())
 
@@ -436,13 +254,8 @@ class Tensor(TensorMethods):
 
     def __index__(self) -> int:
         if self.spec.dtype.rank > 1 or self.spec.numel != 1:
-            raise TypeError(
-                message(
-                    "index",
-                    "only integer tensors of a single element can be converted to an index",
-                    self=self,
-                )
-            )
+            wrong = "only integer tensors of a single element can be converted to an index"
+            raise TypeError(message("index", wrong, self=self))
         return int(self.item())
 
     def __len__(self) -> int:
@@ -507,7 +320,7 @@ def _legacy(args: list[Any]) -> Tensor:
     if isinstance(first, Tensor):
         return first
     if first is not None and not isinstance(first, (int, Size)):
-        return tensor(first, default_dtype())
+        return tensor(first, dtype=default_dtype())
     sizes = first if isinstance(first, Size) else args or (0,)
     return plans.new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
 

@@ -23,16 +23,8 @@ class DType:
     """
 
     __slots__ = (
-        "code",
-        "format",
-        "is_complex",
-        "is_floating_point",
-        "is_signed",
-        "itemsize",
-        "kind",
-        "name",
-        "rank",
-    )
+        "code", "format", "is_complex", "is_floating_point", "is_signed", "itemsize", "kind", "name", "rank",
+    )  # fmt: skip
 
     def __init__(self, name: str, code: int, itemsize: int, kind: str, fmt: str) -> None:
         self.name = name
@@ -69,27 +61,15 @@ def _by_name(name: str) -> DType:
     return BY_NAME[name]
 
 
+_ROWS = (
+    ("bool", 1, "b", "?"),
+    ("uint8", 1, "u", "B"), ("uint16", 2, "u", "H"), ("uint32", 4, "u", "I"), ("uint64", 8, "u", "Q"),
+    ("int8", 1, "i", "b"), ("int16", 2, "i", "h"), ("int32", 4, "i", "i"), ("int64", 8, "i", "q"),
+    ("float16", 2, "f", "e"), ("bfloat16", 2, "f", ""), ("float32", 4, "f", "f"), ("float64", 8, "f", "d"),
+    ("complex64", 8, "c", "Zf"), ("complex128", 16, "c", "Zd"),
+)  # fmt: skip
 DTYPES: tuple[DType, ...] = tuple(
-    DType(name, code, size, kind, fmt)
-    for code, (name, size, kind, fmt) in enumerate(
-        (
-            ("bool", 1, "b", "?"),
-            ("uint8", 1, "u", "B"),
-            ("uint16", 2, "u", "H"),
-            ("uint32", 4, "u", "I"),
-            ("uint64", 8, "u", "Q"),
-            ("int8", 1, "i", "b"),
-            ("int16", 2, "i", "h"),
-            ("int32", 4, "i", "i"),
-            ("int64", 8, "i", "q"),
-            ("float16", 2, "f", "e"),
-            ("bfloat16", 2, "f", ""),
-            ("float32", 4, "f", "f"),
-            ("float64", 8, "f", "d"),
-            ("complex64", 8, "c", "Zf"),
-            ("complex128", 16, "c", "Zd"),
-        )
-    )
+    DType(name, code, size, kind, fmt) for code, (name, size, kind, fmt) in enumerate(_ROWS)
 )
 (bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64,
  float16, bfloat16, float32, float64, complex64, complex128) = DTYPES  # fmt: skip
@@ -132,10 +112,8 @@ def promote_types(a: DType, b: DType) -> DType:
     """
     d = _PROMOTE[a, b]
     if d is None:
-        raise RuntimeError(
-            f"[promote_types] no common type for {a.name} and {b.name}: no integer type holds both. "
-            "Convert one of them first, e.g. x.to(flambeau.int64)."
-        )
+        wrong = f"no common type for {a.name} and {b.name}: no integer type holds both"
+        raise RuntimeError(f"[promote_types] {wrong}. Convert one of them first, e.g. x.to(flambeau.int64).")
     return d
 
 
@@ -160,9 +138,7 @@ class finfo:
     def __init__(self, dtype: DType = float32) -> None:
         real = dtype.to_real()
         if real not in self._TABLE:
-            raise TypeError(
-                f"[finfo] not a floating-point type: got {dtype.name}. Use iinfo for integer types."
-            )
+            raise TypeError(f"[finfo] not a floating-point type: got {dtype.name}. Use iinfo.")
         mantissa, emax = self._TABLE[real]
         self.dtype = real.name
         self.bits = real.itemsize * 8
@@ -188,9 +164,7 @@ class iinfo:
 
     def __init__(self, dtype: DType) -> None:
         if not dtype.is_integer:
-            raise TypeError(
-                f"[iinfo] not an integer type: got {dtype.name}. Use finfo for floating-point types."
-            )
+            raise TypeError(f"[iinfo] not an integer type: got {dtype.name}. Use finfo.")
         self.dtype = dtype.name
         self.bits = dtype.itemsize * 8
         self.min = -(1 << (self.bits - 1)) if dtype.kind == "i" else 0

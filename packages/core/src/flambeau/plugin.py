@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from .backend import CONTRACT, Backend
 from .dtypes import DTYPES
-from .errors import (
-    BackendError,
-    DeviceUnavailable,
-    FallbackWarning,
-    OutOfMemoryError,
-    OutOfRange,
-    bad_index,
-    message,
-    refuse,
+
+from .errors import (  # isort: skip
+    BackendError, DeviceUnavailable, FallbackWarning, OutOfMemoryError, OutOfRange, bad_index, message, refuse,
 )  # fmt: skip
 from .fallback import explain_fallbacks
 from .inplace import assign, inplace, into, touched
@@ -29,16 +23,10 @@ from .ops.views import infer_sizes, ints
 from .plan import Table, new_tensor, tensor_on
 from .plugins import BUILT_IN, entries
 from .program import Expr, Instr, Number, Program, TypedProgram, call, select
-from .registry import (
-    OPS,
-    SAMPLES,
-    add_samples,
-    backend_of,
-    force_defaults,
-    forget_plans,
-    loaded_backends,
-    register_backend,
-)
+
+from .registry import (  # isort: skip
+    OPS, SAMPLES, add_samples, backend_of, force_defaults, forget_plans, loaded_backends, register_backend,
+)  # fmt: skip
 from .state import intercept, watchers
 from .storage import MemoryAccount, Storage
 

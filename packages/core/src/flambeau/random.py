@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ._tensor import Tensor
 
 __all__ = [
-    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed",
-    "seed", "set_rng_state",
+    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed",
+    "set_rng_state",
 ]  # fmt: skip
 
 _MASK = (1 << 64) - 1
@@ -45,9 +45,8 @@ class Generator:
         if not isinstance(seed, int):
             raise TypeError(message("manual_seed", "expected seed to be an int", seed=seed))
         if not -(1 << 63) <= seed <= _MASK:
-            raise RuntimeError(
-                f"[manual_seed] Overflow when unpacking long: got {seed}, needed: a 64-bit integer."
-            )
+            wrong = "Overflow when unpacking long"
+            raise RuntimeError(f"[manual_seed] {wrong}: got {seed}, needed: a 64-bit integer.")
         self._seed, self._stream = seed & _MASK, 0
         return self
 
@@ -88,7 +87,7 @@ class Generator:
             seed, stream = self.next_stream()
             g = Generator(self.device)
             # A generator's seed is 64 random bits of the parent: word 0 and 1 of its stream's block at 2**63.
-            w = philox((1 << 63) | 0, seed, stream)
+            w = philox(1 << 63, seed, stream)
             g._seed = w[0] | w[1] << 32
             made.append(g)
         return made
@@ -98,9 +97,8 @@ class Generator:
         from .dtypes import uint8
         from .ops.interop import tensor
 
-        return tensor(
-            list(self._seed.to_bytes(8, "little") + self._stream.to_bytes(8, "little")), uint8, "cpu"
-        )
+        raw = self._seed.to_bytes(8, "little") + self._stream.to_bytes(8, "little")
+        return tensor(list(raw), dtype=uint8, device="cpu")
 
     def set_state(self, new_state: Tensor) -> Generator:
         """Go back to a state from `get_state`."""

@@ -330,7 +330,7 @@ def unpack(node: Node, k: int) -> Tensor:
     return t  # type: ignore[no-any-return]
 
 
-def edge_of(t: Tensor) -> tuple[Any, int] | None:
+def edge_of(t: Any) -> tuple[Any, int] | None:
     """Where gradients of a tensor go."""
     if not t.rg:
         return None

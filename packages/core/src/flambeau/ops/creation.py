@@ -263,9 +263,9 @@ def new_tensor_from(self: Tensor, data: Any, **made: Creation) -> Tensor:
     """A tensor from data, of this one's dtype and device."""
     from .interop import tensor
 
-    place = made.get("device")
+    place, dtype = made.get("device"), made.get("dtype") or self.spec.dtype
     where = self.spec.device if place is None else place
-    return tensor(data, made.get("dtype") or self.spec.dtype, where, bool(made.get("requires_grad")))
+    return tensor(data, dtype=dtype, device=where, requires_grad=bool(made.get("requires_grad")))
 
 
 class _StepZero(RuntimeError, ValueError):

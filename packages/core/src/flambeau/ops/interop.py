@@ -37,8 +37,10 @@ _known: dict[Any, DType] = {}
 # Making tensors
 
 
-def tensor(data: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """A new tensor with a copy of the data.
+def tensor(
+    data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A new tensor from data, which is copied.
 
     Args:
         data: a number, nested sequences of numbers, an array or a tensor.
