@@ -65,7 +65,7 @@ def report(device: str, index: int) -> list[tuple[str, int]]:
             for t in _tensors(list(own["state"].values())):
                 count(f"state of {type(o).__name__}", t)
     for o in objects:
-        if isinstance(o, Tensor):
+        if issubclass(type(o), Tensor):
             count("saved for backward and results" if o.node is not None else "other tensors", o)
     return sorted(found.items(), key=lambda item: -item[1])
 
