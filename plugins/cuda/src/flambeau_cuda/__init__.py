@@ -41,13 +41,14 @@ from .doors import (
     unavailable_reason,
 )
 from .errors import CompileError
+from .exchange import from_cuda_array
 from .graphs import CUDAGraph, graph, is_current_stream_capturing
 from .streams import Event, Stream, current_stream, default_stream, set_stream, stream
 
 __all__ = [
     "CUDAGraph", "CompileError", "Event", "Stream", "current_device", "current_stream", "default_stream", "device",
-    "device_count", "empty_cache", "get_device_capability", "get_device_name", "get_device_properties",
-    "get_float32_matmul_precision", "get_rng_state", "graph", "initial_seed", "is_available",
+    "device_count", "empty_cache", "from_cuda_array", "get_device_capability", "get_device_name",
+    "get_device_properties", "get_float32_matmul_precision", "get_rng_state", "graph", "initial_seed", "is_available",
     "is_current_stream_capturing", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
     "max_memory_reserved", "mem_get_info", "memory_allocated", "memory_reserved", "memory_stats", "memory_summary",
     "pin_memory", "reset_peak_memory_stats", "seed", "set_device", "set_float32_matmul_precision",

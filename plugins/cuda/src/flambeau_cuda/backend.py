@@ -323,6 +323,11 @@ class CudaBackend(GpuBackend):
         except Unavailable as error:
             raise DeviceUnavailable(f"[device] device 'cuda' can't be used: {error}") from None
         super().__init__(runtime, os.environ.get("FLAMBEAU_CUDA_LAUNCH_BLOCKING") == "1")
+        from flambeau import Tensor
+
+        from .exchange import cuda_array_interface
+
+        Tensor.__cuda_array_interface__ = property(cuda_array_interface)  # type: ignore[attr-defined]
 
 
 class SimBackend(GpuBackend):

@@ -63,10 +63,8 @@ def tensor(
             view = view.astype(view.dtype.newbyteorder("="), order="C")
         made = upload(view.view(storage_type(found)), view.shape, found, place)
         made = made if dtype is None or dtype is found else made.to(dtype)
-    elif type(data) not in _PLAIN and hasattr(data, "__dlpack__"):
-        from .dlpack import from_dlpack
-
-        made = from_dlpack(data, copy=True)
+    elif type(data) not in _PLAIN and (hasattr(data, "__dlpack__") or hasattr(data, "__cuda_array_interface__")):
+        made = as_tensor(data).clone()
         made = made.to(device=_place(data, device, made), dtype=dtype or made.dtype)
     else:
         buffer, shape, found = parse(data, dtype)
@@ -96,7 +94,8 @@ def asarray(
     copy: bool | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Anything array-like as a tensor: a tensor, an array, an object with ``__dlpack__``, a buffer, sequences.
+    """Anything array-like as a tensor: a tensor, an array, a buffer, sequences, an object with ``__dlpack__`` or
+    ``__cuda_array_interface__``.
 
     Args:
         dtype: the element type; needed for bytes and other buffers.
@@ -185,6 +184,8 @@ def _adopt(data: Any) -> tuple[Tensor | None, bool]:
         from .dlpack import from_dlpack
 
         return from_dlpack(data), True
+    if view is None and hasattr(data, "__cuda_array_interface__"):
+        return namespace("cuda").from_cuda_array(data), True
     if view is None:
         return None, False
     dtype = _dtype_of(view)
