@@ -18,24 +18,25 @@ __all__ = ["METHODS", "NAMES", "LateMethod", "function", "load"]
 NAMES = {
     "nn": """adaptive_avg_pool1d avg_pool1d batch_norm celu celu_ conv1d conv2d conv3d conv_transpose1d conv_transpose2d
         conv_transpose3d dropout group_norm hardshrink layer_norm max_pool1d max_pool2d prelu rms_norm selu selu_""",
-    "math": """bartlett_window bincount binomial blackman_window bucketize cdist chain_matmul
-        cholesky cholesky_inverse cholesky_solve corrcoef cov cross cumulative_trapezoid det diff float_power
-        float_power_ frexp gcd gcd_ geqrf gradient hamming_window hann_window hash_tensor heaviside heaviside_
-        histc histogram histogramdd i0 i0_ igamma igamma_ igammac igammac_ inverse isin istft kaiser_window kron
-        lcm lcm_ ldexp ldexp_ lobpcg logdet logit logit_ lu lu_solve lu_unpack matrix_exp matrix_power mode
-        mvlgamma mvlgamma_ nanmedian nanquantile nextafter nextafter_ orgqr ormqr pca_lowrank pinverse poisson
-        polar polygamma qr quantile renorm renorm_ searchsorted sinc sinc_ slogdet stft svd svd_lowrank
-        trapezoid trapz triangular_solve unique unique_consecutive vander""",
+    "math": """bartlett_window bincount binomial blackman_window block_diag bucketize cartesian_prod
+        cdist chain_matmul cholesky cholesky_inverse cholesky_solve combinations corrcoef cov cross
+        cumulative_trapezoid det diff einsum float_power float_power_ frexp gcd gcd_ geqrf gradient
+        hamming_window hann_window hash_tensor heaviside heaviside_ histc histogram histogramdd i0 i0_ igamma
+        igamma_ igammac igammac_ inverse isin istft kaiser_window kron lcm lcm_ ldexp ldexp_ lobpcg logaddexp
+        logaddexp2 logcumsumexp logdet logit logit_ lu lu_solve lu_unpack matrix_exp matrix_power mode mvlgamma
+        mvlgamma_ nanmedian nanquantile nextafter nextafter_ orgqr ormqr pca_lowrank pinverse poisson polar
+        polygamma qr quantile renorm renorm_ rot90 searchsorted sinc sinc_ slogdet stft svd svd_lowrank
+        tensordot trapezoid trapz triangular_solve unique unique_consecutive unravel_index vander""",
 }
 #: Methods of tensors likewise.
 METHODS = {
     "nn": "hardshrink prelu",
-    "math": """bincount cholesky cholesky_inverse cholesky_solve corrcoef cov cross det diff
-        float_power float_power_ frexp gcd gcd_ geqrf hash_tensor heaviside heaviside_ histc histogram i0 i0_
-        igamma igamma_ igammac igammac_ inverse istft kron lcm lcm_ ldexp ldexp_ logdet logit logit_ lu lu_solve
-        matrix_exp matrix_power mode mvlgamma mvlgamma_ nanmedian nanquantile nextafter nextafter_ orgqr ormqr
-        pinverse polygamma polygamma_ qr quantile renorm renorm_ sinc sinc_ slogdet stft svd triangular_solve
-        unique unique_consecutive""",
+    "math": """bincount cholesky cholesky_inverse cholesky_solve combinations corrcoef cov cross det
+        diff float_power float_power_ frexp gcd gcd_ geqrf hash_tensor heaviside heaviside_ histc histogram i0
+        i0_ igamma igamma_ igammac igammac_ inverse istft kron lcm lcm_ ldexp ldexp_ logaddexp logaddexp2
+        logcumsumexp logdet logit logit_ lu lu_solve matrix_exp matrix_power mode mvlgamma mvlgamma_ nanmedian
+        nanquantile nextafter nextafter_ orgqr ormqr pinverse polygamma polygamma_ qr quantile renorm renorm_
+        rot90 sinc sinc_ slogdet stft svd tensordot triangular_solve unique unique_consecutive""",
 }
 
 _owners = {name: extra for extra, names in NAMES.items() for name in names.split()}

@@ -39,6 +39,10 @@ CALLS = {
     "unique": [call(T(7, low=0, high=3))],
     "searchsorted": [call(T(5, low=0, high=0.1), T(3, low=-1, high=1), _grad=False)],
     "histc": [],
+    "tensordot": [call(T(2, 3, 4), T(3, 4, 5)), call(T(2, 3), T(4, 3), ([1], [1]))],
+    "combinations": [call(T(4, distinct=True), 2)],
+    "rot90": [call(T(3, 4)), call(T(3, 4), 3)],
+    "logcumsumexp": [call(T(3, 4), 1), call(T(3, 4), 0), call(T(5), -1), call(T(), 0), call(T(0, 3), 1)],
     "hash_tensor": [call(T(3, 4)), call(T(3, 4), 1)],
     # linalg
     **dict.fromkeys(("linalg.det", "linalg.slogdet", "linalg.inv", "linalg.inv_ex"), _SQUARE),

@@ -27,9 +27,8 @@ from . import (
 )
 
 # Where the kind of a record doesn't tell what its out= takes (see Op.casts_out and Op.apart_out).
-_CAST = """addr angle atleast_1d cat column_stack div divide dstack hstack hypot
-    logaddexp logaddexp2 logit logsumexp max mean min mvlgamma normal nansum nanmean outer pow round sinc stack
-    std true_divide var vstack nuclear_norm"""
+_CAST = """addr angle atleast_1d cat column_stack div divide dstack hstack hypot logit logsumexp max mean min mvlgamma
+    normal nansum nanmean outer pow round sinc stack std true_divide var vstack nuclear_norm"""
 _EXACT = """bitwise_not ceil complex floor frac isneginf isposinf nan_to_num neg round sgn sign
     signbit trunc abs positive"""
 _APART = (

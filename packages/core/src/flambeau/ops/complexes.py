@@ -6,7 +6,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..dtypes import bool_
-from ..errors import message
+from ..errors import refuse
 from ..layout import Spec
 from ..op import composite, resolved
 from ..op import view as view_op
@@ -17,9 +17,7 @@ from ..registry import OPS
 def view_as_real(self: Spec) -> Any:
     """Real and imaginary parts in a new last dimension of size 2; a view."""
     if not self.dtype.is_complex:
-        raise RuntimeError(
-            message("view_as_real", "view_as_real is only supported for complex tensors", self=self)
-        )
+        refuse("view_as_real", "view_as_real is only supported for complex tensors", self=self)
     return (*self.shape, 2), (*(2 * k for k in self.strides), 1), 0, self.dtype.to_real()
 
 
@@ -27,16 +25,14 @@ def view_as_real(self: Spec) -> Any:
 def view_as_complex(self: Spec) -> Any:
     """The last dimension, of size 2, taken as real and imaginary parts; a view."""
     if not self.dtype.is_floating_point or self.itemsize < 4:
-        raise RuntimeError(
-            message(
-                "view_as_complex", "view_as_complex is only supported for floating point tensors",
-                "float32 or float64", self=self,
-            )
-        )  # fmt: skip
-    if not self.ndim or self.shape[-1] != 2:
-        raise RuntimeError(
-            message("view_as_complex", "Tensor must have a last dimension of size 2", self=self)
+        refuse(
+            "view_as_complex",
+            "view_as_complex is only supported for floating point tensors",
+            "float32 or float64",
+            self=self,
         )
+    if not self.ndim or self.shape[-1] != 2:
+        refuse("view_as_complex", "Tensor must have a last dimension of size 2", self=self)
     if self.strides[-1] != 1 or any(
         k % 2 for k, n in zip(self.strides[:-1], self.shape[:-1], strict=True) if n > 1
     ):
@@ -64,9 +60,7 @@ def imag(self: Tensor) -> Tensor:
         RuntimeError: the tensor holds real numbers.
     """
     if not self.spec.dtype.is_complex:
-        raise RuntimeError(
-            message("imag", "imag is not implemented for tensors with non-complex dtypes", self=self)
-        )
+        refuse("imag", "imag is not implemented for tensors with non-complex dtypes", self=self)
     if self.spec.flipped:
         return flip_sign(view_as_real(flip_sign(self)).select(-1, 1))  # type: ignore[no-any-return]
     return view_as_real(self).select(-1, 1)  # type: ignore[no-any-return]
@@ -88,9 +82,7 @@ def conj(self: Tensor) -> Tensor:
 def positive(self: Tensor) -> Tensor:
     """``+self``: the tensor itself."""
     if self.spec.dtype is bool_:
-        raise RuntimeError(
-            message("positive", "The `+` operator, on a bool tensor is not supported", self=self)
-        )
+        refuse("positive", "The `+` operator, on a bool tensor is not supported", self=self)
     return self
 
 
@@ -124,13 +116,7 @@ def complex_(real: Tensor, imag: Tensor) -> Tensor:
     OPS["complex"].check_tensors([real, imag])
     a, b = real.spec.dtype, imag.spec.dtype
     if not (a.is_floating_point and b.is_floating_point):
-        raise RuntimeError(
-            message(
-                "complex", "Expected both inputs to be Half, Float or Double tensors", real=real, imag=imag
-            )
-        )
+        refuse("complex", "Expected both inputs to be Half, Float or Double tensors", real=real, imag=imag)
     if a is not b:
-        raise RuntimeError(
-            message("complex", "both inputs must have one dtype", do="Convert one.", real=real, imag=imag)
-        )
+        refuse("complex", "both inputs must have one dtype", do="Convert one.", real=real, imag=imag)
     return OPS["complex_values"](real, imag)  # type: ignore[no-any-return]

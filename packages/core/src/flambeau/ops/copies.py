@@ -9,7 +9,7 @@ from .. import dtypes as dt
 from .. import registry
 from .._tensor import Tensor
 from ..devices import Device
-from ..errors import message
+from ..errors import refuse
 from ..inplace import assign, check_writable, touched
 from ..layout import FORMATS, Spec, format_strides, spec_of
 from ..op import Call, composite, kernel, unflipped
@@ -111,7 +111,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         elif isinstance(a, int):
             device = a
         elif a is not None:
-            raise TypeError(message("to", "takes a dtype, a device or a tensor", argument=a))
+            refuse("to", "takes a dtype, a device or a tensor", argument=a, error=TypeError)
     t = self
     if device is not None:
         target = Device(device)
@@ -156,7 +156,7 @@ def _fill_(self: Tensor, value: Tensor | Number) -> Tensor:
     """Overwrite with one number."""
     if hasattr(value, "spec"):
         if value.spec.ndim:
-            raise RuntimeError(message("fill_", "fill_ only supports 0-dimension value tensor", value=value))
+            refuse("fill_", "fill_ only supports 0-dimension value tensor", value=value)
         filled: Any = value
         return assign(self, filled, "fill_")
     number = check_number("fill_", value, self.spec.dtype)

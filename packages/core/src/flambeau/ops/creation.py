@@ -10,7 +10,7 @@ from typing import Any
 from .. import dtypes as dt
 from .._tensor import Tensor
 from ..devices import Device
-from ..errors import message
+from ..errors import message, refuse
 from ..layout import format_strides, spec_of, strides_in
 from ..op import NUMBERS, composite
 from ..plan import Table, new_tensor, tensor_on
@@ -133,7 +133,7 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         value = value.item()
     if type(value) not in (bool, int, float, complex):
-        raise TypeError(message(op, "fill value must be a number", value=value))
+        refuse(op, "fill value must be a number", value=value, error=TypeError)
     if d.is_complex:
         return complex(value)
     if d is dt.bool_:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import dtypes as dt
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..program import Expr, Number, call, select
 from ._check import no_bool, no_complex, no_integers, only_bool_or_int, only_float, only_int, real_numbers
 from .pointwise import pointwise
@@ -29,7 +29,7 @@ def _no_bool_sub(op: str, d: dt.DType) -> None:
 def _no_zero(op: str, divisor: Any) -> None:
     zero = bool((divisor == 0).any()) if hasattr(divisor, "spec") else not divisor
     if zero:
-        raise RuntimeError(message(op, "ZeroDivisionError: integers can't be divided by zero", other=divisor))
+        refuse(op, "ZeroDivisionError: integers can't be divided by zero", other=divisor)
 
 
 def _no_negative(op: str, exponent: Any) -> None:
@@ -157,9 +157,7 @@ def addcmul(self: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1
 
 def _no_int_addcdiv(op: str, d: dt.DType) -> None:
     if d.rank < 2:
-        raise RuntimeError(
-            message(op, "Integer division with addcdiv is not supported", do="Use floating-point tensors.")
-        )
+        refuse(op, "Integer division with addcdiv is not supported", do="Use floating-point tensors.")
 
 
 @pointwise(inplace=True, check=_no_int_addcdiv)

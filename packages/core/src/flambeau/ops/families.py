@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import dtypes as dt
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..op import composite
 from ..program import Number
 from ..registry import OPS
@@ -99,9 +99,7 @@ def signbit(self: Tensor) -> Tensor:
 
 def _refuse_complex(op: str, x: Tensor) -> None:
     if x.spec.dtype.is_complex:
-        raise RuntimeError(
-            message(op, "complex inputs have no sign", "a real tensor", "Ask for x.real.", self=x)
-        )
+        refuse(op, "complex inputs have no sign", "a real tensor", "Ask for x.real.", self=x)
 
 
 @composite()
@@ -141,9 +139,7 @@ def nan_to_num(
 
 def _pair(op: str, a: Any, b: Any) -> None:
     if a.spec.dtype is not b.spec.dtype:
-        raise RuntimeError(
-            message(op, "tensors must have the same dtype", do="Convert one.", self=a, other=b)
-        )
+        refuse(op, "tensors must have the same dtype", do="Convert one.", self=a, other=b)
 
 
 @composite()

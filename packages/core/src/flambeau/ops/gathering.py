@@ -11,7 +11,7 @@ from typing import Any
 from .. import dtypes as dt
 from .. import registry
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..inplace import assign, check_writable, inplace, old_value, touched
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import Call, composite, kernel, resolved
@@ -34,7 +34,7 @@ def as_index(op: str, index: Any, name: str = "index") -> Any:
     if d is dt.int64:
         return index
     if d is not dt.int32 and index.spec.numel:
-        raise RuntimeError(message(op, f"{op}(): Expected dtype int32/int64 for index", **{name: index}))
+        refuse(op, f"{op}(): Expected dtype int32/int64 for index", **{name: index})
     return index.to(dt.int64)
 
 
@@ -182,9 +182,7 @@ def _scatter_src(g: Any, self: Any, src: Any, out: Any, dim: int, index: Any, re
 def _scatter_call(self: Any, dim: int, index: Any, src: Any, reduce: str | None, op: str) -> Call:
     d = wrap_dim(dim, self.ndim, op)
     if src.dtype is not self.dtype:
-        raise RuntimeError(
-            message(op, f"{op}(): Expected self.dtype to be equal to src.dtype", self=self, src=src)
-        )
+        refuse(op, f"{op}(): Expected self.dtype to be equal to src.dtype", self=self, src=src)
     _check_index(op, self, d, index, self, True)
     if src.ndim or not index.ndim:
         _check_index(op, self, d, index, src, False)

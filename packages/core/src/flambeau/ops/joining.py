@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import combinations as choose
-from itertools import combinations_with_replacement as choose_again
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import ENTRIES, Call, composite, kernel
 from ..plan import viewer
@@ -265,12 +263,13 @@ def repeat_interleave(
             .flatten(d, d + 1)
         )
     if repeats.spec.ndim > 1 or repeats.spec.numel not in (1, n):
-        raise RuntimeError(
-            message(
-                "repeat_interleave", "repeats must have the same size as input along dim", f"{n} counts, or one",
-                self=self, repeats=repeats,
-            )
-        )  # fmt: skip
+        refuse(
+            "repeat_interleave",
+            "repeats must have the same size as input along dim",
+            f"{n} counts, or one",
+            self=self,
+            repeats=repeats,
+        )
     return x.index_select(d, _places(repeats.reshape(-1).expand(n), output_size))
 
 
@@ -279,9 +278,7 @@ def _places(repeats: Tensor, output_size: int | None) -> Tensor:
     from .creation import ones, zeros
 
     if repeats.spec.ndim != 1 or repeats.spec.dtype.rank != 1:
-        raise RuntimeError(
-            message("repeat_interleave", "repeats has to be a 1-d tensor of int64 or int32", repeats=repeats)
-        )
+        refuse("repeat_interleave", "repeats has to be a 1-d tensor of int64 or int32", repeats=repeats)
     n = repeats.spec.shape[0]
     if n and int(repeats.amin()) < 0:
         raise RuntimeError("[repeat_interleave] repeats can not be negative: got a negative count.")
@@ -320,48 +317,6 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
-
-
-@composite(method=False)
-def cartesian_prod(*tensors: Any) -> Tensor:
-    """All combinations of the vectors' elements, one per row."""
-    given = listed(tensors)
-    if len(given) == 1:
-        return given[0]  # type: ignore[no-any-return]
-    return stack([x.reshape(-1) for x in meshgrid(given)], 1)  # type: ignore[no-any-return]
-
-
-@composite()
-def combinations(self: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
-    """All choices of ``r`` elements of a vector, one per row."""
-    from .interop import tensor
-
-    if self.spec.ndim != 1:
-        raise RuntimeError(
-            f"[combinations] Expect a 1D vector, but got shape {list(self.shape)}. Use reshape(-1)."
-        )
-    if r < 0:
-        raise RuntimeError(f"[combinations] Expect a non-negative number, but got {r}.")
-    places = list((choose_again if with_replacement else choose)(range(self.spec.shape[0]), r)) if r else []
-    if not places:
-        return self.narrow(0, 0, 0).unsqueeze(1).expand(0, r).clone() if r else self.narrow(0, 0, 0).clone()
-    flat = tensor([k for row in places for k in row], device=self.device)
-    return self.index_select(0, flat).reshape(len(places), r)
-
-
-@composite(method=False)
-def block_diag(*tensors: Any) -> Tensor:
-    """A matrix with matrices along its diagonal."""
-    blocks = [atleast_2d(x) for x in listed(tensors)]
-    if any(b.ndim > 2 for b in blocks):
-        raise RuntimeError("[block_diag] Input tensors must have 2 or fewer dimensions.")
-    width = sum(b.shape[1] for b in blocks)
-    rows, at = [], 0
-    for b in blocks:
-        n, m = b.shape
-        rows.append(cat([b.new_zeros((n, at)), b, b.new_zeros((n, width - at - m))], 1))
-        at += m
-    return cat(rows, 0)  # type: ignore[no-any-return]
 
 
 @composite(function=False)

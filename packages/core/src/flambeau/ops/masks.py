@@ -8,7 +8,7 @@ from typing import Any
 from .. import dtypes as dt
 from .. import registry
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..inplace import inplace
 from ..layout import Spec, broadcast_shapes
 from ..op import Call, composite, kernel
@@ -40,9 +40,7 @@ def where(
         raise TypeError("[where] needs both 'self' and 'other', or neither: got only one.")
     d = condition.spec.dtype
     if d is not dt.bool_ and d is not dt.uint8:
-        raise RuntimeError(
-            message("where", "where expected condition to be a boolean tensor", condition=condition)
-        )
+        refuse("where", "where expected condition to be a boolean tensor", condition=condition)
     return OPS["where_values"](condition, self, other)
 
 
@@ -57,15 +55,11 @@ def where_method(self: Tensor, condition: Tensor, other: Tensor | Number) -> Ten
 
 def _fill_value(op: str, self: Any, mask: Any, value: Any) -> Any:
     if mask.spec.dtype is not dt.bool_:
-        raise RuntimeError(
-            message(op, f"{op} only supports boolean masks", do="Use mask.bool() or a comparison.", mask=mask)
-        )
+        refuse(op, f"{op} only supports boolean masks", do="Use mask.bool() or a comparison.", mask=mask)
     if not hasattr(value, "spec"):
         return check_number(op, value, self.spec.dtype)
     if value.spec.ndim:
-        raise RuntimeError(
-            message(op, f"{op} only supports a 0-dimensional value tensor", do="Use where().", value=value)
-        )
+        refuse(op, f"{op} only supports a 0-dimensional value tensor", do="Use where().", value=value)
     if value.spec.dtype.is_complex and not self.spec.dtype.is_complex:
         return check_number(op, value.item(), self.spec.dtype)
     return value if value.spec.dtype is self.spec.dtype else value.to(self.spec.dtype)
@@ -166,31 +160,12 @@ def nonzero_static(self: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
     return out  # type: ignore[no-any-return]
 
 
-@composite(method=False)
-def unravel_index(indices: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
-    """Coordinates of places in a flattened tensor of a shape, a tensor per dimension."""
-    from .views import ints
-
-    sizes = ints(shape)
-    indices = indices if indices.spec.dtype.rank != 1 else indices.to(dt.int64)
-    total = 1
-    for n in sizes:
-        total *= n
-    if indices.spec.dtype.rank != 1:
-        raise ValueError(message("unravel_index", "expected 'indices' to be integer dtype", indices=indices))
-    if indices.spec.numel and (int(indices.amin()) < 0 or int(indices.amax()) >= total):
-        raise ValueError(
-            f"[unravel_index] indices out of range for shape {list(sizes)}: needed: in [0, {total - 1}]."
-        )
-    return tuple(_unravel(indices, sizes))
-
-
 # By mask
 
 
 def _mask(op: str, mask: Any) -> Any:
     if mask.spec.dtype is not dt.bool_ and mask.spec.dtype is not dt.uint8:
-        raise RuntimeError(message(op, f"{op}: expected BoolTensor for mask", mask=mask))
+        refuse(op, f"{op}: expected BoolTensor for mask", mask=mask)
     return mask if mask.spec.dtype is dt.bool_ else mask != 0
 
 
@@ -224,16 +199,10 @@ def masked_select(self: Tensor, mask: Tensor) -> Tensor:
 def masked_scatter(self: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """A copy with the first elements of ``source`` put, in order, where a mask holds."""
     if mask.spec.dtype is not dt.bool_:
-        raise RuntimeError(
-            message("masked_scatter", "masked_scatter_ only supports boolean masks", mask=mask)
-        )
+        refuse("masked_scatter", "masked_scatter_ only supports boolean masks", mask=mask)
     chosen = mask
     if source.spec.dtype is not self.spec.dtype:
-        raise RuntimeError(
-            message(
-                "masked_scatter", "expected self and source to have same dtypes", self=self, source=source
-            )
-        )
+        refuse("masked_scatter", "expected self and source to have same dtypes", self=self, source=source)
     shape = broadcast_shapes(self.spec.shape, chosen.spec.shape, op="masked_scatter")
     places = flat_nonzero(chosen.expand(shape))
     n = places.spec.shape[0]

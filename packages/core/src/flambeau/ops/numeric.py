@@ -9,7 +9,7 @@ from .._tensor import Tensor
 from ..op import composite
 from ..program import call, select
 from ..registry import OPS
-from ._check import no_complex, no_integers, only_complex, only_float
+from ._check import no_complex, only_complex
 from .pointwise import pointwise
 
 # Angles
@@ -57,43 +57,3 @@ def conj_physical(self: Tensor) -> Tensor:
 
 
 # Exponents and logarithms
-
-
-def _share(g: Any, a: Any, b: Any, base: Any) -> Any:
-    """The share of one term in a logarithm of a sum: 1 / (1 + base**(b - a))."""
-    return g / (1 + base(b - a)).conj()
-
-
-def _log_of_sum(a: Any, b: Any, one_more: Any) -> Any:
-    """log(exp(a) + exp(b)) from the larger one, in the base of ``one_more(d) = log(1 + exp(d))``."""
-    a_larger = call("ge", a.real(), b.real())
-    top, low = select(a_larger, a, b), select(a_larger, b, a)
-    return select(call("eq", a, b) & call("isinf", a.real()), a, top + one_more(low - top))
-
-
-@pointwise(
-    result="float",
-    check=no_integers,
-    vjp={
-        "self": lambda g, out, a, b: _share(g, a, b, lambda d: d.exp()),
-        "other": lambda g, out, a, b: _share(g, b, a, lambda d: d.exp()),
-    },
-)
-def logaddexp(self: Tensor, other: Tensor) -> Any:
-    """``log(exp(self) + exp(other))`` without overflow."""
-    return _log_of_sum(call("mul", self, 1), call("mul", other, 1), lambda d: d.exp().log1p())
-
-
-@pointwise(
-    result="float",
-    check=only_float,
-    vjp={
-        "self": lambda g, out, a, b: _share(g, a, b, lambda d: d.exp2()),
-        "other": lambda g, out, a, b: _share(g, b, a, lambda d: d.exp2()),
-    },
-)
-def logaddexp2(self: Tensor, other: Tensor) -> Any:
-    """``log2(2**self + 2**other)`` without overflow."""
-    return _log_of_sum(
-        call("mul", self, 1), call("mul", other, 1), lambda d: d.exp2().log1p() * (1 / math.log(2))
-    )

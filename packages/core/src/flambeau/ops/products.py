@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
 from ..dtypes import bfloat16, float16, float32, promote_types
-from ..errors import message
-from ..layout import Spec, broadcast_shapes, expand_strides, spec_of, wrap_dim
+from ..errors import refuse
+from ..layout import Spec, broadcast_shapes, expand_strides, spec_of
 from ..op import Call, composite, kernel
 from ..program import Number
 from ..registry import OPS
-from .views import ints
 
 
 def _same_dtype(op: str, a: Any, b: Any) -> None:
     if a.dtype is not b.dtype:
-        raise RuntimeError(
-            message(
-                op,
-                "expected both operands to have the same dtype",
-                do="Convert one with .to(dtype).",
-                self=a,
-                other=b,
-            )
+        refuse(
+            op,
+            "expected both operands to have the same dtype",
+            do="Convert one with .to(dtype).",
+            self=a,
+            other=b,
         )
 
 
@@ -104,20 +102,16 @@ def matmul(self: Tensor, other: Tensor) -> Any:
     b: Any = other
     _same_dtype("matmul", a, b)
     if not a.ndim or not b.ndim:
-        raise RuntimeError(
-            message("matmul", "both arguments to matmul need to be at least 1D", self=a, other=b)
-        )
+        refuse("matmul", "both arguments to matmul need to be at least 1D", self=a, other=b)
     if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
-        raise RuntimeError(
-            message(
-                "matmul",
-                f"mat1 and mat2 shapes cannot be multiplied ({a.shape[-1]} columns, "
-                f"{b.shape[-2 if b.ndim > 1 else 0]} rows)",
-                "as many columns on the left as rows on the right",
-                "Transpose one with .mT, or reshape it.",
-                self=a,
-                other=b,
-            )
+        refuse(
+            "matmul",
+            f"mat1 and mat2 shapes cannot be multiplied ({a.shape[-1]} columns, "
+            f"{b.shape[-2 if b.ndim > 1 else 0]} rows)",
+            "as many columns on the left as rows on the right",
+            "Transpose one with .mT, or reshape it.",
+            self=a,
+            other=b,
         )
     x = a if a.ndim > 1 else spec_of(a.dtype, (1, *a.shape), a.device, (0, *a.strides))
     y = b if b.ndim > 1 else spec_of(b.dtype, (*b.shape, 1), b.device, (*b.strides, 0))
@@ -138,9 +132,7 @@ def matmul(self: Tensor, other: Tensor) -> Any:
 
 def _need(op: str, t: Any, ndim: int, name: str) -> None:
     if t.ndim != ndim:
-        raise RuntimeError(
-            message(op, f"{name} must be a {('vector', 'matrix', '3D tensor')[ndim - 1]}", **{name: t})
-        )
+        refuse(op, f"{name} must be a {('vector', 'matrix', '3D tensor')[ndim - 1]}", **{name: t})
 
 
 @composite()
@@ -157,7 +149,7 @@ def bmm(self: Tensor, mat2: Tensor) -> Tensor:
     _need("bmm", self, 3, "batch1")
     _need("bmm", mat2, 3, "batch2")
     if self.shape[0] != mat2.shape[0]:
-        raise RuntimeError(message("bmm", "Expected batches of equal size", self=self, mat2=mat2))
+        refuse("bmm", "Expected batches of equal size", self=self, mat2=mat2)
     return matmul(self, mat2)  # type: ignore[no-any-return]
 
 
@@ -173,7 +165,7 @@ def mv(self: Tensor, vec: Tensor) -> Tensor:
 def dot(self: Tensor, tensor: Tensor) -> Tensor:
     """The product of two vectors."""
     if self.ndim != 1 or tensor.ndim != 1:
-        raise RuntimeError(message("dot", "1D tensors expected", self=self, tensor=tensor))
+        refuse("dot", "1D tensors expected", self=self, tensor=tensor)
     return matmul(self, tensor)  # type: ignore[no-any-return]
 
 
@@ -188,7 +180,10 @@ def inner(self: Tensor, other: Tensor) -> Tensor:
     """The products over the last dimension of both."""
     if not self.ndim or not other.ndim:
         return self * other
-    return tensordot(self, other, ([-1], [-1]))  # type: ignore[no-any-return]
+    if self.shape[-1] != other.shape[-1]:
+        refuse("inner", "inner() the last dimension must match on both input tensors", self=self, other=other)
+    a, b = (t.reshape((math.prod(t.shape[:-1]), t.shape[-1])) for t in (self, other))
+    return matmul(a, b.mT).reshape((*self.shape[:-1], *other.shape[:-1]))  # type: ignore[no-any-return]
 
 
 @composite(aliases=("ger",))
@@ -256,60 +251,6 @@ def addr(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Number = 1, alpha: N
     d = promote_types(self.spec.dtype, promote_types(vec1.spec.dtype, vec2.spec.dtype))
     a, b, c = _wide(self.to(d), vec1.to(d), vec2.to(d))
     return _plus(a, outer(b, c), beta, alpha).to(d)  # type: ignore[no-any-return]
-
-
-@composite()
-def tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
-    """The sum of products over pairs of dimensions: the last ``dims`` of one and the first of the other."""
-    if isinstance(dims, int):
-        left: Sequence[int] = range(self.ndim - dims, self.ndim)
-        right: Sequence[int] = range(dims)
-    else:
-        left, right = ints(dims[0]), ints(dims[1])
-    left = [wrap_dim(d, self.ndim, "tensordot") for d in left]
-    right = [wrap_dim(d, other.ndim, "tensordot") for d in right]
-    for i, j in zip(left, right, strict=len(left) == len(right)):
-        if 1 in (self.shape[i], other.shape[j]) and self.shape[i] != other.shape[j]:  # one of them broadcasts
-            self, other = self.sum(i, True, dtype=self.dtype), other.sum(j, True, dtype=other.dtype)
-    if [self.shape[d] for d in left] != [other.shape[d] for d in right]:
-        raise RuntimeError(
-            message(
-                "tensordot", f"contracted dimensions {left} and {right} need to match", self=self, other=other
-            )
-        )
-    rows = [d for d in range(self.ndim) if d not in left]
-    cols = [d for d in range(other.ndim) if d not in right]
-    k = 1
-    for d in left:
-        k *= self.shape[d]
-    a = self.permute((*rows, *left)).reshape((-1, k) if k else (_numel(self, rows), 0))
-    b = other.permute((*right, *cols)).reshape((k, -1) if k else (0, _numel(other, cols)))
-    return matmul(a, b).reshape([self.shape[d] for d in rows] + [other.shape[d] for d in cols])  # type: ignore[no-any-return]
-
-
-def _numel(t: Any, dims: Sequence[int]) -> int:
-    n = 1
-    for d in dims:
-        n *= t.shape[d]
-    return n
-
-
-@composite(method=False)
-def einsum(equation: str, *operands: Any) -> Tensor:
-    """The sum of products that an equation in Einstein's notation describes.
-
-    Args:
-        equation: such as ``"bij,bjk->bik"``; ``...`` stands for broadcast dimensions; without ``->`` the result has
-            the letters that appear once, in alphabetical order.
-        operands: the tensors, in the equation's order.
-
-    >>> import flambeau as fb
-    >>> fb.einsum("ij,j->i", fb.ones(2, 3), fb.ones(3))
-    tensor([3., 3.])
-    """
-    from .einsum import einsum as run
-
-    return run(equation, operands)  # type: ignore[no-any-return]
 
 
 __all__ = ["OPS", "promote_types"]

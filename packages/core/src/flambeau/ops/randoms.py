@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import dtypes as dt
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..inplace import assign
 from ..op import composite
 from ..plan import new_tensor
@@ -106,9 +106,7 @@ def fill_random(
         fill_random(OPS["view_as_real"](t), program, generator, a, b)
         return t
     if d not in program:
-        raise RuntimeError(
-            message("random", "needs a floating-point tensor", do="Use random_ for integers.", self=t)
-        )
+        refuse("random", "needs a floating-point tensor", do="Use random_ for integers.", self=t)
     double = d is dt.float64
     hold = dt.float64 if double else dt.float32
     typed = program[d].typed((), (d,), None, frozenset(), (*_U64, hold, hold))
@@ -249,7 +247,7 @@ def _normal_(
     if std < 0:
         raise RuntimeError(f"[normal_] expects std >= 0.0, but found std {std}.")
     if self.spec.dtype.rank < 2:
-        raise RuntimeError(message("normal_", "needs a floating-point tensor", self=self))
+        refuse("normal_", "needs a floating-point tensor", self=self)
     return _in_place(self, lambda t: fill_random(t, _NORMAL, generator, mean, std), "normal_")
 
 
@@ -278,7 +276,7 @@ def bernoulli(self: Tensor, p: float | None = None, *, generator: Generator | No
     if p is not None:
         return _bernoulli_(OPS["empty_like"](self), p, generator=generator)  # type: ignore[no-any-return]
     if self.spec.dtype.rank != 2:
-        raise RuntimeError(message("bernoulli", "bernoulli needs floating-point probabilities", self=self))
+        refuse("bernoulli", "bernoulli needs floating-point probabilities", self=self)
     if self.numel() and not bool(((self >= 0) & (self <= 1)).all()):
         raise RuntimeError(
             "[bernoulli] Expected p_in >= 0 && p_in <= 1: got values outside. Clamp them first."
@@ -358,9 +356,7 @@ def multinomial(
     """
     w = self.detach()
     if w.ndim not in (1, 2) or w.spec.dtype.rank != 2:
-        raise RuntimeError(
-            message("multinomial", "prob_dist must be 1 or 2 dim and of a floating-point dtype", self=self)
-        )
+        refuse("multinomial", "prob_dist must be 1 or 2 dim and of a floating-point dtype", self=self)
     if num_samples <= 0 or (not replacement and num_samples > w.shape[-1]):
         raise RuntimeError(
             f"[multinomial] cannot sample n_sample > prob_dist.size(-1) samples without replacement: got "

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import registry
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..layout import Spec, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..plan import new_tensor
@@ -90,26 +90,6 @@ def roll(self: Spec, shifts: int | Sequence[int], dims: int | Sequence[int] = ()
     return Call(self.like(), attrs={"shifts": by, "dims": along})
 
 
-@composite()
-def rot90(self: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
-    """Rotated by 90 degrees ``k`` times, from the first of two dimensions towards the second."""
-    if len(dims) != 2:
-        raise RuntimeError(f"[rot90] expected total rotation dims == 2, but got dims = {len(dims)}.")
-    if self.spec.ndim < 2:
-        raise RuntimeError(
-            f"[rot90] expected total dims >= 2, but got total dims = {self.spec.ndim}: {list(self.shape)}."
-        )
-    a, b = (wrap_dim(d, self.spec.ndim, "rot90") for d in dims)
-    if a == b:
-        raise RuntimeError(f"[rot90] expected rotation dims to be different, but got {tuple(dims)}.")
-    k %= 4
-    if k == 2:
-        return flip(self, (a, b))  # type: ignore[no-any-return]
-    if k == 1:
-        return flip(self, (b,)).transpose(a, b)  # type: ignore[no-any-return]
-    return flip(self, (a,)).transpose(a, b) if k else self.clone()
-
-
 # Triangles
 
 
@@ -125,7 +105,7 @@ def _triu(self: Tensor, row: Tensor, col: Tensor) -> Any:
 
 def _triangle(op: Any, name: str, self: Any, diagonal: int) -> Any:
     if self.spec.ndim < 2:
-        raise RuntimeError(message(name, f"{name}: input tensor must have at least 2 dimensions", self=self))
+        refuse(name, f"{name}: input tensor must have at least 2 dimensions", self=self)
     n, m = self.spec.shape[-2:]
     make = _coordinates if n + m <= _KEPT else _coordinates.__wrapped__
     return op(self, *make(n, m, diagonal.__index__(), self.spec.device))
@@ -216,7 +196,7 @@ def diag(self: Tensor, diagonal: int = 0) -> Tensor:
 def trace(self: Tensor) -> Tensor:
     """The sum of a matrix's diagonal."""
     if self.spec.ndim != 2:
-        raise RuntimeError(message("trace", "trace: expected a matrix", self=self))
+        refuse("trace", "trace: expected a matrix", self=self)
     return self.diagonal().sum()
 
 
@@ -274,11 +254,7 @@ def fill_diagonal_(self: Tensor, fill_value: Number, wrap: bool = False) -> Tens
     """
     shape, strides = self.spec.shape, self.spec.strides
     if len(shape) < 2 or (len(shape) > 2 and len(set(shape)) > 1):
-        raise RuntimeError(
-            message(
-                "fill_diagonal_", "dimensions must be larger than 1, and equal if there are more", self=self
-            )
-        )
+        refuse("fill_diagonal_", "dimensions must be larger than 1, and equal if there are more", self=self)
     step = shape[1] + 1 if wrap and len(shape) == 2 else max(shape[0], 1)
     for top in range(0, shape[0], step):
         n = min(shape[0] - top, *shape[1:])

@@ -9,7 +9,7 @@ from typing import Any
 from .. import dtypes as dt
 from .._alias import namespace
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..layout import Spec, spec_of, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..op import view as view_op
@@ -137,12 +137,12 @@ def mean(self: Spec, dim: Dims = None, keepdim: bool = False, *, dtype: dt.DType
     """
     out = dtype or self.dtype
     if out.rank < 2:
-        raise RuntimeError(
-            message(
-                "mean", "could not infer output dtype; input dtype must be either a floating point or complex dtype",
-                do="Convert with .float(), or give dtype=.", self=self,
-            )
-        )  # fmt: skip
+        refuse(
+            "mean",
+            "could not infer output dtype; input dtype must be either a floating point or complex dtype",
+            do="Convert with .float(), or give dtype=.",
+            self=self,
+        )
     dims = dims_of(dim, self.ndim, "mean")
     result, seen = reduced(self, dims, keepdim, out)
     if dtype is not None and dtype is not self.dtype:
@@ -239,13 +239,8 @@ def _extreme(op: str, self: Any, dim: Any, keepdim: bool, other: Any) -> Any:
         return OPS[op + "imum"](self, other if other is not None else dim)
     if dim is None:
         if not self.numel():
-            raise RuntimeError(
-                message(
-                    op,
-                    "Expected reduction dim to be specified for input.numel() == 0",
-                    "an element",
-                    self=self,
-                )
+            refuse(
+                op, "Expected reduction dim to be specified for input.numel() == 0", "an element", self=self
             )
         return OPS["a" + op](self)
     if not self.ndim:
@@ -313,7 +308,7 @@ def _var_gradient(g: Any, x: Any, dims: Sequence[int], correction: Any) -> Any:
 def variance(self: Spec, dim: Dims = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
     """The variance with ``n - correction`` degrees of freedom."""
     if self.dtype.rank < 2:
-        raise RuntimeError(message("var", "var only supports floating point and complex dtypes", self=self))
+        refuse("var", "var only supports floating point and complex dtypes", self=self)
     dims = dims_of(dim, self.ndim, "var")
     out, seen = reduced(self, dims, keepdim, self.dtype.to_real())
     entry = "default" if self.dtype.is_complex else "native"
@@ -450,7 +445,7 @@ def norm(
     """
     x = self if dtype is None else self.to(dtype)
     if x.dtype.rank < 2:
-        raise RuntimeError(message("norm", "Expected a floating point or complex tensor as input", self=self))
+        refuse("norm", "Expected a floating point or complex tensor as input", self=self)
     order = 2.0 if p is None or p == "fro" else p
     if isinstance(order, str):
         if order != "nuc":

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import registry
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
 from .slicing import Key, diagonal, key_along, slice_view, zeros_of
@@ -30,11 +30,7 @@ def put_slice(self: Spec, src: Spec, key: Key) -> Any:
     """A copy with the part that a key describes replaced."""
     shape = tuple(slice_view.fn(self, key)[0])
     if src.shape != shape:
-        raise RuntimeError(
-            message(
-                "scatter", "expected src to have a size equal to the slice of self", f"{list(shape)}", src=src
-            )
-        )
+        refuse("scatter", "expected src to have a size equal to the slice of self", f"{list(shape)}", src=src)
     return Call(self.like())
 
 
@@ -74,12 +70,10 @@ def diagonal_scatter(self: Spec, src: Spec, offset: int = 0, dim1: int = 0, dim2
     """A copy with a diagonal replaced by ``src``."""
     shape = tuple(diagonal.fn(self, offset, dim1, dim2)[0])
     if src.shape != shape:
-        raise RuntimeError(
-            message(
-                "diagonal_scatter",
-                "expected src to have a size equal to the diagonal of self",
-                f"{list(shape)}",
-                src=src,
-            )
+        refuse(
+            "diagonal_scatter",
+            "expected src to have a size equal to the diagonal of self",
+            f"{list(shape)}",
+            src=src,
         )
     return Call(self.like())

@@ -6,11 +6,9 @@ from typing import Any
 
 from .. import dtypes as dt
 from .._tensor import Tensor
-from ..errors import message
 from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
 from ..registry import OPS
-from ..state import is_grad_enabled
 from ._check import no_complex
 from .results import named
 
@@ -51,54 +49,6 @@ def _cumprod_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
 def cumprod(self: Spec, dim: int, *, dtype: dt.DType | None = None) -> Any:
     """The running product along a dimension."""
     return _scan(self, "cumprod", dim, dtype)
-
-
-def _logcumsumexp_default(self: Any, dim: int) -> Any:
-    d = wrap_dim(dim, self.ndim, "logcumsumexp")
-    if not self.numel() or not self.ndim:
-        return self.clone()
-    # One step after the other: the imaginary part runs on beyond pi, as PyTorch's does.
-    out: list[Any] = []
-    for part in self.unbind(d):
-        out.append(OPS["logaddexp"](part, out[-1]) if out else part)
-    return OPS["stack"](out, d)
-
-
-@kernel(
-    vjp={"self": lambda g, self, out, dim: _logcumsumexp_gradient(g, self, out, dim)},
-    default=_logcumsumexp_default,
-)
-def logcumsumexp(self: Spec, dim: int) -> Any:
-    """The logarithm of the running sum of exponentials."""
-    if self.dtype.rank < 2:
-        raise RuntimeError(message("logcumsumexp", "needs floating-point or complex numbers", self=self))
-    if self.dtype.is_complex:
-        return Call(self.like(), "default")
-    return _scan(self, "logcumsumexp", dim, None)
-
-
-def _logcumsumexp_gradient(g: Any, x: Any, out: Any, dim: int) -> Any:
-    if not x.ndim:
-        return g
-
-    if is_grad_enabled() or x.is_complex():
-        # To be differentiated again: all weights exp(x_j - out_i) at once, because logarithms of g have no slope at 0.
-        n = x.shape[dim]
-        xs, outs, gs = (t.movedim(dim, -1) for t in (x, out, g))
-        before = OPS["ones"]((n, n), dtype=dt.bool_, device=x.device).tril()
-        gap = OPS["where_values"](before, xs.unsqueeze(-2) - outs.unsqueeze(-1), 0)
-        weights = OPS["where_values"](before, gap.exp().conj(), 0)
-        return (gs.unsqueeze(-1) * weights).sum(-2).movedim(-1, dim)
-
-    # g * exp(x_j - out_i) summed over i >= j; signs apart, so that logarithms exist.
-    def part(v: Any) -> Any:
-        return (_flip_lcse(v.log() - out, dim) + x).exp()
-
-    return part(g.clamp(min=0)) - part((-g).clamp(min=0))
-
-
-def _flip_lcse(v: Any, dim: int) -> Any:
-    return v.flip(dim).logcumsumexp(dim).flip(dim)
 
 
 def _extreme_call(s: Spec, kind: str, dim: int) -> Call:

@@ -8,7 +8,7 @@ from typing import Any
 from .. import dtypes as dt
 from .. import registry
 from .._tensor import Tensor
-from ..errors import message
+from ..errors import refuse
 from ..inplace import inplace
 from ..layout import Spec, broadcast_shapes, wrap_dim
 from ..op import Call, composite, kernel
@@ -21,11 +21,15 @@ from .slicing import zeros_of
 
 def _vector(op: str, index: Spec) -> None:
     if index.ndim > 1:
-        raise IndexError(
-            message(op, f"{op}(): Index is supposed to be a vector", "at most 1 dimension", index=index)
+        refuse(
+            op,
+            f"{op}(): Index is supposed to be a vector",
+            "at most 1 dimension",
+            index=index,
+            error=IndexError,
         )
     if index.dtype not in (dt.int64, dt.int32):
-        raise RuntimeError(message(op, f"{op}(): Expected dtype int32 or int64 for index", index=index))
+        refuse(op, f"{op}(): Expected dtype int32 or int64 for index", index=index)
 
 
 def _along(index: Any, dim: int, shape: Sequence[int]) -> Any:
@@ -62,7 +66,7 @@ def index_select(self: Spec, dim: int, index: Spec) -> Any:
     d = wrap_dim(dim, self.ndim, "index_select")
     if not self.ndim:
         if i.numel != 1:
-            raise IndexError(message("index_select", "index of a 0-d tensor must have 1 element", index=i))
+            refuse("index_select", "index of a 0-d tensor must have 1 element", index=i, error=IndexError)
         return Call(self.like(), "default", {"dim": 0})
     out = self.like(shape=_rows_of(self, d, i.numel))
     return Call(out, "native" if i.ndim and i.dtype is dt.int64 else "default", {"dim": d})
@@ -87,16 +91,17 @@ def _rows_fit(op: str, s: Spec, dim: int, index: Spec, source: Spec) -> int:
     d = wrap_dim(dim, s.ndim, op)
     _vector(op, index)
     if source.dtype is not s.dtype:
-        raise RuntimeError(
-            message(op, f"{op}(): self and source must have the same scalar type", self=s, source=source)
-        )
+        refuse(op, f"{op}(): self and source must have the same scalar type", self=s, source=source)
     if source.shape != _rows_of(s, d, index.numel) and source.numel + s.ndim != 1:
-        raise (IndexError if op == "index_copy" else RuntimeError)(
-            message(
-                op, f"{op}(): source must have self's shape with as many rows in dimension {d} as there are indices",
-                f"{list(_rows_of(s, d, index.numel))}", self=s, index=index, source=source,
-            )
-        )  # fmt: skip
+        refuse(
+            op,
+            f"{op}(): source must have self's shape with as many rows in dimension {d} as there are indices",
+            f"{list(_rows_of(s, d, index.numel))}",
+            self=s,
+            index=index,
+            source=source,
+            error=IndexError if op == "index_copy" else RuntimeError,
+        )
     return d
 
 
@@ -137,9 +142,7 @@ def _filling(op: str, self: Any, dim: int, index: Any, value: Any) -> tuple[int,
     i = i + (i < 0) * n  # negative places count from the end, unlike index_select's
     if hasattr(value, "spec"):
         if value.spec.ndim:
-            raise RuntimeError(
-                message(op, "index_fill_ only supports a 0-dimensional value tensor", self=self, value=value)
-            )
+            refuse(op, "index_fill_ only supports a 0-dimensional value tensor", self=self, value=value)
         value = value.to(self.spec.dtype)
     else:
         value = full((), check_number(op, value, self.spec.dtype), dtype=self.spec.dtype, device=self.device)
@@ -222,12 +225,12 @@ def take_along_dim(self: Tensor, indices: Tensor, dim: int | None = None) -> Ten
     if dim is None:
         return gather_at(self.reshape(-1), 0, index.reshape(-1))  # type: ignore[no-any-return]
     if self.spec.ndim != index.spec.ndim:
-        raise RuntimeError(
-            message(
-                "take_along_dim", "input and indices should have the same number of dimensions", self=self,
-                indices=indices,
-            )
-        )  # fmt: skip
+        refuse(
+            "take_along_dim",
+            "input and indices should have the same number of dimensions",
+            self=self,
+            indices=indices,
+        )
     d = wrap_dim(dim, self.spec.ndim, "take_along_dim")
     mine, its = list(self.spec.shape), list(index.spec.shape)
     mine[d] = its[d] = 1
@@ -264,13 +267,11 @@ def put(self: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -
     """A copy with elements of the flattened tensor replaced, or added to."""
     places = flat_places("put", self, index)
     if source.spec.numel != index.spec.numel:
-        raise RuntimeError(
-            message(
-                "put",
-                "put_(): index and source must have the same number of elements",
-                index=index,
-                source=source,
-            )
+        refuse(
+            "put",
+            "put_(): index and source must have the same number of elements",
+            index=index,
+            source=source,
         )
     flat = self.reshape(-1)
     out = scatter_at(flat, 0, places.reshape(-1), source.reshape(-1), "sum" if accumulate else None)

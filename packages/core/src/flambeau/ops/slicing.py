@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
-from ..errors import message
+from ..errors import refuse
 from ..layout import Spec, wrap_dim
 from ..op import Call, composite, kernel
 from ..op import view as view_op
@@ -177,7 +177,7 @@ def narrow(self: Tensor, dim: int, start: int, length: int) -> Tensor:
     tensor([1, 2, 3])
     """
     if hasattr(start, "spec") and (start.spec.ndim or start.spec.dtype.rank != 1):
-        raise RuntimeError(message("narrow", "start must be an 0-dim integral Tensor", start=start))
+        refuse("narrow", "start must be an 0-dim integral Tensor", start=start)
     first = start if type(start) is int else start.__index__()
     return cut(self, _narrow_key(self.spec.shape, dim, first, length.__index__()))
 

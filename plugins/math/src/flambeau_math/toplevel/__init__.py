@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
-from . import calculus, lowrank, matrices, numeric, ranks, sets, spectra, statistics
+from . import (
+    calculus,
+    combining,
+    einsum,
+    logsums,
+    lowrank,
+    matrices,
+    numeric,
+    ranks,
+    sets,
+    spectra,
+    statistics,
+)
 
-__all__ = ["calculus", "lowrank", "matrices", "numeric", "ranks", "sets", "spectra", "statistics"]
+__all__ = [
+    "calculus", "combining", "einsum", "logsums", "lowrank", "matrices", "numeric", "ranks", "sets", "spectra",
+    "statistics",
+]  # fmt: skip

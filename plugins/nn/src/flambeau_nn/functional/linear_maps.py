@@ -36,7 +36,9 @@ def bilinear(
                 weight=weight,
             )
         )
-    result = fb.einsum("...i,oij,...j->...o", input1, weight, input2)
+    # for each row the matrix of its first input, then that matrix times its second input
+    maps = (input1 @ weight.movedim(1, 0).flatten(1)).unflatten(-1, (weight.shape[0], weight.shape[2]))
+    result = (maps @ input2.unsqueeze(-1)).squeeze(-1)
     return result if bias is None else result + bias
 
 

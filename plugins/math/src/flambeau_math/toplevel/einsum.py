@@ -1,13 +1,22 @@
-"""Einstein summation: read the equation, bring operands to common letters, contract two at a time by matmul."""
+"""Sums of products over pairs of dimensions: Einstein summation by matmul, two operands at a time; tensordot."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..dtypes import promote_types
+import flambeau as fb
+from flambeau.plugin import ints, refuse, wrap_dim
 
-__all__ = ["einsum"]
+from .._records import Space
+
+if TYPE_CHECKING:
+    from flambeau import Tensor
+
+__all__: list[str] = []
+
+top = Space("")
 
 
 def _fail(equation: str, wrong: str) -> RuntimeError:
@@ -60,10 +69,64 @@ def _diagonals(t: Any, letters: list[str]) -> tuple[Any, list[str]]:
     return t, letters
 
 
-def einsum(equation: str, operands: Sequence[Any]) -> Any:
-    """Evaluate an equation, from left to right."""
+def _contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tuple[Any, list[str]]:
+    """Two operands by one batched matmul; letters that nobody needs any more are summed."""
+    for letters, other in ((la, lb), (lb, la)):
+        gone = [c for c in letters if c not in other and c not in keep]
+        if gone:
+            t = a if letters is la else b
+            t = t.sum([letters.index(c) for c in gone])
+            rest = [c for c in letters if c not in gone]
+            if letters is la:
+                a, la = t, rest
+            else:
+                b, lb = t, rest
+    if a.dtype is not b.dtype:  # a sum of integers is int64
+        d = fb.promote_types(a.dtype, b.dtype)
+        a, b = a.to(d), b.to(d)
+    shared = [c for c in la if c in lb]
+    # A size of 1 against a larger one broadcasts: it is repeated.
+    for c in shared:
+        m, n = a.shape[la.index(c)], b.shape[lb.index(c)]
+        if m < n:
+            a = a.expand([n if x == c else -1 for x in la])
+        elif n < m:
+            b = b.expand([m if x == c else -1 for x in lb])
+    batch = [c for c in shared if c in keep]
+    inner = [c for c in shared if c not in keep]
+    rows = [c for c in la if c not in shared]
+    cols = [c for c in lb if c not in shared]
+
+    def sizes(t: Any, ls: list[str], which: list[str]) -> list[int]:
+        return [t.shape[ls.index(c)] for c in which]
+
+    bs, ks, ms, ns = sizes(a, la, batch), sizes(a, la, inner), sizes(a, la, rows), sizes(b, lb, cols)
+    x = a.permute([la.index(c) for c in batch + rows + inner]).reshape(
+        (math.prod(bs), math.prod(ms), math.prod(ks))
+    )
+    y = b.permute([lb.index(c) for c in batch + inner + cols]).reshape(
+        (math.prod(bs), math.prod(ks), math.prod(ns))
+    )
+    if not inner and a.dtype.is_floating_point:
+        return (x * y).reshape(bs + ms + ns), batch + rows + cols
+    return (x @ y).reshape(bs + ms + ns), batch + rows + cols
+
+
+@top.composite(method=False)
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """The sum of products that an equation in Einstein's notation describes.
+
+    Args:
+        equation: such as ``"bij,bjk->bik"``; ``...`` stands for broadcast dimensions; without ``->`` the result has
+            the letters that appear once, in alphabetical order.
+        operands: the tensors, in the equation's order.
+
+    >>> import flambeau as fb
+    >>> fb.einsum("ij,j->i", fb.ones(2, 3), fb.ones(3))
+    tensor([3., 3.])
+    """
     if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-        operands = operands[0]
+        operands = tuple(operands[0])
     letters, out = _read(equation, operands)
     sizes: dict[str, int] = {}
     for t, ls in zip(operands, letters, strict=True):
@@ -82,53 +145,27 @@ def einsum(equation: str, operands: Sequence[Any]) -> Any:
     gone = [d for d, c in enumerate(have) if c not in out]
     if gone:
         acc, have = acc.sum(gone), [c for c in have if c in out]
-    return acc.permute([have.index(c) for c in out]) if have != out else acc
+    return acc.permute([have.index(c) for c in out]) if have != out else acc  # type: ignore[no-any-return]
 
 
-def _contract(a: Any, la: list[str], b: Any, lb: list[str], keep: set[str]) -> tuple[Any, list[str]]:
-    """Two operands by one batched matmul; letters that nobody needs any more are summed."""
-    for letters, other in ((la, lb), (lb, la)):
-        gone = [c for c in letters if c not in other and c not in keep]
-        if gone:
-            t = a if letters is la else b
-            t = t.sum([letters.index(c) for c in gone])
-            rest = [c for c in letters if c not in gone]
-            if letters is la:
-                a, la = t, rest
-            else:
-                b, lb = t, rest
-    if a.dtype is not b.dtype:  # a sum of integers is int64
-        d = promote_types(a.dtype, b.dtype)
-        a, b = a.to(d), b.to(d)
-    shared = [c for c in la if c in lb]
-    # A size of 1 against a larger one broadcasts: it is repeated.
-    for c in shared:
-        m, n = a.shape[la.index(c)], b.shape[lb.index(c)]
-        if m < n:
-            a = a.expand([n if x == c else -1 for x in la])
-        elif n < m:
-            b = b.expand([m if x == c else -1 for x in lb])
-    batch = [c for c in shared if c in keep]
-    inner = [c for c in shared if c not in keep]
-    rows = [c for c in la if c not in shared]
-    cols = [c for c in lb if c not in shared]
-
-    def sizes(t: Any, ls: list[str], which: list[str]) -> list[int]:
-        return [t.shape[ls.index(c)] for c in which]
-
-    def product(ns: list[int]) -> int:
-        p = 1
-        for n in ns:
-            p *= n
-        return p
-
-    bs, ks, ms, ns = sizes(a, la, batch), sizes(a, la, inner), sizes(a, la, rows), sizes(b, lb, cols)
-    x = a.permute([la.index(c) for c in batch + rows + inner]).reshape(
-        (product(bs), product(ms), product(ks))
-    )
-    y = b.permute([lb.index(c) for c in batch + inner + cols]).reshape(
-        (product(bs), product(ks), product(ns))
-    )
-    if not inner and a.dtype.is_floating_point:
-        return (x * y).reshape(bs + ms + ns), batch + rows + cols
-    return (x @ y).reshape(bs + ms + ns), batch + rows + cols
+@top.composite()
+def tensordot(self: Tensor, other: Tensor, dims: Any = 2) -> Tensor:
+    """The sum of products over pairs of dimensions: the last ``dims`` of one and the first of the other."""
+    if isinstance(dims, int):
+        left: Sequence[int] = range(self.ndim - dims, self.ndim)
+        right: Sequence[int] = range(dims)
+    else:
+        left, right = ints(dims[0]), ints(dims[1])
+    left = [wrap_dim(d, self.ndim, "tensordot") for d in left]
+    right = [wrap_dim(d, other.ndim, "tensordot") for d in right]
+    for i, j in zip(left, right, strict=len(left) == len(right)):
+        if 1 in (self.shape[i], other.shape[j]) and self.shape[i] != other.shape[j]:  # one of them broadcasts
+            self, other = self.sum(i, True, dtype=self.dtype), other.sum(j, True, dtype=other.dtype)
+    if [self.shape[d] for d in left] != [other.shape[d] for d in right]:
+        refuse("tensordot", f"contracted dimensions {left} and {right} need to match", self=self, other=other)
+    rows = [d for d in range(self.ndim) if d not in left]
+    cols = [d for d in range(other.ndim) if d not in right]
+    k = math.prod(self.shape[d] for d in left)
+    a = self.permute((*rows, *left)).reshape((-1, k) if k else (math.prod(self.shape[d] for d in rows), 0))
+    b = other.permute((*right, *cols)).reshape((k, -1) if k else (0, math.prod(other.shape[d] for d in cols)))
+    return (a @ b).reshape([self.shape[d] for d in rows] + [other.shape[d] for d in cols])
