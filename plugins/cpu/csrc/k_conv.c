@@ -35,9 +35,8 @@ static int dense(plane4 *o, const fbk_spec *s, uintptr_t p, int dt) {
 }
 INL int work_type(const fbk_spec *s) { return s->dtype == DT_F64 ? DT_F64 : DT_F32; }
 
-INL int is_3x3(const geom *g, int dt) {
-    return dt == DT_F32 && g->kh == 3 && g->kw == 3 && g->sh == 1 && g->sw == 1 && g->dh == 1 && g->dw == 1 &&
-           g->groups == 1;
+INL int is_plain(const geom *g, int dt) {
+    return dt == DT_F32 && g->sh == g->sw && g->dh == 1 && g->dw == 1 && g->groups == 1;
 }
 /* t: y, x, w, bias; ia: stride, padding, dilation (h, w each), groups */
 FBK_ENTRY(fbk_conv) {
@@ -49,10 +48,11 @@ FBK_ENTRY(fbk_conv) {
     int64_t rc = conv_load(&py, y, at[0], dt, 1) | conv_load(&px, x, at[1], dt, 0) |
                  dense(&pw, w, at[2], dt) | dense(&pb, &p->t[3], at[3], dt);
     int64_t *t = fbc_alloc(MAX(64, 3 * T * 8));
-    winograd few = {g.N,  g.C,  g.O,  g.H,  g.W,     g.OH, g.OW, g.ph,          g.pw,          px.n,         px.c, px.h,
-                    py.n, py.c, g.OW, 9 * g.C, 9,    0,    (float *)px.p, (float *)pw.p, (float *)pb.p, (float *)py.p};
+    winograd few = {g.N,  g.C,  g.O,  g.H,  g.W,  g.OH,    g.OW, g.kh, g.kw,          g.sh,          g.ph,          g.pw,
+                    px.n, px.c, px.h, py.n, py.c, g.OW,    T * g.C, T, 0, (float *)px.p, (float *)pw.p, (float *)pb.p,
+                    (float *)py.p};
     if (rc || !t) rc = FBK_ENOMEM;
-    else if (is_3x3(&g, dt) && winograd_pays(&few)) rc = winograd_run(&few);
+    else if (is_plain(&g, dt) && winograd_pays(&few)) rc = winograd_run(&few);
     else if (cg == 1 && g.groups > 1) rc = dw_forward(dt, &g, &py, &px, pw.p, pb.p);
     else if (few_takes(dt, &g)) rc = few_run(&g, 0, &py, &px, pw.p, pb.p, NULL);
     else {
@@ -107,10 +107,11 @@ FBK_ENTRY(fbk_conv_bwd_input) {
     int64_t rc = conv_load(&px, x, at[0], dt, 1) | conv_load(&py, y, at[1], dt, 0) |
                  dense(&pw, w, at[2], dt) | dense(&pb, &p->t[3], at[3], dt);
     int64_t *t = fbc_alloc(MAX(64, 3 * T * 8));
-    winograd few = {g.N,  g.O,  g.C, g.OH, g.OW,    g.H, g.W, 2 - g.ph,      2 - g.pw,      py.n,         py.c, py.h,
-                    px.n, px.c, g.W, 9,    9 * g.C, 1,   (float *)py.p, (float *)pw.p, (float *)pb.p, (float *)px.p};
+    winograd few = {g.N,  g.O,  g.C,  g.OH, g.OW, g.H, g.W, g.kh,    g.kw, g.sh,          g.ph,          g.pw,
+                    py.n, py.c, py.h, px.n, px.c, g.W, T,   T * g.C, 1,    (float *)py.p, (float *)pw.p, (float *)pb.p,
+                    (float *)px.p};
     if (rc || !t) rc = FBK_ENOMEM;
-    else if (is_3x3(&g, dt) && g.ph <= 2 && g.pw <= 2 && winograd_pays(&few)) rc = winograd_run(&few);
+    else if (is_plain(&g, dt) && winograd_pays(&few)) rc = winograd_run(&few);
     else if (cg == 1 && og == 1 && g.groups > 1) rc = dw_input(dt, &g, &px, &py, pw.p, pb.p);
     else if (few_takes(dt, &g)) rc = few_run(&g, 1, &py, &px, pw.p, pb.p, NULL);
     else if (back_takes(dt, &g)) rc = back_run(&g, &px, &py, pw.p, pb.p);
@@ -183,7 +184,7 @@ FBK_ENTRY(fbk_conv_bwd_weight) {
     char *gw = direct ? (char *)at[0] : fbc_alloc(bytes);
     if (rc || !gw) rc = FBK_ENOMEM;
     else if (g.C / MAX(1, g.groups) == 1 && g.groups > 1) rc = dw_weight(dt, &g, gw, &py, &px);
-    else if (is_3x3(&g, dt) && winograd_weight_pays(&g)) rc = winograd_weight(&g, (float *)gw, &py, &px);
+    else if (is_plain(&g, dt) && winograd_weight_pays(&g)) rc = winograd_weight(&g, (float *)gw, &py, &px);
     else if (g.kh * g.kw == 1 && g.sh == 1 && g.sw == 1 && !g.ph && !g.pw && g.groups == 1 && g.N * g.H * g.W > 256 &&
              (px.h == g.W || g.H == 1))
         rc = pointwise_weight(dt, &g, gw, &py, &px);

@@ -35,11 +35,12 @@ typedef struct {
 int64_t FBC_ISA_NAME(fbk_conv_taps)(int dt, const taps *c);
 #define conv_taps FBC_ISA_NAME(fbk_conv_taps)
 
-/* A 3x3 convolution of stride 1: K outputs of C channels; strides in elements, rows of images contiguous; flip: the
-   weights' taps in reverse order. bias: one per output, or NULL. */
+/* A convolution of C channels to K, or the gradient of its image (back: src is then the output's gradient, of C channels, dst
+   the image's, of K), by Winograd's algorithm; one group, no dilation; kh, kw, step (the stride), ph, pw are the
+   convolution's. Strides in elements, rows of images contiguous; bias: one per output channel, or NULL. */
 typedef struct {
-    int64_t nimg, C, K, IH, IW, OH, OW, ph, pw, sn, sc, srow, dn, dc, drow, wk, wc;
-    int flip;
+    int64_t nimg, C, K, IH, IW, OH, OW, kh, kw, step, ph, pw, sn, sc, srow, dn, dc, drow, wk, wc;
+    int back;
     const float *src, *w, *bias;
     float *dst;
 } winograd;
