@@ -1,7 +1,8 @@
 /* The caching allocator: 64-byte aligned blocks in size classes (eight per power of two), kept for reuse.
 
-Classes up to 64 KiB are carved from slabs, larger blocks are mapped one by one; from 1 MiB on they are advised to huge pages and
-aligned to them, because the first touch of 4 KiB pages costs more than most arithmetic. A freed block goes to its class's list;
+Classes up to 1 MiB are carved from slabs, larger blocks are mapped one by one. Slabs, and blocks from 1 MiB on, are advised to huge
+pages and aligned to them: the first touch of 4 KiB pages costs more than most arithmetic, and pages of which the system chooses the
+places share lines of the second-level cache while others lie idle (half of it was lost now and then). A freed block goes to its class's list;
 when the cache of mapped blocks outgrows the memory in use by 1 GiB, the classes longest unused are given back. */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -19,8 +20,8 @@ when the cache of mapped blocks outgrows the memory in use by 1 GiB, the classes
 #define SHUT_BLOCK(p, nbytes) ((void)0)
 #endif
 
-enum { CLASSES = 8 * 44, SLAB_MAX = 64 << 10 };
-static const int64_t SLAB = 4 << 20, HUGE = 2 << 20, BIG = 1 << 20, SLACK = 1 << 30;
+enum { CLASSES = 8 * 44, SLAB_MAX = 1 << 20 };
+static const int64_t SLAB = 8 << 20, HUGE = 2 << 20, BIG = 1 << 20, SLACK = 1 << 30;
 
 typedef struct block { struct block *next; } block_t;
 static struct { block_t *head; int64_t count, used_at; } lists[CLASSES];
@@ -86,9 +87,17 @@ static void trim(int64_t target) {
 }
 
 static void *carve(int64_t size) {
-    if (slab_end - slab < size) { /* what is left of the old slab is lost: under 64 KiB of 4 MiB */
+    if (slab_end - slab < size) {
         char *p = map(SLAB);
         if (!p) return NULL;
+        while (slab_end - slab >= 64) { /* what is left of the old slab becomes blocks of the largest classes that fit */
+            int c = class_of(slab_end - slab);
+            if (class_bytes(c) > slab_end - slab) c--;
+            block_t *b = (block_t *)slab;
+            OPEN_BLOCK(b, sizeof *b);
+            b->next = lists[c].head, lists[c].head = b;
+            slab += class_bytes(c);
+        }
         advise(p, SLAB);
         slab = p, slab_end = p + SLAB;
         stats.system_allocations++, stats.reserved += SLAB, stats.cached += SLAB;

@@ -116,15 +116,21 @@ static inline void it_dim(fbk_it *it, int64_t size, const int64_t *st) {
     for (int o = 0; o < it->nop; o++) it->st[o][it->nd] = st[o];
     it->nd++;
 }
+/* Loops over operands are kept scalar by the empty statement: as vectors of two to four elements they cost more than a row's work. */
+#define SCALAR __asm__("")
 INL void it_off(const fbk_it *it, int64_t lin, int64_t *off) {
-    for (int o = 0; o < it->nop; o++) off[o] = 0;
-    for (int d = it->nd - 1; d > 0; d--) {
-        int64_t q = lin / it->shape[d], r = lin - q * it->shape[d];
-        for (int o = 0; o < it->nop; o++) off[o] += r * it->st[o][d];
+    for (int o = 0; o < it->nop; o++) {
+        SCALAR;
+        off[o] = 0;
+    }
+    for (int d = it->nd - 1; d >= 0; d--) {
+        const int64_t q = d ? lin / it->shape[d] : 0, r = lin - q * it->shape[d];
+        for (int o = 0; o < it->nop; o++) {
+            SCALAR;
+            off[o] += r * it->st[o][d];
+        }
         lin = q;
     }
-    if (it->nd)
-        for (int o = 0; o < it->nop; o++) off[o] += lin * it->st[o][0];
 }
 /* The stretch of the innermost dimension that begins at element `lin` and ends before `hi`: its length,
  * offsets and strides. */

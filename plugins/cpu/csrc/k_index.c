@@ -11,15 +11,32 @@ typedef struct {
     int i32;
 } takectx;
 
+/* Neighbours from one place each: indexes are looked at a block at a time, so that the copies have no branch. */
+#define COPY_NEAR(T, I) \
+    while (m - j >= 64) { \
+        const I *k = (const I *)ip + j; \
+        int wrong = 0; \
+        for (int l = 0; l < 64; l++) wrong |= (uint64_t)(int64_t)k[l] >= size; \
+        if (wrong) break; \
+        if (stride == 1) \
+            for (int l = 0; l < 64; l++) o[j + l] = s[k[l]]; \
+        else \
+            for (int l = 0; l < 64; l++) o[j + l] = s[(int64_t)k[l] * stride]; \
+        j += 64; \
+    }
 #define COPY_RUN(T) \
     do { \
+        int64_t j = 0; \
         T *o = (T *)op; \
         const T *s = (const T *)sp; \
         const int64_t os = st[0], ss = st[1], is = st[2], \
                       stride = w->stride; /* locals: stores could change the struct */ \
         const uint64_t size = (uint64_t)w->size; \
+        if (os == 1 && is == 1 && ss == 0) { \
+            if (w->i32) { COPY_NEAR(T, int32_t) } else { COPY_NEAR(T, int64_t) } \
+        } \
         if (w->i32) \
-            for (int64_t j = 0; j < m; j++) { \
+            for (; j < m; j++) { \
                 int64_t k = ((const int32_t *)ip)[j * is]; \
                 if ((uint64_t)k >= size) { \
                     index_bad(&w->bad, lin + j); \
@@ -28,7 +45,7 @@ typedef struct {
                 o[j * os] = s[j * ss + k * stride]; \
             } \
         else \
-            for (int64_t j = 0; j < m; j++) { \
+            for (; j < m; j++) { \
                 int64_t k = ((const int64_t *)ip)[j * is]; \
                 if ((uint64_t)k >= size) { \
                     index_bad(&w->bad, lin + j); \

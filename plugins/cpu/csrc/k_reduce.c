@@ -161,9 +161,36 @@ typedef struct {
     rst *part;
     int64_t units, per;
 } rowctx;
+/* Rows of float32 to float32 that are one block, where `run` would cost as much as the block itself. */
+static int is_plain(const redp *r) {
+    return r->cls == CF && r->sdt == DT_F32 && r->odt == DT_F32 && r->count > 0 && r->count <= RED_BLOCK &&
+           (r->red.nd == 0 || (r->red.nd == 1 && r->red.st[0][0] == 1)) &&
+           (r->kind == R_SUM || r->kind == R_MEAN || r->kind == R_NORM2 || r->kind == R_MAX || r->kind == R_MIN);
+}
+static void plain_rows(const redp *r, int64_t lo, int64_t hi) {
+    for (int64_t t = lo; t < hi; t++) {
+        int64_t off[3];
+        int nan = 0;
+        it_off(&r->kept, t, off);
+        const float *x = (const float *)r->src + off[0];
+        float *o = (float *)r->out + off[1], m;
+        switch (r->kind) {
+        case R_SUM: *o = (float)bs_f32(x, r->count, 0); break;
+        case R_MEAN: *o = (float)(bs_f32(x, r->count, 0) / (double)r->count); break;
+        case R_NORM2: *o = (float)sqrt(bq_f32(x, r->count, 0)); break;
+        default:
+            m = (r->kind == R_MAX ? bmax_f32 : bmin_f32)(x, r->count, &nan);
+            *o = nan ? NAN : m;
+        }
+    }
+}
 static void row_task(void *c, int64_t lo, int64_t hi) {
     const rowctx *w = c;
     const redp *r = w->r;
+    if (is_plain(r)) {
+        plain_rows(r, lo, hi);
+        return;
+    }
     for (int64_t t = lo; t < hi; t++) {
         int64_t off[3];
         rst s;

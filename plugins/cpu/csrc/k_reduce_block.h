@@ -111,6 +111,29 @@ BLOCK_SUM_C(bs_c128, double)
         *nan = bad; \
         return m; \
     }
+/* m: the extreme of t[0]; bad: whether some element of big[0] is that of a NaN */
+#if defined(__AVX512F__)
+#define FOLD_EXT(CHOOSE, OP) \
+    const __m512 v0 = (__m512)t[0]; \
+    const __m256 v1 = CHOOSE##256(_mm512_extractf32x8_ps(v0, 1), _mm512_castps512_ps256(v0)); \
+    __m128 v2 = CHOOSE##128(_mm256_extractf128_ps(v1, 1), _mm256_castps256_ps128(v1)); \
+    v2 = CHOOSE##128(_mm_movehl_ps(v2, v2), v2); \
+    float m = _mm_cvtss_f32(CHOOSE##128(_mm_movehdup_ps(v2), v2)); \
+    int bad = _mm512_cmpgt_epi32_mask((__m512i)big[0], _mm512_set1_epi32(0x7f800000)) != 0;
+#define maxf_256 _mm256_max_ps
+#define minf_256 _mm256_min_ps
+#define maxf_128 _mm_max_ps
+#define minf_128 _mm_min_ps
+#else
+#define FOLD_EXT(CHOOSE, OP) \
+    float lanes[VW]; \
+    int bad = 0; \
+    stf(lanes, t[0]); \
+    for (int h = VW / 2; h; h >>= 1) \
+        for (int j = 0; j < h; j++) lanes[j] = lanes[j + h] OP lanes[j] ? lanes[j + h] : lanes[j]; \
+    float m = lanes[0]; \
+    for (int j = 0; j < VW; j++) bad |= big[0][j] > 0x7f800000;
+#endif
 /* The same for float32 by vectors: NaNs are seen by their bits, which takes no comparison of floats. */
 #define BLOCK_EXT_F32(NAME, SLOW, CHOOSE, OP) \
     BLOCK_EXT(SLOW, float, OP, (v != v)) \
@@ -128,13 +151,7 @@ BLOCK_SUM_C(bs_c128, double)
                 big[u] = imax_((vi)v & rest, big[u]); \
             } \
         for (int u = 1; u < U; u++) t[0] = CHOOSE(t[u], t[0]), big[0] = imax_(big[u], big[0]); \
-        float lanes[VW]; \
-        int bad = 0; \
-        stf(lanes, t[0]); \
-        for (int h = VW / 2; h; h >>= 1) \
-            for (int j = 0; j < h; j++) lanes[j] = lanes[j + h] OP lanes[j] ? lanes[j + h] : lanes[j]; \
-        float m = lanes[0]; \
-        for (int j = 0; j < VW; j++) bad |= big[0][j] > 0x7f800000; \
+        FOLD_EXT(CHOOSE, OP) \
         for (; i < n; i++) { \
             float v = x[i]; \
             m = v OP m ? v : m; \
@@ -152,6 +169,20 @@ BLOCK_EXT(bmin_i64, int64_t, <, 0)
 BLOCK_EXT(bmax_u64, uint64_t, >, 0)
 BLOCK_EXT(bmin_u64, uint64_t, <, 0)
 
+/* Where the first of n floats stands that equals v, or is NaN; there is one. */
+static int64_t first_f32(const float *x, int64_t n, float v, int nan) {
+    int64_t i = 0;
+    for (; i + 64 <= n; i += 64) { /* until a block of which some element is the one */
+        int some = 0;
+        if (nan)
+            for (int j = 0; j < 64; j++) some |= x[i + j] != x[i + j];
+        else
+            for (int j = 0; j < 64; j++) some |= x[i + j] == v;
+        if (some) break;
+    }
+    while (nan ? x[i] == x[i] : x[i] != v) i++;
+    return i;
+}
 static void ext_f(const redp *r, rst *s, const void *x, int64_t n, int64_t pos) {
     int nan, up = r->kind == R_MAX || r->kind == R_ARGMAX, f = r->cls == CF;
     if (s->n && s->a != s->a) {
@@ -163,9 +194,7 @@ static void ext_f(const redp *r, rst *s, const void *x, int64_t n, int64_t pos) 
         if (r->kind == R_ARGMAX || r->kind == R_ARGMIN) {
             int64_t j = 0;
             if (f) {
-                const float *y = x;
-                float v = (float)m;
-                while (nan ? y[j] == y[j] : y[j] != v) j++;
+                j = first_f32(x, n, (float)m, nan);
             } else {
                 const double *y = x;
                 while (nan ? y[j] == y[j] : y[j] != m) j++;

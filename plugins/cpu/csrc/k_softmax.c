@@ -10,6 +10,16 @@ float row_max_f32(const float *x, int64_t n) { /* NaN when there is one */
     vf m[4] = {splatf(x[0]), splatf(x[0]), splatf(x[0]), splatf(x[0])};
     vi bad = {0};
     int64_t i = 0;
+#if defined(__AVX512F__)
+    uint32_t unordered = 0; /* one comparison finds the NaNs of two vectors */
+    for (; i + 4 * VW <= n; i += 4 * VW) {
+        vf v[4];
+        _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) v[u] = ldf(x + i + u * VW), m[u] = maxf_(v[u], m[u]);
+        unordered |= _mm512_cmp_ps_mask((__m512)v[0], (__m512)v[1], _CMP_UNORD_Q);
+        unordered |= _mm512_cmp_ps_mask((__m512)v[2], (__m512)v[3], _CMP_UNORD_Q);
+    }
+    bad[0] = unordered != 0;
+#endif
     for (; i + 4 * VW <= n; i += 4 * VW) _Pragma("GCC unroll 4") for (int u = 0; u < 4; u++) {
             vf v = ldf(x + i + u * VW);
             m[u] = maxf_(v, m[u]);

@@ -79,6 +79,12 @@ FBC_INLINE VF vf_split(VF x, VF *f) { /* x normal and positive */
     return vf_of_int(u >> 23);
 }
 FBC_INLINE VF vf_log(VF x) {
+#ifdef __AVX512DQ__
+    if (!_mm512_fpclass_ps_mask(x, 0xff)) { /* none is NaN, infinite, 0, denormal or negative */
+        VF f, e = vf_split(x, &f);
+        return vf_log_of(e, f);
+    }
+#endif
     VM tiny = vf_lt(x, C(1.17549435e-38f));
     VF f, e = vf_split(vf_select(tiny, x * C(8388608.0f), x), &f);
     e = vf_select(tiny, e - C(23.0f), e);

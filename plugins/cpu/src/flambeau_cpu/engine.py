@@ -201,7 +201,7 @@ def set_memory_limit(nbytes: int | None) -> None:
 
 
 def empty_cache() -> None:
-    """Give memory kept for reuse back to the system (blocks over 64 KiB; smaller ones stay)."""
+    """Give memory kept for reuse back to the system (blocks over 1 MiB; smaller ones stay)."""
     lib.fbc_empty_cache()
 
 
