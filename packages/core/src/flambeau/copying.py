@@ -9,6 +9,7 @@ from typing import Any
 from ._tensor import Tensor
 from .devices import Device
 from .dtypes import DType
+from .errors import describe, refuse
 from .layout import Size, spec_of
 from .plan import tensor_on
 from .registry import backend_of
@@ -28,10 +29,10 @@ def deepcopy(t: Tensor, memo: dict[int, Any]) -> Tensor:
         return known
     node = t.grad_fn
     if node is not None:
-        raise RuntimeError(
-            "[deepcopy] Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: got "
-            f"{list(t.spec.shape)} {t.spec.dtype.name} {t.spec.device} of {node.name()}. Use t.detach() first."
+        wrong = (
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: got "
         )
+        refuse("deepcopy", f"{wrong}{describe(t)} of {node.name()}", do="Use t.detach() first.")
     mem = memo.get(id(t.mem))
     if mem is None:
         mem = memo[id(t.mem)] = _duplicate(t.mem)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._alias import namespace
-from .errors import message
+from .errors import refuse
 from .layout import Spec
 from .op import Call, Op
 from .state import grad_mode
@@ -72,9 +72,8 @@ class CustomOp(Op):
         found = super().infer(values)
         specs = found if isinstance(found, tuple) else (found,)
         if not all(isinstance(s, Spec) for s in specs):
-            raise TypeError(
-                message(self.name, "the decorated function must return a Spec, or a tuple of them", got=found)
-            )
+            wrong = "the decorated function must return a Spec, or a tuple of them"
+            refuse(self.name, wrong, error=TypeError, got=found)
         return Call(found)
 
     def native_kernel(self, backend: Backend, specs: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -82,9 +81,7 @@ class CustomOp(Op):
         fn = self.kernels.get(backend.name)
         if fn is not None:
             return quietly(fn)
-        if self.default is None and self.on_arrays is not None:
-            return self.run_on_arrays
-        return None
+        return self.run_on_arrays if self.default is None and self.on_arrays is not None else None
 
     def run_on_arrays(self, outs: Sequence[Any], ins: Sequence[Any], attrs: dict[str, Any]) -> None:
         """Run the reference implementation and copy its results."""
@@ -96,11 +93,7 @@ class CustomOp(Op):
         for out, made in zip(outs, found if isinstance(found, tuple) else (found,), strict=True):
             value = as_tensor(made)
             if value.spec.shape != out.spec.shape:
-                raise RuntimeError(
-                    message(
-                        self.name, "the reference gave another shape than the op's function said", got=value
-                    )
-                )
+                refuse(self.name, "the reference gave another shape than the op's function said", got=value)
             out.copy_(value)
 
     # Checking

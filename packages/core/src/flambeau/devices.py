@@ -37,10 +37,8 @@ class Device:
             return found
         name, sep, number = type.partition(":") if isinstance(type, str) else ("", "", "")
         if not name or (sep and not number.isdigit()) or (sep and index is not None):
-            raise RuntimeError(
-                f"[device] not a device: got {type!r}, needed: a device type with an optional index, "
-                "such as 'cpu' or 'cuda:1'."
-            )
+            need = "a device type with an optional index, such as 'cpu' or 'cuda:1'"
+            raise RuntimeError(f"[device] not a device: got {type!r}, needed: {need}.")
         if sep:
             index = int(number)
         self = cls._known.get((name, index))

@@ -32,9 +32,8 @@ def report() -> tuple[str, bool]:
         registered = {"data sets": list(hooks.datasets()), "file formats": list(hooks.formats())}
         for entry in plugins.entries("namespaces"):
             if entry.name in _own_names():
-                plugins.failures[entry.key] = plugins.PluginError(
-                    f"flambeau.{entry.name} is the core's own; rename it in the plugin"
-                )
+                wrong = f"flambeau.{entry.name} is the core's own; rename it in the plugin"
+                plugins.failures[entry] = plugins.PluginError(wrong)
             with suppress(plugins.PluginError):  # told by plugins.status
                 if plugins.find("namespaces", entry.name):
                     plugins.load(entry)
@@ -43,12 +42,9 @@ def report() -> tuple[str, bool]:
     lines = [*_about(), "", "plugins", *_indent(found or ["none found"]), "", "devices"]
     for name, backend in devices:
         lines += _indent(_device(name, backend))
-    lines += [
-        "",
-        "registered",
-        *_indent([f"{kind}: {', '.join(names) or 'none'}" for kind, names in registered.items()]),
-    ]
-    lines += _indent([f"fallbacks to the host: {sum(f.calls for f in explain_fallbacks())} calls"])
+    known = [f"{kind}: {', '.join(names) or 'none'}" for kind, names in registered.items()]
+    calls = f"fallbacks to the host: {sum(f.calls for f in explain_fallbacks())} calls"
+    lines += ["", "registered", *_indent([*known, calls])]
     broken = any(isinstance(b, Exception) and not isinstance(b, DeviceUnavailable) for _, b in devices)
     return "\n".join(lines), not (broken or any(": failed: " in line for line in found))
 
@@ -72,17 +68,15 @@ def _plugins(refused: set[str]) -> list[str]:
         if status == "loaded" and entry.group == "backends" and entry.name in refused:
             status = "loaded, but refused as a device: see below"
         lines.append(f"{entry.group}/{entry.name}: {entry}: {status}")
-        failure = plugins.failures.get(entry.key)
+        failure = plugins.failures.get(entry)
         if failure is not None and not isinstance(failure, (plugins.PluginError, BackendError)):
             lines.append(f"  to mend it: {entry.mend()}")
     return lines
 
 
 def _devices() -> Iterator[tuple[str, Backend | Exception]]:
-    names = dict.fromkeys(
-        ["cpu", *(entry.name for entry in plugins.entries("backends")), "reference", "meta"]
-    )
-    for name in [*names, *(name for name in registry.loaded_backends() if name not in names)]:
+    installed = [entry.name for entry in plugins.entries("backends")]
+    for name in dict.fromkeys(["cpu", *installed, "reference", "meta", *registry.loaded_backends()]):
         try:
             yield name, registry.backend_of(Device(name))
         except Exception as error:  # a broken backend is what this is here to tell

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from .errors import message
+from .errors import refuse
 from .state import modes, set_grad
 from .tape import FREED, Node, anomaly, edge_of
 
@@ -156,32 +156,23 @@ def backward(
     if inputs is None:
         return []
     results = [found.get(k) for k in keys]
-    if accumulate:
-        for t, r in zip(inputs, results, strict=True):
-            if r is not None:
-                _add_to_grad(t, r, create)
-        return []
-    return results
+    if not accumulate:
+        return results
+    for t, r in zip(inputs, results, strict=True):
+        if r is not None:
+            _add_to_grad(t, r, create)
+    return []
 
 
 def fit(g: Tensor, spec: Spec, node: Node) -> Tensor:
     """Give a gradient the dtype and shape of what it is the gradient of: un-broadcast by summing."""
     if g.spec.shape != spec.shape:
         lead = g.spec.ndim - spec.ndim
-        dims = [
-            d for d in range(g.spec.ndim) if d < lead or (spec.shape[d - lead] == 1 and g.spec.shape[d] != 1)
-        ]
-        if lead < 0 or any(
-            d >= lead and d not in dims and n != spec.shape[d - lead] for d, n in enumerate(g.spec.shape)
-        ):
-            raise RuntimeError(
-                message(
-                    node.kind.rules.name,
-                    "the gradient rule gave a wrong shape",
-                    f"{list(spec.shape)}",
-                    gradient=g,
-                )
-            )
+        want = (1,) * lead + spec.shape
+        dims = [d for d, n in enumerate(g.spec.shape) if d < lead or (want[d : d + 1] == (1,) and n != 1)]
+        if lead < 0 or any(n != want[d] for d, n in enumerate(g.spec.shape) if d not in dims):
+            wrong = "the gradient rule gave a wrong shape"
+            refuse(node.kind.rules.name, wrong, f"{list(spec.shape)}", gradient=g)
         g = g.sum(dims, keepdim=True).reshape(spec.shape) if dims else g.reshape(spec.shape)
     if g.spec.dtype is not spec.dtype:
         if g.spec.dtype.is_complex and not spec.dtype.is_complex:
@@ -232,16 +223,8 @@ def _add_to_grad(leaf: Tensor, g: Tensor, create: bool) -> None:
 
 
 def _look_for_nan(node: Node, grads: Sequence[Tensor | None]) -> None:
-    if not anomaly["nan"]:
-        return
     for k, g in enumerate(grads):
-        if (
-            g is not None
-            and (g.spec.dtype.is_floating_point or g.spec.dtype.is_complex)
-            and bool(g.isnan().any())
-        ):
+        if anomaly["nan"] and g is not None and g.spec.dtype.rank > 1 and bool(g.isnan().any()):
             trace = (node.extra or {}).get("trace", "(recorded before anomaly detection was switched on)\n")
-            raise RuntimeError(
-                f"[{node.kind.rules.name}] Function '{node.name()}' returned nan values in its {k}th output. The "
-                f"forward call was made here:\n{trace}"
-            )
+            wrong = f"Function '{node.name()}' returned nan values in its {k}th output"
+            raise RuntimeError(f"[{node.kind.rules.name}] {wrong}. The forward call was made here:\n{trace}")

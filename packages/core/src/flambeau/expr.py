@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from .dtypes import DType, int64, uint32, uint64
+from .errors import refuse
 
 __all__ = ["OPCODES", "Expr", "Number", "call", "const", "postorder", "select"]
 
@@ -87,15 +88,13 @@ class Expr:
 
     def __getattr__(self, name: str) -> Callable[..., Expr]:
         if name not in OPCODES:
-            raise AttributeError(
-                f"programs have no instruction {name!r}; there are: {' '.join(sorted(OPCODES))}"
-            )
+            known = " ".join(sorted(OPCODES))
+            raise AttributeError(f"programs have no instruction {name!r}; there are: {known}")
         return lambda *rest: call(name, self, *rest)
 
     def __bool__(self) -> bool:
-        raise TypeError(
-            "[pointwise] a traced value has no truth value. Use select(cond, a, b) instead of if."
-        )
+        do = "Use select(cond, a, b) instead of if."
+        refuse("pointwise", "a traced value has no truth value", do=do, error=TypeError)
 
     def to(self, dtype: DType) -> Expr:
         """Cast."""

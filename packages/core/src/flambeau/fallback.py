@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .backend import COMPUTE, Backend
 from .devices import Device
 from .dtypes import BY_NAME
-from .errors import BackendError, FallbackWarning, is_ours
+from .errors import BackendError, FallbackWarning, is_ours, refuse
 from .layout import Spec, spec_of
 from .storage import Storage
 
@@ -85,31 +85,30 @@ def guard(backend: Backend) -> None:
     backend.plan, backend.kernel = guarded_plan, guarded_kernel  # type: ignore[method-assign]
 
 
+#: The kinds of entries that a backend may lack.
+_KINDS = {
+    "reduce": "sum prod max min argmax argmin any all", "scan": "cumsum cumprod logcumsumexp",
+    "scan2": "cummax cummin", "scatter": "sum prod amax amin",
+}  # fmt: skip
+
+
 def _check_declarations(backend: Backend) -> None:
     from .program import OPCODES
 
-    kinds = {
-        "reduce": "sum prod max min argmax argmin any all".split(),
-        "scan": "cumsum cumprod logcumsumexp".split(),
-        "scan2": "cummax cummin".split(),
-        "scatter": "sum prod amax amin".split(),
-    }
-    known = {*COMPUTE, *OPCODES, *(f"{entry}.{kind}" for entry in kinds for kind in kinds[entry])}
-    for what, unknown in (
-        ("lacks", backend.lacks - known),
-        ("dtypes", (backend.dtypes or frozenset()) - set(BY_NAME)),
-    ):
+    known = {*COMPUTE, *OPCODES, *(f"{entry}.{kind}" for entry in _KINDS for kind in _KINDS[entry].split())}
+    dtypes = (backend.dtypes or frozenset()) - set(BY_NAME)
+    for what, unknown in (("lacks", backend.lacks - known), ("dtypes", dtypes)):
         if unknown:
-            raise BackendError(
-                f"[device] backend {backend.name!r} declares {what} that don't exist: got {sorted(unknown)}, "
-                "needed: names of docs/backends.md. Correct the spelling."
-            )
+            wrong = f"backend {backend.name!r} declares {what} that don't exist: got {sorted(unknown)}"
+            need = ", needed: names of docs/backends.md"
+            refuse("device", wrong + need, do="Correct the spelling.", error=BackendError)
 
 
 def _guarded(backend: Backend, entry: str, run: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> None:
         kind = args[-1] if entry == "scatter" else args[0]
-        specs = [t.spec for t in _tensors(args)]
+        specs: list[Spec] = []
+        _each(args, lambda t: specs.append(t.spec))
         why = _reason(backend, entry, None if hasattr(kind, "spec") else kind, specs)
         if why is None:
             run(*args)
@@ -120,12 +119,13 @@ def _guarded(backend: Backend, entry: str, run: Callable[..., Any]) -> Callable[
     return call
 
 
-def _tensors(args: Sequence[Any]) -> Iterator[Any]:
-    for a in args:
-        if hasattr(a, "spec"):
-            yield a
-        elif isinstance(a, (list, tuple)):
-            yield from (t for t in a if hasattr(t, "spec"))
+def _each(args: Sequence[Any], fn: Callable[[Any], Any]) -> list[Any]:
+    """The arguments of an entry with what a function makes of each tensor in its place."""
+
+    def made(a: Any) -> Any:
+        return fn(a) if hasattr(a, "spec") else a
+
+    return [tuple(map(made, a)) if isinstance(a, (list, tuple)) else made(a) for a in args]
 
 
 def _reason(backend: Backend, entry: str, kind: Any, specs: Sequence[Spec]) -> str | None:
@@ -153,9 +153,7 @@ def _program_reason(backend: Backend, program: Any) -> str | None:
     for step in program.code:
         if step.op in backend.lacks:
             return f"it lacks the instruction {step.op}"
-        inner = (
-            (step.out,) if step.op.startswith("philox") else (step.out, step.dtype)
-        )  # the seed is no tensor
+        inner = (step.out, step.dtype)[: 1 if step.op.startswith("philox") else 2]  # the seed is no tensor
         for dtype in inner:
             if not backend.supports(dtype):
                 return f"it has no {dtype.name}"
@@ -181,29 +179,21 @@ def _on_host(backend: Backend, entry: str, args: Sequence[Any]) -> None:
         size = t.spec.itemsize
         mem = Storage.allocate(reference, (high - low + 1) * size, device)
         if mem.nbytes:
-            reference.copy_in(
-                mem.handle, 0, backend.copy_out(t.mem.handle, (t.offset + low) * size, mem.nbytes)
-            )
+            data = backend.copy_out(t.mem.handle, (t.offset + low) * size, mem.nbytes)
+            reference.copy_in(mem.handle, 0, data)
         spec = spec_of(t.spec.dtype, t.spec.shape, device, t.spec.strides)
         return tensor_on(mem, spec, -low)
 
-    host: list[Any] = []
-    for a in args:
-        if hasattr(a, "spec"):
-            host.append(down(a))
-        elif isinstance(a, (list, tuple)):
-            host.append(tuple(down(t) if hasattr(t, "spec") else t for t in a))
-        else:
-            host.append(a)
+    host = _each(args, down)
     getattr(reference, entry)(*host)
     for k in _OUTS[entry]:
-        pairs = [(args[k], host[k])] if hasattr(args[k], "spec") else zip(args[k], host[k], strict=True)
-        for there, here in pairs:
+        for there, here in (
+            [(args[k], host[k])] if hasattr(args[k], "spec") else zip(args[k], host[k], strict=True)
+        ):
             if here.mem.nbytes:
                 start = (there.offset - here.offset) * there.spec.itemsize
-                backend.copy_in(
-                    there.mem.handle, start, reference.copy_out(here.mem.handle, 0, here.mem.nbytes)
-                )
+                data = reference.copy_out(here.mem.handle, 0, here.mem.nbytes)
+                backend.copy_in(there.mem.handle, start, data)
 
 
 def _note(backend: Backend, entry: str, why: str) -> None:
@@ -218,9 +208,7 @@ def _note(backend: Backend, entry: str, why: str) -> None:
             text.replace("; computed", "; FLAMBEAU_FALLBACK=error forbids that it be computed")
         )
     if mode != "warn":
-        raise RuntimeError(
-            f"[fallback] FLAMBEAU_FALLBACK is {mode!r}, needed: 'warn' or 'error'. Correct it."
-        )
+        refuse("fallback", f"FLAMBEAU_FALLBACK is {mode!r}, needed: 'warn' or 'error'", do="Correct it.")
     key = (op, backend.name, entry, why, f"{file}:{line}")
     _counts[key] = _counts.get(key, 0) + 1
     if _counts[key] == 1:

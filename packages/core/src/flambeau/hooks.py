@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import plugins
+from .errors import refuse
 from .plugins import PluginWarning
 
 if TYPE_CHECKING:
@@ -56,22 +58,20 @@ class Registry:
             PluginError: the name is taken; the message names both plugins.
         """
         if self._made.setdefault(name, made) is not made:
-            self._clashes[name] = (
-                f"[hooks] {self.kind} {name!r} is registered twice: "
-                f"got {self._sources[name]} and {self.source}, needed: one. Uninstall or rename one."
-            )
-            raise plugins.PluginError(self._clashes[name])
+            both = f"got {self._sources[name]} and {self.source}, needed: one"
+            clash = f"[hooks] {self.kind} {name!r} is registered twice: {both}. Uninstall or rename one."
+            self._clashes[name] = clash
+            raise plugins.PluginError(clash)
         self._sources.setdefault(name, self.source)
 
     def __getitem__(self, name: str) -> Any:
         if name in self._clashes:
             raise plugins.PluginError(self._clashes[name])
         if name not in self._made:
-            failed = [str(entry) for entry in plugins.entries("hooks") if entry.key in plugins.failures]
-            raise LookupError(
-                f"[hooks] no {self.kind} of that name: got {name!r}, needed: one of {', '.join(self) or 'none'}."
-                + (f" Plugins left out: {', '.join(failed)}; see `flambeau doctor`." if failed else "")
-            )
+            failed = ", ".join(str(entry) for entry in plugins.entries("hooks") if entry in plugins.failures)
+            wrong = f"no {self.kind} of that name: got {name!r}, needed: one of {', '.join(self) or 'none'}"
+            do = f"Plugins left out: {failed}; see `flambeau doctor`." if failed else ""
+            refuse("hooks", wrong, do=do, error=LookupError)
         return self._made[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -179,11 +179,9 @@ def _call(hook: str, only: list[str] | None = None, **arguments: Any) -> None:
                 manager.subset_hook_caller(hook, others)(**arguments)
         except Exception as error:  # a plugin's failure is its own
             reason = error.__cause__ if error.__cause__ is not None else error
-            plugins.failures.setdefault(entry.key, error)
+            plugins.failures.setdefault(entry, error)
             failed.append(f"[hooks] plugin left out: {entry}: {type(reason).__name__}: {reason}")
     for text in failed:
-        import warnings
-
         warnings.warn(PluginWarning(text), stacklevel=3)
 
 
@@ -196,14 +194,11 @@ def _register(manager: pluggy.PluginManager, module: Any, hook: str) -> None:
         spec = getattr(HookSpecs, key, None)
         if spec is None:
             raise plugins.PluginError(f"there is no hook {key!r}{_similar(key)}")
-        given, known = (
-            fn.__code__.co_varnames[: fn.__code__.co_argcount] for fn in (getattr(module, key), spec)
-        )
+        codes = getattr(module, key).__code__, spec.__code__
+        given, known = (code.co_varnames[: code.co_argcount] for code in codes)
         if not set(given) <= set(known[1:]):
-            wanted = ", ".join(known[1:])
-            raise plugins.PluginError(
-                f"{name}.{key} has other arguments: got {key}({', '.join(given)}), needed: {key}({wanted})"
-            )
+            got, need = (f"{key}({', '.join(names)})" for names in (given, known[1:]))
+            raise plugins.PluginError(f"{name}.{key} has other arguments: got {got}, needed: {need}")
     if hook not in marked:
         raise plugins.PluginError(f"{name} has no @hookimpl {hook}")
     manager.register(module, name)

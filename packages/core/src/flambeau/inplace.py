@@ -1,8 +1,4 @@
-"""Writing into tensors that exist: in-place forms, ``out=``, and what both do to the tape.
-
-An in-place change of a view is recorded on its base as "the base with this part replaced", and the view gets a
-node that reads it back; other views of the base notice at their next use (`refresh_view`).
-"""
+"""Writing into tensors that exist: in-place forms and ``out=``."""
 
 from __future__ import annotations
 
@@ -13,21 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
 from . import registry, tape
-from .dtypes import can_cast
-from .errors import is_ours, message
-from .layout import Spec, broadcast_shapes, spec_of
-from .op import resolved
+from .dtypes import DType, can_cast
+from .errors import is_ours, refuse
+from .layout import broadcast_shapes
+from .plan import resolved
+from .rebase import rebase, refresh_view
+from .record import Op
 from .state import GRAD_OFF, WATCHED, modes, past_watchers
 
 if TYPE_CHECKING:
     from ._tensor import Tensor
 
-__all__ = ["assign", "inplace", "into", "is_leaf_view", "touched", "writer"]
+__all__ = [
+    "assign", "check_cast", "check_shape", "inplace", "into", "is_leaf_view", "put_out", "refresh_view", "touched",
+    "write_out", "writer",
+]  # fmt: skip
 
 
-_SHARED = (
-    "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
-    "location"
+_SHARED = "unsupported operation: some elements of the input tensor and the written-to tensor refer to"
+_SHARED += " a single memory location"
+_REPEATED = (
+    "unsupported operation: more than one element of the written-to tensor refers to a single memory location"
 )
 _CLONE = "Please clone() the tensor before performing the operation."
 
@@ -58,20 +60,10 @@ def check_writable(t: Tensor, op: str) -> None:
         RuntimeError: a dimension has stride 0, or they were made in inference mode, which has ended.
     """
     if t.mem.watch is False and not modes.inference:
-        raise RuntimeError(
-            f"[{op}] Inplace update to inference tensor outside InferenceMode is not allowed: got self: "
-            f"{list(t.spec.shape)} {t.spec.dtype.name}. Make a clone() of it to get a normal tensor."
-        )
+        wrong = "Inplace update to inference tensor outside InferenceMode is not allowed"
+        refuse(op, wrong, do="Make a clone() of it to get a normal tensor.", self=t)
     if not t.spec.dense and any(s == 0 and n > 1 for s, n in zip(t.spec.strides, t.spec.shape, strict=True)):
-        raise RuntimeError(
-            message(
-                op,
-                "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-                "location",
-                do=_CLONE,
-                self=t,
-            )
-        )
+        refuse(op, _REPEATED, do=_CLONE, self=t)
 
 
 def overlaps(a: Tensor, b: Tensor) -> bool:
@@ -81,11 +73,8 @@ def overlaps(a: Tensor, b: Tensor) -> bool:
     if a.offset == b.offset and a.spec.strides == b.spec.strides and a.spec.shape == b.spec.shape:
         return False
     if a.spec.itemsize != b.spec.itemsize:  # then whole extents are compared
-        (al, ah), (bl, bh) = a.spec.extent(), b.spec.extent()
-        ka, kb = a.spec.itemsize, b.spec.itemsize
-        return (a.offset + al) * ka < (b.offset + bh + 1) * kb and (b.offset + bl) * kb < (
-            a.offset + ah + 1
-        ) * ka
+        (al, ah), (bl, bh) = ([(t.offset + n) * t.spec.itemsize for n in t.spec.extent()] for t in (a, b))
+        return al < bh + b.spec.itemsize and bl < ah + a.spec.itemsize
     steps = [(s, n - 1) for s, n in zip(a.spec.strides, a.spec.shape, strict=True) if n > 1]
     steps += [(-s, n - 1) for s, n in zip(b.spec.strides, b.spec.shape, strict=True) if n > 1]
     steps.sort(key=lambda step: -abs(step[0]))
@@ -118,16 +107,62 @@ def check_leaf(t: Tensor, op: str) -> None:
     Raises:
         RuntimeError: it is one, or a view of one.
     """
-    if t.rg and t.grad_fn is None:
-        raise RuntimeError(
-            f"[{op}] a leaf Variable that requires grad is being used in an in-place operation: got self: "
-            f"{list(t.shape)} {t.dtype.name}. Change it under no_grad(), or work on x.clone()."
-        )
-    if is_leaf_view(t):
-        raise RuntimeError(
-            f"[{op}] a view of a leaf Variable that requires grad is being used in an in-place operation. Change it "
-            "under no_grad(), or work on a clone() of the leaf."
-        )
+    what = "" if t.rg and t.grad_fn is None else "a view of " if is_leaf_view(t) else None
+    if what is not None:
+        wrong = f"{what}a leaf Variable that requires grad is being used in an in-place operation"
+        refuse(op, wrong, do="Change it under no_grad(), or work on a clone() of the leaf.", self=t)
+
+
+def check_cast(op: str, have: DType, want: DType) -> None:
+    """Refuse a result whose dtype doesn't cast to that of the tensor that it is written to.
+
+    Raises:
+        RuntimeError: it is of a higher kind.
+    """
+    if not can_cast(have, want):
+        wrong = f"result type {have.name} can't be cast to the desired output type {want.name}"
+        refuse(op, wrong, do="Use the out-of-place form, or convert with .to().")
+
+
+def check_shape(op: str, have: Sequence[int], want: Sequence[int]) -> None:
+    """Refuse a result of another shape than the tensor that it is written to.
+
+    Raises:
+        RuntimeError: the shapes differ.
+    """
+    if tuple(have) != tuple(want):
+        wrong = f"output with shape {list(want)} doesn't match the broadcast shape {list(have)}"
+        refuse(op, wrong, do="Use the out-of-place form.")
+
+
+def write_out(op: Op, values: list[Any], out: Any) -> Any:
+    """Run an op and put its results where ``out`` says.
+
+    Raises:
+        RuntimeError: a dtype that can't be cast to that of ``out``, another device, or gradients are asked for.
+    """
+    k = op.index.get("dtype", -1)
+    if k >= 0 and values[k] is None and isinstance(out, plans.TENSOR) and op.params[k].keyword:
+        values[k] = out.spec.dtype
+    if modes.grad and any(isinstance(v, plans.TENSOR) and v.rg for v in values):
+        wrong = "functions with out=... arguments don't support automatic differentiation"
+        refuse(op.name, f"{wrong}, but one of the arguments requires grad", do="Drop out=, or use no_grad().")
+    return put_out(op, values, op.apply(values), out)
+
+
+def put_out(op: Op, values: Sequence[Any], result: Any, out: Any) -> Any:
+    """Put an op's results where ``out`` says."""
+    flat = [t for v in values for t in (v if isinstance(v, (list, tuple)) else (v,))]
+    given = [t for t in flat if isinstance(t, plans.TENSOR)]
+    casts = op.casts_out(*values) if callable(op.casts_out) else op.casts_out
+    if isinstance(result, (tuple, list)):
+        if len(out) != len(result):
+            refuse(op.name, f"out= needs {len(result)} tensors: got {len(out)}")
+        for r, o in zip(result, out, strict=True):
+            into(op, o, r, given, casts == "any" and casts)
+        return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
+    into(op, out, result, given, casts)
+    return out
 
 
 def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), casts: Any = True) -> None:
@@ -144,30 +179,24 @@ def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), ca
     named = isinstance(rec, str)
     op = rec if named else rec.exports[0]
     if not isinstance(out, plans.TENSOR):
-        raise TypeError(message(op, "argument 'out' must be a Tensor", out=out))
+        refuse(op, "argument 'out' must be a Tensor", error=TypeError, out=out)
     if out.spec.device is not result.spec.device:
-        raise RuntimeError(message(op, "out= is on another device", "one device", out=out, result=result))
+        refuse(op, "out= is on another device", "one device", out=out, result=result)
     fits = result.spec.dtype is out.spec.dtype or casts == "any"
     if not fits and not (casts and can_cast(result.spec.dtype, out.spec.dtype)):
-        raise RuntimeError(
-            f"[{op}] result type {result.dtype.name} can't be cast to the desired output type {out.dtype.name}. "
-            "Give out= of the result's dtype."
-        )
+        wrong = f"result type {result.dtype.name} can't be cast to the desired output type {out.dtype.name}"
+        refuse(op, wrong, do="Give out= of the result's dtype.")
     check_writable(out, op)
     for t in given:
         both = t is out or (t.mem is out.mem and t.spec.numel and out.spec.numel)
         if overlaps(t, out) or (not named and rec.apart_out and both):
-            raise RuntimeError(message(op, _SHARED, do=_CLONE, argument=t, out=out))
+            refuse(op, _SHARED, do=_CLONE, argument=t, out=out)
     if out.spec.shape != result.spec.shape:
         if out.spec.numel:
             import warnings
 
-            warnings.warn(
-                f"[{op}] out= had shape {list(out.shape)} and was resized to {list(result.shape)}; give an empty "
-                "tensor or one of the right shape.",
-                UserWarning,
-                4,
-            )
+            done = f"out= had shape {list(out.shape)} and was resized to {list(result.shape)}"
+            warnings.warn(f"[{op}] {done}; give an empty tensor or one of the right shape.", UserWarning, 4)
         out.resize_(result.spec.shape)
     backend = registry.backend_of(out.spec.device)
     if out.mem is result.mem:
@@ -182,7 +211,7 @@ def into(rec: Any, out: Tensor, result: Tensor, given: Sequence[Tensor] = (), ca
 def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> Tensor:
     """``t.op_(...)``: the op with its result written over its first argument."""
     if not isinstance(t, plans.TENSOR):
-        raise TypeError(message(op.name + "_", "argument 'self' must be a Tensor", self=t))
+        refuse(op.name + "_", "argument 'self' must be a Tensor", error=TypeError, self=t)
     if WATCHED and modes.watchers:
 
         def go_on(*a: Any, **k: Any) -> Tensor:
@@ -214,14 +243,13 @@ def inplace(op: Any, t: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> 
                 plan = op.plans.keep(into, op.prepare(values, tensors, t.spec))
             for x in tensors[1:]:
                 if x.mem is t.mem and overlaps(t, x):
-                    raise RuntimeError(message(name, _SHARED, do=_CLONE, self=t, other=x))
+                    refuse(name, _SHARED, do=_CLONE, self=t, other=x)
             plan.run(*tensors, *numbers)
             if t.mem.watch is None:
                 t.mem.version += 1
             else:
                 touched(name, t)
-            made: Tensor = t
-            return made
+            return t  # type: ignore[no-any-return]
     if on and (t.rg or is_leaf_view(t) or any(isinstance(v, plans.TENSOR) and v.rg for v in values)):
         check_leaf(t, name)
         check_writable(t, name)
@@ -250,16 +278,9 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
     value = resolved(value)
     if value.spec.device is not t.spec.device:
         value = value.to(t.spec.device)
-    if broadcast_shapes(value.spec.shape, t.spec.shape, op=op) != t.spec.shape:
-        raise RuntimeError(
-            f"[{op}] output with shape {list(t.shape)} doesn't match the broadcast shape "
-            f"{list(broadcast_shapes(value.shape, t.shape))}. Use the out-of-place form."
-        )
-    if op != "copy_" and not can_cast(value.spec.dtype, t.spec.dtype):
-        raise RuntimeError(
-            f"[{op}] result type {value.dtype.name} can't be cast to the desired output type {t.dtype.name}. "
-            "Use the out-of-place form, or convert with .to()."
-        )
+    check_shape(op, broadcast_shapes(value.spec.shape, t.spec.shape, op=op), t.spec.shape)
+    if op != "copy_":
+        check_cast(op, value.spec.dtype, t.spec.dtype)
     recording = (not GRAD_OFF or modes.grad) and (value.rg or t.rg or is_leaf_view(t))
     if recording:
         check_leaf(t, op)
@@ -278,107 +299,3 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
             source = source.to(t.spec.dtype)
         rebase(t, source)
     return t
-
-
-class _Overwritten:
-    """Gradient rules of writing a constant over a tensor."""
-
-    name = "fill"
-
-    def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
-        """Zeros."""
-        return [gs[0].new_zeros(node.kind.specs[0].shape)]
-
-
-_OVERWRITTEN = _Overwritten()
-
-
-def rebase(t: Tensor, value: Tensor) -> None:
-    """Give a tensor that was written in place the history of what was written, and so its views and its base."""
-    base = t.base
-    if (base is None or not base.rg) and value.rg:
-        owner: Any = t if base is None else base
-        if owner.seen is not None:
-            owner.seen.append(True)  # the views made so far want gradients from now on
-            owner.seen = None
-    floats = t.spec.dtype.is_floating_point or t.spec.dtype.is_complex
-    if base is None:
-        if value.rg and floats:
-            t.node, t.nr, t.rg = (value.node or _pass_on(value)), value.nr, True
-        elif t.rg:
-            # Overwritten by a constant: still part of the graph, with a gradient of zeros.
-            kind = tape.Kind(_OVERWRITTEN, [t.spec], (t.spec,))
-            t.node, t.nr = tape.make_node(kind, [tape.edge_of(t)]), 0
-        return
-    real = t.spec.dtype is not base.spec.dtype
-    if not (base.rg or value.rg) or (real and t.spec.dtype.to_real() is not base.spec.dtype.to_real()):
-        return
-    old = plans.TENSOR(base.spec, base.mem, base.ptr, base.offset)
-    old.node, old.nr, old.rg = base.node, base.nr, base.rg
-    whole, spec, start = _memory(tape.edge_of(old), base.spec, base.offset, real)
-    value = registry.OPS["flip_sign"](value) if t.spec.flipped else value
-    part, place = tape.edge_of(value), t.spec
-    if real and place.dtype.is_complex:
-        part, place, _ = _memory(part, place, 0, real)
-    attrs = {
-        "size": place.shape,
-        "stride": place.strides,
-        "offset": t.offset * (2 if place is not t.spec else 1) - start,
-    }
-    node = registry.OPS["as_strided_scatter"].rules.node([whole, part], [spec, place], attrs, (spec,))
-    base.node, base.nr, base.rg = _elements((node, 0), spec, base.spec)[0], 0, True
-    base.seen = base.mem.version
-    refresh_view(t)
-
-
-def _real(spec: Spec) -> Spec:
-    """Complex numbers as pairs of real ones."""
-    strides = (*(2 * k for k in spec.strides), 1)
-    return spec_of(spec.dtype.to_real(), (*spec.shape, 2), spec.device, strides)
-
-
-def _step(name: str, edge: Any, spec: Spec, out: Spec) -> Any:
-    """An edge to what a view makes of something."""
-    return None if edge is None else (registry.OPS[name].rules.node([edge], [spec], {}, (out,)), 0)
-
-
-def _memory(edge: Any, spec: Spec, offset: int, real: bool) -> tuple[Any, Spec, int]:
-    """From a tensor's edge that of what its memory holds, as real numbers where it is asked for."""
-    if spec.flipped:
-        edge = _step("flip_sign", edge, spec, spec)
-    if real and spec.dtype.is_complex:
-        return _step("view_as_real", edge, spec, _real(spec)), _real(spec), 2 * offset
-    return edge, spec, offset
-
-
-def _elements(edge: Any, held: Spec, spec: Spec) -> Any:
-    """From the edge of what the memory holds that of a tensor of a spec."""
-    if spec.dtype is not held.dtype:
-        edge = _step("view_as_complex", edge, held, spec)
-    return _step("flip_sign", edge, spec, spec) if spec.flipped else edge
-
-
-def _pass_on(leaf: Tensor) -> tape.Node:
-    copy = leaf.clone()
-    assert copy.node is not None
-    return copy.node
-
-
-def refresh_view(t: Tensor) -> None:
-    """Bring the node of a view up to date after its base, or another view of it, was written in place."""
-    base = t.base
-    assert base is not None
-    t.seen = t.mem.version
-    real = t.spec.dtype is not base.spec.dtype
-    if base.node is None or (real and t.spec.dtype.to_real() is not base.spec.dtype.to_real()):
-        if t.node is None and t.rg is not True:
-            t.rg = False
-        return
-    whole, spec, start = _memory((base.node, base.nr), base.spec, base.offset, real)
-    place, offset = (_real(t.spec), 2 * t.offset) if real and t.spec.dtype.is_complex else (t.spec, t.offset)
-    attrs = {"size": place.shape, "stride": place.strides, "storage_offset": offset, "base_offset": start}
-    node = registry.OPS["as_strided"].rules.node([whole], [spec], attrs, (place,))
-    t.node, t.nr, t.rg = _elements((node, 0), place, t.spec)[0], 0, True
-
-
-tape.refresh_view = refresh_view

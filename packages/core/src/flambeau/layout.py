@@ -7,13 +7,16 @@ on identities; correctness never rests on it (a missed identity costs a new plan
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from .devices import Device
 from .dtypes import DType
+from .errors import refuse
 
 __all__ = [
-    "Size", "Spec", "broadcast_shapes", "contiguous_strides", "spec_of", "view_strides", "wrap_dim", "wrap_dims",
+    "Size", "Spec", "broadcast_shapes", "contiguous_strides", "spec_of", "unflipped", "view_strides", "wrap_dim",
+    "wrap_dims",
 ]  # fmt: skip
 
 
@@ -28,10 +31,7 @@ class Size(tuple[int, ...]):
 
     def numel(self) -> int:
         """The number of elements of a tensor of this shape."""
-        n = 1
-        for s in self:
-            n *= s
-        return n
+        return prod(self)
 
     def __repr__(self) -> str:
         return f"flambeau.Size([{', '.join(map(str, self))}])"
@@ -120,13 +120,11 @@ def format_strides(op: str, spec: Spec, memory_format: str | None) -> tuple[int,
     if memory_format is None or memory_format == "preserve_format":
         return None if spec.dense else dense_strides(spec.shape, spec.strides)
     if memory_format not in FORMATS:
-        raise RuntimeError(f"[{op}] memory format is not known: got {memory_format!r}.")
+        refuse(op, f"memory format is not known: got {memory_format!r}")
     order = FORMATS[memory_format].get(spec.ndim)
     if order is None:
         (rank,) = FORMATS[memory_format]
-        raise RuntimeError(
-            f"[{op}] required rank {rank} tensor to use {memory_format} format: got {list(spec.shape)}."
-        )
+        refuse(op, f"required rank {rank} tensor to use {memory_format} format: got {list(spec.shape)}")
     return strides_in(order, spec.shape)
 
 
@@ -164,16 +162,10 @@ class Spec:
         self.itemsize = dtype.itemsize
         self.nbytes = self.numel * dtype.itemsize
         if self.nbytes >> 63:
-            raise RuntimeError(
-                f"[sizes] storage size calculation overflowed: got sizes {list(shape)} of {dtype.name}, needed: fewer "
-                "than 2**63 bytes."
-            )
-        self.dense = not flipped and (
-            self.numel == 0
-            or all(
-                n == 1 or s == c for n, s, c in zip(shape, strides, contiguous_strides(shape), strict=True)
-            )
-        )
+            wrong = f"storage size calculation overflowed: got sizes {list(shape)} of {dtype.name}"
+            refuse("sizes", f"{wrong}, needed: fewer than 2**63 bytes")
+        steps = zip(shape, strides, contiguous_strides(shape), strict=True)
+        self.dense = not flipped and (self.numel == 0 or all(n == 1 or s == c for n, s, c in steps))
 
     def __repr__(self) -> str:
         flipped = ", flipped" if self.flipped else ""
@@ -187,9 +179,23 @@ class Spec:
         """Lowest and highest element offset, relative to the first element; (0, -1) where empty."""
         if self.numel == 0:
             return 0, -1
-        low = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True) if s < 0)
-        high = sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True) if s > 0)
-        return low, high
+        ends = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        return sum(e for e in ends if e < 0), sum(e for e in ends if e > 0)
+
+
+def unflipped(spec: Spec, op: str) -> None:
+    """Refuse a flipped tensor where memory is read or written as it is.
+
+    Raises:
+        RuntimeError: it is one.
+    """
+    if spec.flipped:
+        name = "conj" if spec.dtype.is_complex else "neg"
+        wrong, do = (
+            f"this doesn't work on a tensor with the {name} bit set",
+            f"Use tensor.resolve_{name}() first.",
+        )
+        refuse(op, wrong, do=do, self=spec)
 
 
 _CAPACITY = 1 << 15
@@ -240,11 +246,9 @@ def broadcast_shapes(*shapes: Sequence[int] | int, op: str = "broadcast_shapes")
         for i, n in enumerate(shape, ndim - len(shape)):
             if n != 1 and out[i] != n:
                 if out[i] != 1:
-                    raise RuntimeError(
-                        f"[{op}] shapes don't broadcast: got {' and '.join(str(list(s)) for s in given)}, sizes "
-                        f"{out[i]} and {n} differ at dimension {i - ndim} (counted from the end); needed: equal "
-                        "sizes, or 1. Use reshape, unsqueeze or expand."
-                    )
+                    got = f"got {' and '.join(str(list(s)) for s in given)}, sizes {out[i]} and {n} differ at"
+                    wrong = f"shapes don't broadcast: {got} dimension {i - ndim} (counted from the end)"
+                    refuse(op, f"{wrong}; needed: equal sizes, or 1", do="Use reshape, unsqueeze or expand.")
                 out[i] = n
     return Size(out)
 
@@ -252,9 +256,8 @@ def broadcast_shapes(*shapes: Sequence[int] | int, op: str = "broadcast_shapes")
 def expand_strides(shape: Sequence[int], strides: Sequence[int], to: Sequence[int]) -> tuple[int, ...]:
     """Strides that repeat a tensor to a broadcast shape."""
     lead = len(to) - len(shape)
-    return (0,) * lead + tuple(
-        0 if n == 1 and m != 1 else s for n, s, m in zip(shape, strides, to[lead:], strict=True)
-    )
+    steps = zip(shape, strides, to[lead:], strict=True)
+    return (0,) * lead + tuple(0 if n == 1 and m != 1 else s for n, s, m in steps)
 
 
 def wrap_dim(dim: int, ndim: int, op: str, name: str = "dim") -> int:
@@ -266,15 +269,15 @@ def wrap_dim(dim: int, ndim: int, op: str, name: str = "dim") -> int:
     n = ndim or 1
     if not isinstance(dim, int):
         if not hasattr(dim, "__index__"):
-            raise TypeError(
-                f"[{op}] {name} is not an integer: got {type(dim).__name__} {dim!r}, needed: int."
+            refuse(
+                op,
+                f"{name} is not an integer: got {type(dim).__name__} {dim!r}, needed: int",
+                error=TypeError,
             )
         dim = dim.__index__()
     if not -n <= dim < n:
-        raise IndexError(
-            f"[{op}] Dimension out of range: got {name}={dim} for a tensor of {ndim} dimensions, "
-            f"needed: a number in [{-n}, {n - 1}]."
-        )
+        wrong = f"Dimension out of range: got {name}={dim} for a tensor of {ndim} dimensions"
+        refuse(op, f"{wrong}, needed: a number in [{-n}, {n - 1}]", error=IndexError)
     return dim % n
 
 
@@ -290,7 +293,7 @@ def wrap_dims(dims: int | Iterable[int] | None, ndim: int, op: str) -> tuple[int
     given = (dims,) if isinstance(dims, int) else tuple(dims)
     out = tuple(wrap_dim(d, ndim, op) for d in given)
     if len(set(out)) != len(out):
-        raise RuntimeError(f"[{op}] a dimension appears twice: got dim={given}. Name each dimension once.")
+        refuse(op, f"a dimension appears twice: got dim={given}", do="Name each dimension once.")
     return out if ndim else ()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .backend import Backend
+from .errors import refuse
 
 __all__ = ["MetaBackend"]
 
@@ -21,10 +22,9 @@ class MetaBackend(Backend):
     run_program = copy = reduce = scan = scan2 = matmul = gather = scatter = sort = _nothing
 
     def copy_out(self, handle: Any, offset: int, nbytes: int) -> Any:
-        raise RuntimeError(
-            f"[copy] Cannot copy out of meta tensor; no data: got a request for {nbytes} bytes of device 'meta', "
-            "needed: a tensor on a device with memory. Make one with empty_like(x, device='cpu') and fill it."
-        )
+        wrong = f"Cannot copy out of meta tensor; no data: got a request for {nbytes} bytes of device 'meta'"
+        do = "Make one with empty_like(x, device='cpu') and fill it."
+        refuse("copy", f"{wrong}, needed: a tensor on a device with memory", do=do)
 
     def properties(self, index: int) -> dict[str, Any]:
         return {"name": "meta", "total_memory": 0}

@@ -11,17 +11,16 @@ from contextlib import suppress
 from typing import Any
 
 from . import registry
-from .layout import Spec, spec_of
-from .plan import Plan, viewer
-from .record import ENTRIES, Call, Op, put_out, resolved, unflipped, write_out
+from .calls import ENTRIES, Call
+from .layout import Spec, spec_of, unflipped
+from .plan import Plan, resolved, viewer
+from .record import Op
 from .signature import NUMBERS, Param
-from .state import WATCHED, modes
+from .state import WATCHED, modes, past_watchers
 
 __all__ = [
     "ENTRIES", "NUMBERS", "Call", "Op", "Param", "composite", "kernel", "register", "resolved", "unflipped", "view",
 ]  # fmt: skip
-
-_VARIADIC = 4  # inspect.CO_VARARGS
 
 
 class View(Op):
@@ -59,17 +58,8 @@ class View(Op):
         def run_many(t: Any) -> Any:
             return tuple([view(t) for view in views])
 
-        outs = tuple([spec for spec, _ in parts])
-        return Plan(
-            self.name,
-            views[0] if single else run_many,
-            self.rules,
-            (src,),
-            outs,
-            attrs,
-            ((0, -1),),
-            single=single,
-        )
+        outs, run = tuple([spec for spec, _ in parts]), views[0] if single else run_many
+        return Plan(self.name, run, self.rules, (src,), outs, attrs, ((0, -1),), single=single)
 
     def serve(self, other: Callable[..., Any]) -> Callable[..., Any]:
         """`short` for an op that does the same wherever this one can; ``other`` is that op's general call."""
@@ -95,6 +85,7 @@ class Composite(Op):
         """``via``: a view record that does the same wherever it can; its plans then serve the op's calls."""
         super().__init__(fn, **fields)
         self.via = via
+        self.variadic = bool(fn.__code__.co_flags & 4)  # inspect.CO_VARARGS
 
     @property
     def seen(self) -> bool:
@@ -103,17 +94,20 @@ class Composite(Op):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
-        if self.fn.__code__.co_flags & _VARIADIC:
-            result = self.fn(*args, **kwargs)
-            return result if out is None else put_out(self, args, result, out)
         if out is not None:
-            return write_out(self, self.bind(args, kwargs), out)
+            from .inplace import put_out, write_out
+
+            if not self.variadic:
+                return write_out(self, self.bind(args, kwargs), out)
+            return put_out(self, args, self.fn(*args, **kwargs), out)
+        if self.variadic:
+            return self.fn(*args, **kwargs)
         if (
             WATCHED
             and modes.watchers
             and (self.seen or self.name in getattr(modes.watchers[-1], "composites", ()))
         ):
-            return self.watched(args, kwargs)
+            return past_watchers(self, self, args, kwargs)
         if len(args) > self.n_positional or not all(k in self.index for k in kwargs):
             return self.apply(self.bind(args, kwargs))
         try:
@@ -126,11 +120,8 @@ class Composite(Op):
         fn, most = self.fn, self.n_positional
         if general is None:
             general = super().short()
-        if (
-            fn.__code__.co_flags & _VARIADIC
-            or self.seen
-            or any(p.keyword and p.default is Param.NONE for p in self.params)
-        ):
+        required = any(p.keyword and p.default is Param.NONE for p in self.params)
+        if self.variadic or self.seen or required:
             return general
         if self.via is not None:
             return self.via.serve(self.__call__)

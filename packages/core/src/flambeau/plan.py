@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from .backend import Backend
     from .tape import Kind
 
-__all__ = ["CACHES", "Plan", "Table", "fresh", "new_tensor", "prepared", "retag", "tensor_on", "viewer"]
+__all__ = [
+    "CACHES",
+    "Plan",
+    "Table",
+    "fresh",
+    "new_tensor",
+    "prepared",
+    "resolved",
+    "retag",
+    "tensor_on",
+    "viewer",
+]
 
 #: Every table of prepared calls, so that settings that they depend on can empty them.
 CACHES: list[dict[Any, Any]] = []
@@ -195,6 +206,14 @@ def viewer(have: Spec, spec: Spec, delta: int) -> Callable[[Any], Any]:
         return r
 
     return view
+
+
+def resolved(t: Any) -> Any:
+    """A tensor whose memory holds its elements as they are: itself, or where it is flipped a copy."""
+    spec = getattr(t, "spec", None)
+    if spec is None or not spec.flipped:
+        return t
+    return registry.OPS["conj_values" if spec.dtype.is_complex else "neg"](registry.OPS["flip_sign"](t))
 
 
 # Running

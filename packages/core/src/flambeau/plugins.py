@@ -23,9 +23,9 @@ import os
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
-from .errors import BackendError
+from .errors import BackendError, refuse
 
 __all__ = [
     "BUILT_IN", "Entry", "PluginError", "PluginWarning", "entries", "failures", "find", "has_backend_entry",
@@ -44,7 +44,7 @@ class PluginWarning(UserWarning):
     """A plugin was left out; the message says which and why."""
 
 
-class Entry:
+class Entry(NamedTuple):
     """One entry point.
 
     Attributes:
@@ -55,24 +55,17 @@ class Entry:
         version: the distribution's version.
     """
 
-    __slots__ = ("dist", "group", "name", "value", "version")
-
-    def __init__(self, group: str, name: str, value: str, dist: str, version: str) -> None:
-        self.group = group
-        self.name = name
-        self.value = value
-        self.dist = dist
-        self.version = version
+    group: str
+    name: str
+    value: str
+    dist: str
+    version: str
 
     def __str__(self) -> str:
         return f"{self.dist} {self.version} ({self.value})" if self.version else f"{self.dist} ({self.value})"
 
     def __repr__(self) -> str:
         return f"Entry({self.group}/{self.name} = {self})"
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        return self.group, self.name, self.dist
 
     def mend(self) -> str:
         """The command that most likely mends a plugin that doesn't load."""
@@ -86,10 +79,10 @@ class Entry:
         return text if isinstance(cause, (PluginError, BackendError)) else f"{text} To mend it: {self.mend()}"
 
 
-#: What failed to load, by the entry's key.
-failures: dict[tuple[str, str, str], Exception] = {}
+#: What failed to load.
+failures: dict[Entry, Exception] = {}
 
-_loaded: dict[tuple[str, str, str], Any] = {}
+_loaded: dict[Entry, Any] = {}
 _loading: list[Entry] = []
 _found: dict[str, dict[str, list[Entry]]] = {}
 _found_for: tuple[list[str], str | None, str | None] | None = None
@@ -126,9 +119,8 @@ def _parse(text: str, dist: str, version: str) -> Iterator[Entry]:
             group = line[1:-1].strip()
         elif line and line[0] not in "#;" and group.startswith("flambeau."):
             name, _, value = line.partition("=")
-            yield Entry(
-                group[len("flambeau.") :], name.strip(), value.partition("[")[0].strip(), dist, version
-            )
+            place = value.partition("[")[0].strip()
+            yield Entry(group.removeprefix("flambeau."), name.strip(), place, dist, version)
 
 
 def _declared(text: str) -> Iterator[Entry]:
@@ -136,10 +128,9 @@ def _declared(text: str) -> Iterator[Entry]:
         group, slash, rest = item.partition("/")
         name, equals, value = rest.partition("=")
         if not (slash and equals and group and name and value):
-            raise PluginError(
-                f"[plugins] not an entry in the environment variable FLAMBEAU_PLUGINS: got {item!r}, "
-                "needed: group/name=module:attribute, such as backends/npu=my_npu:backend."
-            )
+            wrong = f"not an entry in the environment variable FLAMBEAU_PLUGINS: got {item!r}"
+            need = "group/name=module:attribute, such as backends/npu=my_npu:backend"
+            refuse("plugins", f"{wrong}, needed: {need}", error=PluginError)
         yield Entry(group.strip(), name.strip(), value.strip(), "FLAMBEAU_PLUGINS", "")
 
 
@@ -177,10 +168,9 @@ def find(group: str, name: str) -> Entry | None:
     """
     found = _scan().get(group, {}).get(name, ())
     if len(found) > 1:
-        raise PluginError(
-            f"[plugins] {group}/{name} is provided more than once: got {' and '.join(map(str, found))}, "
-            f"needed: one. Uninstall one: {', or '.join(f'pip uninstall {e.dist}' for e in found)}"
-        )
+        wrong = f"[plugins] {group}/{name} is provided more than once: got {' and '.join(map(str, found))}"
+        do = f"Uninstall one: {', or '.join(f'pip uninstall {e.dist}' for e in found)}"
+        raise PluginError(f"{wrong}, needed: one. {do}")
     return found[0] if found else None
 
 
@@ -190,35 +180,32 @@ def load(entry: Entry) -> Any:
     Raises:
         PluginError: it couldn't be imported, now or before; the message says why and what would mend it.
     """
-    key = entry.key
-    if key in _loaded:
-        return _loaded[key]
-    if key not in failures:
+    if entry in _loaded:
+        return _loaded[entry]
+    what = f"{entry.group}/{entry.name}"
+    if entry not in failures:
         if entry in _loading:
-            way = " -> ".join(
-                f"{e.group}/{e.name} ({e.value})" for e in [*_loading[_loading.index(entry) :], entry]
-            )
-            raise PluginError(
-                f"[plugins] {entry.group}/{entry.name} asks for itself while it is being imported: {way}. "
-                "Don't use the device or namespace where its own modules are imported."
+            loop = [*_loading[_loading.index(entry) :], entry]
+            way = " -> ".join(f"{e.group}/{e.name} ({e.value})" for e in loop)
+            do = "Don't use the device or namespace where its own modules are imported."
+            refuse(
+                "plugins",
+                f"{what} asks for itself while it is being imported: {way}",
+                do=do,
+                error=PluginError,
             )
         _loading.append(entry)
         try:
-            value = _import(entry)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # whatever a plugin raises is its own failure and nobody else's
-            failures[key] = (
-                error if isinstance(error, Exception) else RuntimeError(f"it called exit({error})")
-            )
-        else:
-            _loaded[key] = value
+            value = _loaded[entry] = _import(entry)
             return value
+        except Exception as error:  # whatever a plugin raises is its own failure and nobody else's
+            failures[entry] = error
+        except SystemExit as error:
+            failures[entry] = RuntimeError(f"it called exit({error})")
         finally:
             _loading.pop()
-    cause = failures[key]
-    raise PluginError(f"[plugins] {entry.group}/{entry.name} failed to load: {entry.told(cause)}") from cause
+    cause = failures[entry]
+    raise PluginError(f"[plugins] {what} failed to load: {entry.told(cause)}") from cause
 
 
 def _import(entry: Entry) -> Any:
@@ -232,12 +219,11 @@ def _import(entry: Entry) -> Any:
 def warn_of_built_in(device: str) -> None:
     """Warn of plugins that declare a device type that the core itself provides; they are left out."""
     for entry in _scan().get("backends", {}).get(device, ()):
-        failures.setdefault(
-            entry.key, PluginError(f"device type {device!r} is built in; rename it in the plugin")
-        )
         import warnings
 
-        text = f"[plugins] plugin left out: {entry}: device type {device!r} is built in. Rename it in the plugin."
+        why = f"device type {device!r} is built in"
+        failures.setdefault(entry, PluginError(f"{why}; rename it in the plugin"))
+        text = f"[plugins] plugin left out: {entry}: {why}. Rename it in the plugin."
         warnings.warn(PluginWarning(text), stacklevel=5)
 
 
@@ -261,10 +247,8 @@ def load_backend_entry(name: str) -> Any:
     known = ", ".join(other.name for other in entries("backends")) or "none"
     off = os.environ.get("FLAMBEAU_PLUGIN_AUTOLOAD") == "0"
     command = "Unset FLAMBEAU_PLUGIN_AUTOLOAD." if off else install_command(name)
-    raise BackendError(
-        f"[device] no plugin provides device {name!r}: needed: one of the installed backends ({known}). "
-        + (command or "`flambeau doctor` lists what is installed.")
-    )
+    wrong = f"[device] no plugin provides device {name!r}: needed: one of the installed backends ({known})"
+    raise BackendError(f"{wrong}. {command or '`flambeau doctor` lists what is installed.'}")
 
 
 def install_command(name: str) -> str:
@@ -283,14 +267,13 @@ def install_command(name: str) -> str:
 
 def status(entry: Entry) -> str:
     """``loaded``, ``not loaded`` (nobody asked for it yet) or ``failed: why``."""
-    key = entry.key
     if entry.group != "hooks":
         try:
             find(entry.group, entry.name)
         except PluginError as error:
             return f"failed: {error}"
-    if key in failures:
-        return f"failed: {type(failures[key]).__name__}: {failures[key]}"
-    if key in _loaded or (entry.group == "namespaces" and entry.value in sys.modules):
+    if entry in failures:
+        return f"failed: {type(failures[entry]).__name__}: {failures[entry]}"
+    if entry in _loaded or (entry.group == "namespaces" and entry.value in sys.modules):
         return "loaded"
     return "not loaded"

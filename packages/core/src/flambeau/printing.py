@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from .dtypes import DType, bool_, int64
@@ -21,21 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["get_printoptions", "printoptions", "set_printoptions", "tensor_str", "values_str"]
 
 
-@dataclass
-class _Options:
-    precision: int = 4
-    threshold: float = 1000
-    edgeitems: int = 3
-    linewidth: int = 80
-    sci_mode: bool | None = None
-
-
 _PROFILES: dict[str, dict[str, Any]] = {
     "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80},
     "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80},
     "full": {"precision": 4, "threshold": math.inf, "edgeitems": 3, "linewidth": 80},
 }
-_options = _Options()
+_options = SimpleNamespace(**_PROFILES["default"], sci_mode=None)
 
 
 def set_printoptions(
@@ -65,18 +56,15 @@ def set_printoptions(
     chosen = {k: v for k, v in given.items() if v is not None}
     if profile is not None:
         if profile not in _PROFILES:
-            raise ValueError(
-                f"[set_printoptions] no such profile: got {profile!r}, needed: one of {', '.join(_PROFILES)}."
-            )
+            known = ", ".join(_PROFILES)
+            raise ValueError(f"[set_printoptions] no such profile: got {profile!r}, needed: one of {known}.")
         chosen = {**_PROFILES[profile], **chosen}
-    for name, value in chosen.items():
-        setattr(_options, name, value)
-    _options.sci_mode = sci_mode
+    vars(_options).update(chosen, sci_mode=sci_mode)
 
 
 def get_printoptions() -> dict[str, Any]:
     """The current options, as keyword arguments of `set_printoptions`."""
-    return asdict(_options)
+    return dict(vars(_options))
 
 
 @contextmanager
@@ -214,13 +202,10 @@ def _float_formatter(values: Sequence[float]) -> tuple[Callable[[float], str], i
     known = [v for v in values if v and math.isfinite(v)]
     precision = _options.precision
     whole = all(v.is_integer() for v in known)
-    scientific = False
-    if known:
-        sizes = [abs(v) for v in known]
-        low, high = min(sizes), max(sizes)
-        scientific = _options.sci_mode if _options.sci_mode is not None else (
-            high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
-        )  # fmt: skip
+    scientific = bool(known and _options.sci_mode)
+    if known and _options.sci_mode is None:
+        low, high = min(map(abs, known)), max(map(abs, known))
+        scientific = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
 
     def plain(value: float) -> str:
         if scientific:

@@ -8,14 +8,17 @@ for its type, a list for the tuple of its parts, anything else for itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from types import MethodType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import plan as plans
 from . import registry
-from .errors import message
+from .calls import ENTRIES, Call
+from .errors import refuse
 from .fast import short, short_into
-from .layout import Spec
-from .plan import Plan, Table, prepared
+from .layout import Spec, unflipped
+from .plan import Plan, Table, prepared, resolved
 from .rules import Rules
 from .signature import LOOSE, SYNONYMS, Param, read_params
 from .state import GRAD_OFF, WATCHED, default_device, modes, past_watchers, set_grad
@@ -24,63 +27,7 @@ from .tape import record
 if TYPE_CHECKING:
     from .backend import Backend
 
-__all__ = ["ENTRIES", "Call", "Op", "put_out", "resolved", "unflipped", "write_out"]
-
-
-class Call:
-    """What an `infer` function decides: outputs, and what the backend has to do.
-
-    Args:
-        outs: the results' specs (one Spec, or a tuple).
-        entry: a required entry of the backend contract, or ``"native"``: the op's kernel, else its default.
-        attrs: arguments for the entry; they also replace the attributes that gradient rules see.
-        outs_as, ins_as: other specs through which the backend sees the same memory.
-        mutates: parameters that this call writes to (default: those that the record names).
-        launch: a launch of the entry that is prepared already, where the backend has addresses.
-    """
-
-    __slots__ = ("attrs", "entry", "ins_as", "launch", "mutates", "outs", "outs_as", "single")
-
-    def __init__(
-        self,
-        outs: Spec | tuple[Spec | None, ...],
-        entry: str = "native",
-        attrs: dict[str, Any] | None = None,
-        outs_as: tuple[Spec, ...] | None = None,
-        ins_as: tuple[Spec | None, ...] | None = None,
-        mutates: tuple[str, ...] | None = None,
-        launch: Callable[..., Any] | None = None,
-    ) -> None:
-        self.launch = launch
-        self.single = isinstance(outs, Spec)
-        # None: a native kernel is asked to leave that result out.
-        self.outs: tuple[Any, ...] = (outs,) if isinstance(outs, Spec) else outs
-        self.mutates = mutates
-        self.entry = entry
-        self.attrs = attrs or {}
-        self.outs_as = outs_as
-        self.ins_as = ins_as
-
-
-#: Required entries: how each is called with (backend, outs, ins, attrs).
-ENTRIES: dict[str, Callable[[Backend, Any, Any, dict[str, Any]], None]] = {
-    "reduce": lambda b, o, i, a: b.reduce(a["kind"], o[0], i[0], a["dims"]),
-    "scan": lambda b, o, i, a: b.scan(a["kind"], o[0], i[0], a["dim"]),
-    "scan2": lambda b, o, i, a: b.scan2(a["kind"], o[0], o[1], i[0], a["dim"]),
-    "matmul": lambda b, o, i, a: b.matmul(o[0], i[0], i[1]),
-    "gather": lambda b, o, i, a: b.gather(o[0], i[0], a["dim"], i[1]),
-    "sort": lambda b, o, i, a: b.sort(o[0], o[1], i[0], a["dim"], a["descending"], a["stable"]),
-    "copy": lambda b, o, i, a: b.copy(o[0], i[0]),
-}
-
-
-def scatter_entry(b: Backend, o: Any, i: Any, a: dict[str, Any]) -> None:
-    """scatter(input, index, src): the output starts as a copy of the input."""
-    b.copy(o[0], i[0])
-    b.scatter(o[0], a["dim"], i[1], i[2], a["reduce"])
-
-
-ENTRIES["scatter"] = scatter_entry
+__all__ = ["Op"]
 
 
 class Op:
@@ -172,8 +119,6 @@ class Op:
         return f"<op {self.name}>"
 
     def __get__(self, obj: Any, cls: Any = None) -> Any:
-        from types import MethodType
-
         return self if obj is None else MethodType(self, obj)
 
     # Binding
@@ -189,20 +134,15 @@ class Op:
             # The trailing sizes or dims may be given one by one: x.permute(1, 0).
             k = self.n_positional - 1
             if not (self.params[k].kind == "attr" and all(isinstance(a, int) for a in args[k:])):
-                raise TypeError(
-                    f"[{self.name}] too many arguments: got {n}, takes {self.n_positional} positional: "
-                    f"({', '.join(self.names[: self.n_positional])})."
-                )
+                known = f"{self.n_positional} positional: ({', '.join(self.names[: self.n_positional])})"
+                raise TypeError(f"[{self.name}] too many arguments: got {n}, takes {known}.")
             args, n = (*args[:k], tuple(args[k:])), self.n_positional
         values = [*args, *self.defaults[n:]]
         for name, v in kwargs.items():
-            k = self.index.get(name, -1)
+            k = self.index.get(name, self.index.get(SYNONYMS.get(name, ""), -1))
             if k < 0:
-                k = self.index.get(SYNONYMS.get(name, ""), -1)
-            if k < 0:
-                raise TypeError(
-                    f"[{self.name}] got an unexpected keyword argument '{name}'; there are: {', '.join(self.names)}."
-                )
+                wrong = f"got an unexpected keyword argument '{name}'"
+                raise TypeError(f"[{self.name}] {wrong}; there are: {', '.join(self.names)}.")
             if k < n:
                 raise TypeError(f"[{self.name}] got multiple values for argument '{self.names[k]}'.")
             values[k] = v
@@ -214,26 +154,28 @@ class Op:
     def check_tensors(self, values: list[Any]) -> None:
         """Say which argument is not what its parameter takes."""
         for p, v in zip(self.params, values, strict=True):
-            if p.kind == "tensor" or (p.kind == "optional" and v is not None):
-                if not isinstance(v, plans.TENSOR):
-                    raise TypeError(
-                        message(self.name, f"argument '{p.name}' must be a Tensor", **{p.name: v})
-                    )
-            elif p.kind == "tensors" and not (
-                isinstance(v, (list, tuple)) and all(isinstance(t, plans.TENSOR) for t in v)
-            ):
-                raise TypeError(
-                    message(self.name, f"argument '{p.name}' must be a list of Tensors", **{p.name: v})
-                )
+            if p.kind == "tensors":
+                well = isinstance(v, (list, tuple)) and all(isinstance(t, plans.TENSOR) for t in v)
+            else:
+                absent = v is None and p.kind == "optional"
+                well = p.kind not in ("tensor", "optional") or absent or isinstance(v, plans.TENSOR)
+            if not well:
+                self.refuse(p, v)
+
+    def refuse(self, p: Param, v: Any) -> NoReturn:
+        """Refuse an argument of a kind that its parameter doesn't take."""
+        refuse(self.name, f"argument '{p.name}' must be {p.needs}", error=TypeError, **{p.name: v})
 
     # Calling
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if WATCHED and modes.watchers:
-            return self.watched(args, kwargs)
+            return past_watchers(self, self, args, kwargs)
         if "out" in kwargs:
             out = kwargs.pop("out")
             if out is not None:
+                from .inplace import write_out
+
                 return write_out(self, self.bind(args, kwargs), out)
         if not kwargs and len(args) <= self.n_positional:
             return self.apply(args)
@@ -307,18 +249,10 @@ class Op:
             tensors.append(None)
             key.append(None)
         else:
-            raise TypeError(message(self.name, f"argument '{p.name}' must be a Tensor", **{p.name: v}))
+            self.refuse(p, v)
 
     short = short
     short_into = short_into
-
-    def watched(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Hand the call to this thread's interceptors."""
-
-        def go_on(*a: Any, **k: Any) -> Any:
-            return self(*a, **k)
-
-        return past_watchers(self, go_on, args, kwargs)
 
     def resume(self, args: Sequence[Any], kwargs: dict[str, Any], out: Any) -> Any:
         """Put a call on the tape whose result is known, instead of running it; gives the result."""
@@ -361,9 +295,8 @@ class Op:
 
     def attributes(self, values: list[Any]) -> dict[str, Any]:
         """The arguments that are no tensors, by name."""
-        return {
-            p.name: v for p, v in zip(self.params, self.specs_for(values), strict=True) if not p.is_tensor
-        }
+        given = zip(self.params, self.specs_for(values), strict=True)
+        return {p.name: v for p, v in given if not p.is_tensor}
 
     def spans(self, values: list[Any]) -> tuple[tuple[int, int], ...]:
         """Where each tensor parameter's tensors begin, and how many there are (-1: it is no list)."""
@@ -379,42 +312,26 @@ class Op:
         device = self.common_device(tensors)
         call: Call = self.infer(values)
         backend = registry.backend_of(device)
-        attrs = self.attributes(values) | call.attrs
+        attrs = self.attributes(values) | (call.attrs or {})
         specs = tuple([None if t is None else t.spec for t in tensors])
         ins: Sequence[Any] = specs
         if call.ins_as is not None:
             ins = [s or t for s, t in zip(call.ins_as, specs, strict=True)]
-        entry, body = call.entry, None
+        entry, kernel = call.entry, None
         if entry in ENTRIES:
-            required = ENTRIES[entry]
+            kernel = partial(ENTRIES[entry], backend)
+        elif entry == "native" and (not registry.settings["force_defaults"] or self.default is None):
+            entry, kernel = self.native, self.native_kernel(backend, specs, attrs)
+        outs, single, run = call.specs, isinstance(call.outs, Spec), None
+        if kernel is not None:
 
             def body(outs: Any, ins: Any, numbers: Any) -> None:
-                required(backend, outs, ins, attrs)
+                kernel(outs, ins, attrs)
 
-        elif entry == "native" and (not registry.settings["force_defaults"] or self.default is None):
-            entry = self.native
-            native = self.native_kernel(backend, specs, attrs)
-            if native is not None:
-
-                def body(outs: Any, ins: Any, numbers: Any) -> None:
-                    native(outs, ins, attrs)
-
-        run = None
-        if body is not None:
-            run = prepared(
-                backend, entry, body, call.outs, ins, attrs, call.single, call.outs_as, launch=call.launch
-            )
-        return Plan(
-            self.name,
-            run or self.run_default(values, backend),
-            self.rules,
-            specs,
-            call.outs,
-            attrs,
-            self.spans(values),
-            self.mutates if call.mutates is None else call.mutates,
-            call.single,
-        )
+            run = prepared(backend, entry, body, outs, ins, attrs, single, call.outs_as, launch=call.launch)
+        run = run or self.run_default(values, backend)
+        mutates = self.mutates if call.mutates is None else call.mutates
+        return Plan(self.name, run, self.rules, specs, outs, attrs, self.spans(values), mutates, single)
 
     def native_kernel(self, backend: Backend, specs: Sequence[Any], attrs: dict[str, Any]) -> Any:
         """The backend's own kernel, ``fn(outs, ins, attrs)``, or None."""
@@ -428,12 +345,8 @@ class Op:
         """
         default = self.default
         if default is None:
-            raise RuntimeError(
-                message(
-                    self.name,
-                    f"device {backend.name!r} has no kernel and the op no default",
-                    "another device",
-                )
+            refuse(
+                self.name, f"device {backend.name!r} has no kernel and the op no default", "another device"
             )
         names, n = self.names, self.n_positional
         places = list(zip(self.tensor_at, self.spans(values), strict=True))
@@ -476,81 +389,14 @@ class Op:
         """
         device = None
         for t in tensors:
-            if t is not None:
-                if device is None:
-                    device = t.spec.device
-                elif t.spec.device is not device:
+            if t is not None and t.spec.device is not device:
+                if device is not None:
                     got = {n: t for n, t in zip(self.names, tensors, strict=False) if t is not None}
-                    raise RuntimeError(
-                        message(
-                            self.name,
-                            "Expected all tensors to be on the same device",
-                            do="Move them with .to(device).",
-                            **got,
-                        )
-                    )
-        return device if device is not None else default_device()
+                    wrong, do = "Expected all tensors to be on the same device", "Move them with .to(device)."
+                    refuse(self.name, wrong, do=do, **got)
+                device = t.spec.device
+        return device or default_device()
 
 
 def _freeze(v: Any) -> Any:
     return tuple(_freeze(e) for e in v) if isinstance(v, (list, tuple)) else v
-
-
-def resolved(t: Any) -> Any:
-    """A tensor whose memory holds its elements as they are: itself, or where it is flipped a copy."""
-    spec = getattr(t, "spec", None)
-    if spec is None or not spec.flipped:
-        return t
-    return registry.OPS["conj_values" if spec.dtype.is_complex else "neg"](registry.OPS["flip_sign"](t))
-
-
-def unflipped(spec: Spec, op: str) -> None:
-    """Refuse a flipped tensor where memory is read or written as it is.
-
-    Raises:
-        RuntimeError: it is one.
-    """
-    if spec.flipped:
-        name = "conj" if spec.dtype.is_complex else "neg"
-        do = f"Use tensor.resolve_{name}() first."
-        raise RuntimeError(
-            message(op, f"this doesn't work on a tensor with the {name} bit set", do=do, self=spec)
-        )
-
-
-def write_out(op: Op, values: list[Any], out: Any) -> Any:
-    """Run an op and put its results where ``out`` says.
-
-    Raises:
-        RuntimeError: a dtype that can't be cast to that of ``out``, another device, or gradients are asked for.
-    """
-    k = op.index.get("dtype", -1)
-    if k >= 0 and values[k] is None and isinstance(out, plans.TENSOR) and op.params[k].keyword:
-        values[k] = out.spec.dtype
-    if modes.grad and any(isinstance(v, plans.TENSOR) and v.rg for v in values):
-        raise RuntimeError(
-            f"[{op.name}] functions with out=... arguments don't support automatic differentiation, but one of the "
-            "arguments requires grad. Drop out=, or use no_grad()."
-        )
-    return put_out(op, values, op.apply(values), out)
-
-
-def put_out(op: Op, values: Sequence[Any], result: Any, out: Any) -> Any:
-    """Put an op's results where ``out`` says."""
-    from .inplace import into
-
-    given = [
-        t
-        for v in values
-        for t in (v if isinstance(v, (list, tuple)) else (v,))
-        if isinstance(t, plans.TENSOR)
-    ]
-    casts = op.casts_out(*values) if callable(op.casts_out) else op.casts_out
-    if isinstance(result, (tuple, list)):
-        if len(out) != len(result):
-            raise RuntimeError(f"[{op.name}] out= needs {len(result)} tensors: got {len(out)}.")
-        for r, o in zip(result, out, strict=True):
-            into(op, o, r, given, casts == "any" and casts)
-        return type(result)(*out) if hasattr(result, "_fields") else tuple(out)
-    into(op, out, result, given, casts)
-    return out

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from . import fallback, plugins
 from .backend import CONTRACT, Backend
 from .devices import Device
-from .errors import BackendError, DeviceUnavailable
+from .errors import BackendError, DeviceUnavailable, refuse
 
 if TYPE_CHECKING:
     from .op import Op
@@ -72,11 +72,8 @@ def register_backend(backend: Backend) -> None:
     if held is backend:
         return
     if held is not None:
-        raise BackendError(
-            f"[register_backend] device type {backend.name!r} is taken: by {type(held).__module__}."
-            f"{type(held).__qualname__}, asked for by {type(backend).__module__}.{type(backend).__qualname__}. "
-            "Choose another name."
-        )
+        wrong = f"device type {backend.name!r} is taken: by {_name(type(held))}, asked for by {_name(type(backend))}"
+        refuse("register_backend", wrong, do="Choose another name.", error=BackendError)
     _check_contract(backend.name, backend.contract)
     fallback.guard(backend)
     _backends[backend.name] = backend
@@ -85,16 +82,12 @@ def register_backend(backend: Backend) -> None:
 
 def _check_contract(name: str, spoken: Any) -> None:
     if not (isinstance(spoken, tuple) and len(spoken) == 2 and all(type(part) is int for part in spoken)):
-        raise BackendError(
-            f"[device] backend {name!r} doesn't say which contract it speaks: got {spoken!r}, needed: a pair of "
-            "integers such as (1, 0)."
-        )
+        wrong = f"backend {name!r} doesn't say which contract it speaks: got {spoken!r}"
+        refuse("device", f"{wrong}, needed: a pair of integers such as (1, 0)", error=BackendError)
     if spoken[0] != CONTRACT[0] or spoken[1] > CONTRACT[1]:
         mine, theirs = (".".join(map(str, c)) for c in (CONTRACT, spoken))
-        raise BackendError(
-            f"[device] backend {name!r} speaks contract {theirs}, this flambeau speaks {mine}. "
-            "Install versions of both that agree."
-        )
+        wrong = f"backend {name!r} speaks contract {theirs}, this flambeau speaks {mine}"
+        refuse("device", wrong, do="Install versions of both that agree.", error=BackendError)
 
 
 def loaded_backends() -> dict[str, Backend]:
@@ -110,55 +103,45 @@ def backend_of(device: Device) -> Backend:
     """
     backend = _backends.get(device.type) or _load(device.type)
     if device.index and device.index >= backend.device_count():
-        raise BackendError(
-            f"[device] no device {device}: {backend.name!r} has {backend.device_count()} device(s), counted from 0."
-        )
+        wrong = f"no device {device}: {backend.name!r} has {backend.device_count()} device(s), counted from 0"
+        refuse("device", wrong, error=BackendError)
     return backend
 
 
 def _load(name: str) -> Backend:
     if name in plugins.BUILT_IN:
         plugins.warn_of_built_in(name)
+    backend: Any
     if name == "meta":
         from .meta import MetaBackend
 
-        backend: Any = MetaBackend()
-    elif name == "reference":
-        from .reference import ReferenceBackend
-
-        backend = ReferenceBackend()
-    elif name == "cpu":
-        backend = _load_cpu()
+        backend = MetaBackend()
+    elif name in ("reference", "cpu"):
+        backend = _reference() if name == "reference" else _load_cpu()
     else:
         backend = plugins.load_backend_entry(name)
     kind = backend if isinstance(backend, type) else type(backend)
     if not issubclass(kind, Backend):
-        raise BackendError(
-            f"[device] the entry point of device {name!r} is not a Backend: got {kind.__name__}. "
-            "It must name a flambeau.plugin.Backend subclass or instance."
-        )
+        wrong = f"the entry point of device {name!r} is not a Backend: got {kind.__name__}"
+        do = "It must name a flambeau.plugin.Backend subclass or instance."
+        refuse("device", wrong, do=do, error=BackendError)
     _check_contract(name, kind.contract)
     if missing := sorted(kind.__abstractmethods__):
-        raise BackendError(
-            f"[device] backend {name!r} lacks required entries: got {kind.__module__}.{kind.__qualname__} without "
-            f"{', '.join(missing)}. Implement them; those that compute may be named in `lacks` instead."
-        )
+        wrong = f"backend {name!r} lacks required entries: got {_name(kind)} without {', '.join(missing)}"
+        do = "Implement them; those that compute may be named in `lacks` instead."
+        refuse("device", wrong, do=do, error=BackendError)
     if backend is kind:
         try:
             backend = kind()
         except DeviceUnavailable:  # it has said why
             raise
         except Exception as error:  # whatever a plugin raises is told as its failure
-            raise BackendError(
-                f"[device] backend {name!r} didn't start: {kind.__module__}.{kind.__qualname__}() raised "
-                f"{type(error).__name__}: {error}. `flambeau doctor` shows it."
-            ) from error
+            wrong = f"backend {name!r} didn't start: {_name(kind)}() raised {type(error).__name__}: {error}"
+            raise BackendError(f"[device] {wrong}. `flambeau doctor` shows it.") from error
     made: Backend = backend
     if made in _backends.values():
-        raise BackendError(
-            f"[device] device {name!r} has the backend object of device {made.name!r}: {kind.__module__}."
-            f"{kind.__qualname__}. Give each device type an object of its own."
-        )
+        wrong = f"device {name!r} has the backend object of device {made.name!r}: {_name(kind)}"
+        refuse("device", wrong, do="Give each device type an object of its own.", error=BackendError)
     made.name = name
     register_backend(made)
     return made
@@ -171,6 +154,14 @@ def _load_cpu() -> Any:
         if plugins.has_backend_entry("cpu"):
             slow = "The NumPy reference backend computes on device 'cpu' instead (slow)."
             warnings.warn(f"{str(e).removesuffix('.')}. {slow}", RuntimeWarning, 3)
+    return _reference()
+
+
+def _reference() -> Any:
     from .reference import ReferenceBackend
 
     return ReferenceBackend()
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

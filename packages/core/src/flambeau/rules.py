@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import tape
+from .errors import refuse
 
 if TYPE_CHECKING:
     from .op import Op
@@ -47,12 +48,10 @@ class Recipe:
         where: dict[str, Any] = {}
         for p, (at, n) in zip(rules.tensors, spans, strict=True):
             if p.name in read:
-                if n < 0:
-                    where[p.name] = None if needs[at] is None else len(self.ins)
-                    self.ins += [] if needs[at] is None else [at]
-                else:
-                    where[p.name] = tuple(range(len(self.ins), len(self.ins) + n))
-                    self.ins += range(at, at + n)
+                slots = tuple(range(len(self.ins), len(self.ins) + abs(n)))
+                absent = n < 0 and needs[at] is None
+                where[p.name] = slots if n >= 0 else None if absent else slots[0]
+                self.ins += [] if absent else range(at, at + abs(n))
         self.outs = [k for k in range(rules.n_out_names) if f"out{k}" in read or (k == 0 and "out" in read)]
         for j, k in enumerate(self.outs):
             where[f"out{k}"] = (len(self.ins) + j, k)
@@ -129,27 +128,17 @@ class Rules:
         """
         op = self.op
         if op.vjp is None:
-            raise RuntimeError(
-                f"[{op.name}] has no gradient rule. Detach its input, or compute it under no_grad()."
-            )
+            refuse(op.name, "has no gradient rule", do="Detach its input, or compute it under no_grad().")
         wanted = [None if s is None else bool(needs >> k & 1) for k, s in enumerate(plan.specs)]
         recipe = self.recipe(tuple(wanted), plan.spans)
         if not recipe.calls:
             return False
-        tracked = [
-            k for k, s in enumerate(plan.outs) if s is not None and s.dtype.rank > 1 and k not in op.nondiff
-        ]
-        if plan.single and not tracked:
+        floats = [k for k, s in enumerate(plan.outs) if s is not None and s.dtype.rank > 1]
+        tracked = None if plan.single else tuple(k for k in floats if k not in op.nondiff)
+        if plan.single and (not floats or 0 in op.nondiff):
             return False
-        return tape.Kind(
-            self,
-            plan.specs,
-            plan.outs,
-            (plan.attrs, recipe),
-            recipe.ins,
-            recipe.outs,
-            None if plan.single else tuple(tracked),
-        )
+        attrs = plan.attrs, recipe
+        return tape.Kind(self, plan.specs, plan.outs, attrs, recipe.ins, recipe.outs, tracked)
 
     def node(self, edges: list[Any], specs: list[Any], attrs: dict[str, Any], outs: tuple[Any, ...]) -> Node:
         """A node for a call that did not happen as such; its rules must read specs and attributes only."""

@@ -48,6 +48,12 @@ class Param:
         """Whether tensors stand there."""
         return self.kind in ("tensor", "optional", "operand", "tensors")
 
+    @property
+    def needs(self) -> str:
+        """What it takes, for messages."""
+        kinds = {"operand": "a Tensor or a number", "tensors": "a list of Tensors", "number": "a number"}
+        return kinds.get(self.kind, "a Tensor")
+
 
 #: What ``**made: Creation`` stands for in a record's signature: how all functions that make tensors are told what of.
 CREATION = {

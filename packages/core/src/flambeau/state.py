@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, TypeVar
 
 from . import dtypes as dt
@@ -73,9 +72,7 @@ class grad_mode:
         if self.inference is not None:
             modes.inference = self.inference
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         grad, modes.inference = self.previous.pop()
         set_grad(grad)
 
@@ -130,9 +127,7 @@ class intercept:
         WATCHED.append(self.fn)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         modes.watchers = modes.watchers[1:] if self.outermost else modes.watchers[:-1]
         WATCHED.pop()
 

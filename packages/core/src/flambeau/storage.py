@@ -91,16 +91,11 @@ class MemoryAccount:
                 if self.limit is not None and self.allocated + nbytes > self.limit:
                     raise MemoryError
                 made = make(nbytes)
-            except (
-                MemoryError,
-                ValueError,
-                OverflowError,
-            ):  # Python and NumPy say by these that it is too much
+            except (MemoryError, ValueError, OverflowError):  # Python and NumPy say so that it is too much
                 limit = "" if self.limit is None else f", limit {self.limit}"
-                raise OutOfMemoryError(
-                    f"[allocate] out of memory on {self.device}: got a request for {nbytes} bytes with "
-                    f"{self.allocated} in use by {self.live} allocations{limit}. Free tensors, or use smaller ones."
-                ) from None
+                wrong = f"out of memory on {self.device}: got a request for {nbytes} bytes with {self.allocated} in use"
+                text = f"[allocate] {wrong} by {self.live} allocations{limit}. Free tensors, or use smaller ones."
+                raise OutOfMemoryError(text) from None
             self.allocated += nbytes
             self.peak = max(self.peak, self.allocated)
             self.live += 1

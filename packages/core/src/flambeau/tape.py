@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from .errors import message
+from .errors import refuse
 from .state import SAVERS, is_grad_enabled, modes
 
 if TYPE_CHECKING:
@@ -93,11 +93,8 @@ class Node:
     def name(self) -> str:
         """PyTorch's name of the node, e.g. ``AddBackward0``."""
         name: str = self.kind.rules.name
-        return (
-            name
-            if name.endswith("Backward")
-            else "".join(p.capitalize() for p in name.split("_")) + "Backward0"
-        )
+        words = [word.capitalize() for word in name.split("_")]
+        return name if name.endswith("Backward") else "".join(words) + "Backward0"
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {hex(id(self))}>"
@@ -189,7 +186,7 @@ class Packed:
         """The tensor again, with its place on the tape."""
         t = self.unpack(self.value)
         if not hasattr(t, "spec"):
-            raise TypeError(message("saved_tensors_hooks", "unpack_hook must return a Tensor", unpacked=t))
+            refuse("saved_tensors_hooks", "unpack_hook must return a Tensor", error=TypeError, unpacked=t)
         t = t.detach()
         if self.edge is not None:
             t.node, t.rg = make_node(Kind(self, [t.spec], (t.spec,)), [self.edge]), True
@@ -260,10 +257,10 @@ def watch(mem: Any) -> None:
         RuntimeError: it was made in inference mode.
     """
     if mem.watch is False:
-        raise RuntimeError(
-            "[save_for_backward] Inference tensors cannot be saved for backward: one of the operands was made in "
-            "inference_mode(). Make a clone() of it outside to get a normal tensor."
+        wrong = (
+            "Inference tensors cannot be saved for backward: one of the operands was made in inference_mode()"
         )
+        refuse("save_for_backward", wrong, do="Make a clone() of it outside to get a normal tensor.")
     if mem.watch is None:
         mem.watch = ()
 
@@ -308,10 +305,8 @@ def unpack(node: Node, k: int) -> Tensor:
     """
     saved = node.saved
     if saved is FREED:
-        raise RuntimeError(
-            f"[{node.kind.rules.name}] Trying to backward through the graph a second time: the values saved for it "
-            "were freed by the first backward. Use backward(retain_graph=True) the first time."
-        )
+        wrong = "Trying to backward through the graph a second time: the values saved for it were freed by the first"
+        refuse(node.kind.rules.name, wrong, do="Use backward(retain_graph=True) the first time.")
     t: Any = saved[k][0]
     if type(t) is Packed:
         return t.tensor()  # type: ignore[no-any-return]
@@ -320,13 +315,15 @@ def unpack(node: Node, k: int) -> Tensor:
     if since:
         writers = mem.watch or ()
         by = writers[-since:] if len(writers) >= since else writers
-        raise RuntimeError(
-            f"[{node.kind.rules.name}] one of the variables needed for gradient computation has been modified by an "
-            f"inplace operation: {list(spec.shape)} {spec.dtype.name}, saved by {node.name()}, is at version "
-            f"{mem.version}, expected version {saved[k][1]}"
-            + (f"; changed by {by[0]}" if by else "")
-            + ". Use the out-of-place form of that operation, or clone() the tensor first."
+        wrong = (
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
         )
+        wrong += (
+            f"{list(spec.shape)} {spec.dtype.name}, saved by {node.name()}, is at version {mem.version}, "
+        )
+        wrong += f"expected version {saved[k][1]}" + (f"; changed by {by[0]}" if by else "")
+        do = "Use the out-of-place form of that operation, or clone() the tensor first."
+        refuse(node.kind.rules.name, wrong, do=do)
     return t  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ that no backend needs to know.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 from .dtypes import DType, bfloat16, bool_, float16, float32, int64, promote_types, uint64
@@ -60,22 +61,13 @@ class TypedProgram:
         lines += [f"r{len(lines) + k}: {d.name} = scalar" for k, d in enumerate(self.scalars)]
         lines += [f"r{len(lines) + k}: {d.name} = {v}" for k, (v, d) in enumerate(self.consts)]
         for i in self.code:
-            lines.append(
-                f"r{len(lines)}: {i.out.name} = {i.op}.{i.dtype.name} {' '.join(f'r{s}' for s in i.srcs)}"
-            )
+            srcs = " ".join(f"r{s}" for s in i.srcs)
+            lines.append(f"r{len(lines)}: {i.out.name} = {i.op}.{i.dtype.name} {srcs}")
         return "\n".join([*lines, "return " + " ".join(f"r{r}" for r in self.results)])
 
 
 def _weak(value: Number) -> int:
-    return (
-        0
-        if isinstance(value, bool)
-        else 1
-        if isinstance(value, int)
-        else 2
-        if isinstance(value, float)
-        else 3
-    )
+    return next(k for k, kind in enumerate((bool, int, float, complex)) if isinstance(value, kind))
 
 
 class Typing:
@@ -138,15 +130,9 @@ class Typing:
     def common(self, values: Sequence[tuple[Any, DType | None]]) -> DType:
         """The dtype that operands meet in: tensors decide, numbers follow unless their kind is higher."""
         strong = [d for _, d in values if d is not None]
+        out = reduce(promote_types, strong or [self.weak_type(reg) for reg, _ in values])
         if not strong:
-            kinds = [self.weak_type(reg) for reg, _ in values]
-            out = kinds[0]
-            for d in kinds[1:]:
-                out = promote_types(out, d)
             return out
-        out = strong[0]
-        for strong_dtype in strong[1:]:
-            out = promote_types(out, strong_dtype)
         for reg, held in values:
             if held is None and reg[0] == "const":
                 weak = self.weak_type(reg)
@@ -230,16 +216,11 @@ class Typing:
         def number(reg: Any) -> int:
             return base[reg[0]] + (place[reg[1]] if reg[0] == "row" else reg[1])
 
-        code = tuple(
-            Instr(op, dtype, out, tuple(number(s) for s in srcs))
-            for k, (op, dtype, out, srcs) in enumerate(self.rows)
-            if k in live
-        )
+        rows = [self.rows[k] for k in sorted(live)]
+        code = tuple(Instr(op, dtype, out, tuple(map(number, srcs))) for op, dtype, out, srcs in rows)
         consts = tuple((_fit(v, d), d) for (_, d), (_, v) in self.consts.items())
         scalars = tuple(d or self.compute or self.default for d in self.scalar_dtypes)
-        return TypedProgram(
-            self.ins, scalars, consts, code, tuple(number(r) for r in results), tuple(out_dtypes)
-        )
+        return TypedProgram(self.ins, scalars, consts, code, tuple(map(number, results)), tuple(out_dtypes))
 
     def live(self, results: Sequence[Any]) -> set[int]:
         live: set[int] = set()

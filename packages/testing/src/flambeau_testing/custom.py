@@ -53,7 +53,7 @@ def _ways(op: CustomOp, values: list[Any]) -> dict[str, Callable[..., list[Any]]
 
     def into(write: Callable[..., None]) -> Callable[..., list[Any]]:
         def run(ts: list[Any], call: Call, attrs: dict[str, Any]) -> list[Any]:
-            outs = [new_tensor(s) for s in call.outs]
+            outs = [new_tensor(s) for s in call.specs]
             write(outs, [t.detach() for t in ts], attrs)
             return outs
 
@@ -62,7 +62,7 @@ def _ways(op: CustomOp, values: list[Any]) -> dict[str, Callable[..., list[Any]]
     def by_default(ts: list[Any], call: Call, attrs: dict[str, Any]) -> list[Any]:
         made = op.run_default(values, backend_of(ts[0].spec.device))(*[t.detach() for t in ts])
         outs = list(made) if isinstance(made, tuple) else [made]
-        for k, (t, s) in enumerate(zip(outs, call.outs, strict=True)):
+        for k, (t, s) in enumerate(zip(outs, call.specs, strict=True)):
             if t.spec.shape != s.shape or t.spec.dtype is not s.dtype:
                 raise AssertionError(f"[{op.name}] the composite gives {t.spec} as result {k}, not {s}.")
         return outs

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .. import engine, tape
 from .._alias import namespace
-from ..errors import message
-from ..state import (
-    WATCHED,
-    grad_mode,
-    is_grad_enabled,
-    is_inference_mode_enabled,
-    modes,
-    set_grad,
-    transforming,
-)
+from ..errors import refuse
+from ..ops.creation import ones_like, zeros_like
 from ..tape import Node
 from . import graph
+from .function import Function
+
+from ..state import (  # isort: skip
+    WATCHED, grad_mode, is_grad_enabled, is_inference_mode_enabled, modes, set_grad, transforming,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from flambeau_func import functional
@@ -29,8 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Function", "Node", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck", "gradgradcheck",
-    "graph",
-    "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly",
+    "graph", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "set_detect_anomaly",
     "set_grad_enabled",
 ]  # fmt: skip
 
@@ -42,37 +37,23 @@ def _listed(value: Any) -> list[Any]:
 def _start(op: str, roots: list[Any], given: list[Any]) -> list[Any]:
     """The gradients to start from: ones for single elements, checked otherwise."""
     if len(given) != len(roots):
-        raise RuntimeError(
-            f"[{op}] got {len(roots)} tensors and {len(given)} gradients: give one gradient per tensor."
-        )
+        refuse(op, f"got {len(roots)} tensors and {len(given)} gradients: give one gradient per tensor")
     starts = []
     for root, g in zip(roots, given, strict=True):
         if not hasattr(root, "spec"):
-            raise TypeError(message(op, "needs Tensors", tensor=root))
+            refuse(op, "needs Tensors", error=TypeError, tensor=root)
         if not root.requires_grad:
-            raise RuntimeError(
-                f"[{op}] element 0 of tensors does not require grad and does not have a grad_fn: got "
-                f"{list(root.shape)} {root.dtype.name}. Nothing that it was computed from has requires_grad=True, "
-                "or it was computed under no_grad()."
-            )
+            wrong = "element 0 of tensors does not require grad and does not have a grad_fn"
+            do = "Nothing that it was computed from has requires_grad=True, or it was computed under no_grad()."
+            refuse(op, f"{wrong}: got {list(root.shape)} {root.dtype.name}", do=do)
         if g is None:
             if root.numel() != 1:
-                raise RuntimeError(
-                    f"[{op}] grad can be implicitly created only for scalar outputs: got {list(root.shape)}. Reduce it "
-                    "first, e.g. with .sum(), or give a gradient of its shape."
-                )
-            from ..ops.creation import ones_like
-
+                wrong = f"grad can be implicitly created only for scalar outputs: got {list(root.shape)}"
+                refuse(op, wrong, do="Reduce it first, e.g. with .sum(), or give a gradient of its shape.")
             g = ones_like(root.detach())
         elif not hasattr(g, "spec") or g.shape != root.shape:
-            raise RuntimeError(
-                message(
-                    op,
-                    "Mismatch in shape: the gradient must have its tensor's shape",
-                    tensor=root,
-                    gradient=g,
-                )
-            )
+            wrong = "Mismatch in shape: the gradient must have its tensor's shape"
+            refuse(op, wrong, tensor=root, gradient=g)
         starts.append(g)
     return starts
 
@@ -100,12 +81,11 @@ def backward(
     starts = _start("backward", roots, [None] * len(roots) if grad_tensors is None else _listed(grad_tensors))
     targets = None if inputs is None else _listed(inputs)
     if targets is not None and not targets:
-        raise RuntimeError(
-            "[backward] `inputs` argument to `backward` cannot be empty. Leave it out for all leaves."
+        refuse(
+            "backward", "`inputs` argument to `backward` cannot be empty", do="Leave it out for all leaves."
         )
-    engine.backward(
-        roots, starts, create_graph if retain_graph is None else retain_graph, create_graph, targets
-    )
+    keep = create_graph if retain_graph is None else retain_graph
+    engine.backward(roots, starts, keep, create_graph, targets)
 
 
 def grad(
@@ -159,22 +139,16 @@ def _grad(
 ) -> list[Any]:  # fmt: skip
     for t in targets:
         if not t.rg:
-            raise RuntimeError(
-                "[grad] One of the differentiated Tensors does not require grad: got "
-                f"{list(t.shape)} {t.dtype.name}. Call requires_grad_() on it before computing with it."
-            )
+            wrong = "One of the differentiated Tensors does not require grad"
+            refuse("grad", wrong, do="Call requires_grad_() on it before computing with it.", input=t)
     walked = engine.backward(roots, starts, keep, create, targets, accumulate=False)
     result = []
     for t, g in zip(targets, walked, strict=True):
         if g is None:
             if not allow_unused:
-                raise RuntimeError(
-                    "[grad] One of the differentiated Tensors appears to not have been used in the graph: got "
-                    f"{list(t.shape)} {t.dtype.name}. Set allow_unused=True if this is the desired behavior."
-                )
+                wrong = "One of the differentiated Tensors appears to not have been used in the graph"
+                refuse("grad", wrong, do="Set allow_unused=True if this is the desired behavior.", input=t)
             if materialize:
-                from ..ops.creation import zeros_like
-
                 g = zeros_like(t.detach())
         result.append(g)
     return result
@@ -240,9 +214,7 @@ class set_grad_enabled:
     def __enter__(self) -> None:
         set_grad(self.mode)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         set_grad(self.previous)
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -276,6 +248,3 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(namespace(home), name)
-
-
-from .function import Function  # noqa: E402

@@ -6,6 +6,8 @@ from typing import Any
 
 from .. import plan as plans
 from .. import tape
+from ..errors import refuse
+from ..ops.creation import zeros
 from ..state import WATCHED, modes, set_grad, transforming
 
 __all__ = ["Function"]
@@ -51,14 +53,11 @@ class Context:
     def saved_tensors(self) -> tuple[Any, ...]:
         """What was saved; an error if it was changed in place since."""
         out: list[Any] = []
-        for kind, k in self.node.values[1]:
-            if kind == "none":
+        for nr, k in self.node.values[1]:
+            if k is None:
                 out.append(None)
-                continue
-            if kind == "tensor":
-                out.append(tape.unpack(self.node, k))
             else:
-                out.append(tape.unpack_output(self.node, k, int(kind)))
+                out.append(tape.unpack(self.node, k) if nr is None else tape.unpack_output(self.node, k, nr))
         return tuple(out)
 
 
@@ -75,21 +74,17 @@ class _Rules:
         if node.saved is tape.FREED and ctx.to_save:
             _ = ctx.saved_tensors  # raises
         if ctx.materialize:
-            from ..ops.creation import zeros
-
-            gs = [
-                zeros(s.shape, dtype=s.dtype, device=s.device) if g is None else g
-                for g, s in zip(gs, node.kind.outs, strict=True)
-            ]
+            pairs = zip(gs, node.kind.outs, strict=True)
+            gs = [zeros(s.shape, dtype=s.dtype, device=s.device) if g is None else g for g, s in pairs]
         result = self.cls.backward(ctx, *gs)
         parts = list(result) if isinstance(result, (tuple, list)) else [result]
         wanted = len(ctx.needs_input_grad)
         if len(parts) > wanted and all(p is None for p in parts[wanted:]):
             parts = parts[:wanted]
         if len(parts) != wanted:
-            raise RuntimeError(
-                f"[{self.name}] function {self.name} returned an incorrect number of gradients: got {len(parts)}, "
-                f"needed: {wanted}, one per argument of forward (None where it has none)."
+            wrong = f"function {self.name} returned an incorrect number of gradients: got {len(parts)}"
+            refuse(
+                self.name, f"{wrong}, needed: {wanted}, one per argument of forward (None where it has none)"
             )
         return [parts[k] for k in where]
 
@@ -162,20 +157,19 @@ class Function:
             cls._rules = _Rules(cls)
         where = tuple(k for k, t in enumerate(is_tensor) if t)
         kept: list[Any] = []
-        kinds = []
+        places: list[
+            tuple[int | None, int | None]
+        ] = []  # the number of the output, if it is one; where it is kept
         for s in ctx.to_save:
-            if s is None:
-                kinds.append(("none", 0))
-                continue
-            at = next((k for k, o in enumerate(outs) if o is s), None)
-            kinds.append(("tensor" if at is None else str(at), len(kept)))
-            kept += tape.save([s]) if at is None else [tape.save_output(s)]
+            nr = next((k for k, o in enumerate(outs) if o is s), None)
+            places.append((nr, None if s is None else len(kept)))
+            if s is not None:
+                kept += tape.save([s]) if nr is None else [tape.save_output(s)]
         floats = [o for o in outs if isinstance(o, plans.TENSOR)]
         kind = tape.Kind(cls._rules, [a.spec for a in inputs], tuple(o.spec for o in floats))
-        node = tape.make_node(kind, edges, kept, (ctx, tuple(kinds), where))
+        node = tape.make_node(kind, edges, kept, (ctx, tuple(places), where))
         ctx.node = node
         for k, o in enumerate(floats):
-            d = o.spec.dtype
-            if (d.is_floating_point or d.is_complex) and not any(o is n for n in ctx.not_differentiable):
+            if o.spec.dtype.rank > 1 and not any(o is n for n in ctx.not_differentiable):
                 o.node, o.nr, o.rg = node, k, True
         return type(result)(outs) if isinstance(result, (tuple, list)) else outs[0]

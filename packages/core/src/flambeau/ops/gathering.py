@@ -341,7 +341,7 @@ def put_along(self: Any, dim: int, index: Any, src: Any, reduce: str | None, op:
         return assign(self, scatter_at(start, dim, index, src, reduce), op)
     check_writable(self, op)
     call = _scatter_call(self.spec, dim, index.spec, src.spec, reduce, op.rstrip("_"))
-    registry.backend_of(self.spec.device).scatter(self, call.attrs["dim"], index, src, reduce)
+    registry.backend_of(self.spec.device).scatter(self, (call.attrs or {})["dim"], index, src, reduce)
     touched(op, self)
     return self
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
 from .. import registry, tape
-from ..errors import message
+from ..inplace import check_cast, check_shape
 from ..layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
 from ..op import NUMBERS, Op, Param, register, resolved, unflipped
 from ..plan import Plan, Table, prepared
@@ -124,18 +124,11 @@ class Pointwise(Op):
     def as_number(self, p: Param, v: Any) -> Any:
         """A number of another library as a Python number."""
         item = getattr(v, "item", None)
-        if item is not None and getattr(v, "shape", None) == () and (p.kind != "tensor"):
+        if item is not None and getattr(v, "shape", None) == () and p.kind != "tensor":
             v = item()
-            if type(v) in NUMBERS:
-                return v
-        need = (
-            "a Tensor"
-            if p.kind in ("tensor", "optional")
-            else "a Tensor or a number"
-            if p.is_tensor
-            else "a number"
-        )
-        raise TypeError(message(self.name, f"argument '{p.name}' must be {need}", **{p.name: v}))
+        if type(v) not in NUMBERS:
+            self.refuse(p, v)
+        return v
 
     def on_one_device(self, values: list[Any], tensors: list[Any]) -> tuple[list[Any], bool]:
         """0-d CPU tensors go to the device of the others; anything else must agree."""
@@ -210,7 +203,8 @@ class Pointwise(Op):
         shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
         raw = frozenset(k for k, p in enumerate(roles) if p.name in self.raw)
         if into is not None:
-            self.check_into(into, shape, out_dtype)
+            check_shape(self.name + "_", shape, into.shape)
+            check_cast(self.name + "_", out_dtype, into.dtype)
             out = into
         else:
             out = spec_of(out_dtype, shape, specs[0].device, result_strides(shape, specs))
@@ -234,19 +228,6 @@ class Pointwise(Op):
             return run(*given)
 
         return careful
-
-    def check_into(self, into: Spec, shape: Sequence[int], dtype: dt.DType) -> None:
-        """Whether a result can be written into a tensor."""
-        if tuple(into.shape) != tuple(shape):
-            raise RuntimeError(
-                f"[{self.name}_] output with shape {list(into.shape)} doesn't match the broadcast shape {list(shape)}. "
-                "Use the out-of-place form."
-            )
-        if not dt.can_cast(dtype, into.dtype):
-            raise RuntimeError(
-                f"[{self.name}_] result type {dtype.name} can't be cast to the desired output type {into.dtype.name}. "
-                "Use the out-of-place form, or convert with .to()."
-            )
 
 
 class Pattern:

@@ -159,7 +159,7 @@ def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 
 
 def _diag_embed_default(self: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
-    out = zeros_of(diag_embed.fn(self.spec, offset, dim1, dim2).outs[0])
+    out = zeros_of(diag_embed.fn(self.spec, offset, dim1, dim2).specs[0])
     registry.backend_of(out.spec.device).copy(diagonal_view(out, offset, dim1, dim2), self)
     return out
 
@@ -219,7 +219,7 @@ def _pad_default(self: Any, widths: Sequence[int], value: Any) -> Any:
         length = max(n + min(low, 0) + min(high, 0), 0)
         taken.append((max(-low, 0), length, 1))
         put.append((max(low, 0), length, 1))
-    out = new_tensor(constant_pad.fn(spec, widths, value).outs[0])
+    out = new_tensor(constant_pad.fn(spec, widths, value).specs[0])
     fill_with(out, check_number("pad", value, spec.dtype))
     to: Key = tuple(put)
     registry.backend_of(spec.device).copy(slice_view(out, to), slice_view(self, tuple(taken)))
