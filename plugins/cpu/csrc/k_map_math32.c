@@ -87,7 +87,7 @@ static void lgamma_f32(FBC_ARGS) {
     const float *A = a;
     float *D = d;
     int sign;
-    for (int64_t i = 0; i < n; i++) D[i] = lgammaf_r(A[i], &sign);
+    for (int64_t i = 0; i < n; i++) D[i] = (float)lgamma_r(A[i], &sign); /* lgammaf_r is 3 ulp off near its zeros */
 }
 
 /* |x|^y as 2^(y log2|x|) in double, then C's rules for signs and special operands. */

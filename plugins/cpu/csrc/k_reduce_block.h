@@ -38,6 +38,7 @@
 BLOCK_SUM_F32(bs_f32, v)
 BLOCK_SUM_F32(bq_f32, v *v)
 BLOCK_SUM_F32(bv_f32, (v - sh) * (v - sh))
+BLOCK_SUM_F32(bd_f32, v - sh)
 #define BLOCK_SUM_F64(NAME, F) \
     static double NAME(const double *x, int64_t n, double sh) { \
         (void)sh; \
@@ -347,10 +348,15 @@ static void block(const redp *r, rst *s, const void *x, int64_t n, int64_t pos) 
     case R_VAR:
     case R_STD: {
         if (r->cls == CF) {
-            double m = bs_f32(x, n, 0) / (double)n;
-            float sh = (float)m;
-            double q = bv_f32(x, n, sh), e = m - (double)sh;
-            merge_var(s, n, m, q - (double)n * e * e > 0 || q != q ? q - (double)n * e * e : 0);
+            /* the first mean is as exact as a sum of floats; that of the differences from it has their size's error */
+            float sh = (float)(bs_f32(x, n, 0) / (double)n);
+            double q = 0, e = 0;
+            for (int64_t i = 0; i < n; i += 512) { /* few to a lane: squares of data with few bits all round down */
+                int64_t m = MIN(512, n - i);
+                q += bv_f32((const float *)x + i, m, sh), e += bd_f32((const float *)x + i, m, sh);
+            }
+            e /= (double)n;
+            merge_var(s, n, (double)sh + e, q - (double)n * e * e > 0 || q != q ? q - (double)n * e * e : 0);
         } else {
             double m = bs_f64(x, n, 0) / (double)n;
             merge_var(s, n, m, bv_f64(x, n, m));

@@ -119,15 +119,16 @@ COL_EXT(cmin_u64, uint64_t, i, <, 0)
 #define COL_VAR(NAME, T) \
     static void NAME(const colctx *w, colst *s, const char *base, int64_t r0, int64_t r1, int64_t nc) { \
         T mean[CB] __attribute__((aligned(64))), m2[CB] __attribute__((aligned(64))), \
-            buf[CB] __attribute__((aligned(64))); \
+            dev[CB] __attribute__((aligned(64))), buf[CB] __attribute__((aligned(64))); \
         memset(s->a, 0, (size_t)nc * 8); \
         memset(s->b, 0, (size_t)nc * 8); \
         int64_t seen = 0, \
-                rb = MIN(RB, MAX(16, 32768 / nc)); /* rows that stay in the cache between the two passes */ \
+                rb = 16; /* rows that stay in the cache between the two passes, and few to a sum of floats */ \
         for (int64_t q = r0; q < r1; q += rb) { \
             int64_t e = MIN(q + rb, r1), nb = e - q; \
             memset(mean, 0, sizeof(T) * (size_t)nc); \
             memset(m2, 0, sizeof(T) * (size_t)nc); \
+            memset(dev, 0, sizeof(T) * (size_t)nc); \
             for (int64_t i = q; i < e; i++) { \
                 const T *x = row_ptr(w, base, i, nc, (char *)buf); \
                 for (int64_t c = 0; c < nc; c++) mean[c] += x[c]; \
@@ -139,12 +140,13 @@ COL_EXT(cmin_u64, uint64_t, i, <, 0)
                 for (int64_t c = 0; c < nc; c++) { \
                     T d = x[c] - mean[c]; \
                     m2[c] += d * d; \
+                    dev[c] += d; /* what the mean, a sum of T, is off by */ \
                 } \
             } \
             double t = (double)(seen + nb), wt = (double)nb / t; \
             for (int64_t c = 0; c < nc; c++) { \
-                double d = (double)mean[c] - s->a[c]; \
-                s->b[c] += (double)m2[c] + d * d * (double)seen * wt; \
+                double off = (double)dev[c] / (double)nb, d = (double)mean[c] + off - s->a[c]; \
+                s->b[c] += (double)m2[c] - off * (double)dev[c] + d * d * (double)seen * wt; \
                 s->a[c] += d * wt; \
             } \
             seen += nb; \

@@ -48,14 +48,20 @@ FBC_INLINE VF vf_expm1(VF x) {
 }
 FBC_INLINE VF vf_sigmoid(VF x) {
     VF n, r = vf_reduce(vf_max(C(-104.0f), C(0.0f) - vf_abs(x)), &n);
-    VF z = vf_scale(C(1.0f) + vf_expm1_core(r), n);
-    return vf_select(vf_lt(x, C(0.0f)), z, C(1.0f)) / (C(1.0f) + z);
+    VF z = vf_scale(C(1.0f) + vf_expm1_core(r), n), d = C(1.0f) + z, lost = (C(1.0f) - d) + z;
+    VM below = vf_lt(x, C(0.0f));
+    VF y = vf_select(below, z, C(1.0f)) / d; /* 1 / d is y or 1 - y: take off what rounding d has put on */
+    return vf_fma(y * lost, vf_select(below, y - C(1.0f), C(0.0f) - y), y);
 }
-FBC_INLINE VF vf_tanh(VF x) { /* m / (m + 2), m = expm1(2|x|) */
-    VF t = vf_min(C(10.0f), vf_abs(x));
+FBC_INLINE VF vf_tanh(VF x) { /* a polynomial near 0; m / (m + 2), m = expm1(2|x|) beyond */
+    VF t = vf_min(C(10.0f), vf_abs(x)), z = t * t;
+    VF p = vf_fma(C(-0.005515163765f), z, C(0.02046941966f));
+    p = vf_fma(p, z, C(-0.05368802324f));
+    p = vf_fma(p, z, C(0.1333083063f));
+    p = vf_fma(p, z, C(-0.3333325982f));
     VF n, r = vf_reduce(t + t, &n), s = vf_pow2(n);
     VF m = vf_fma(s, vf_expm1_core(r), s - C(1.0f));
-    return vf_copysign(m / (m + C(2.0f)), x);
+    return vf_copysign(vf_select(vf_lt(t, C(0.625f)), vf_fma(p * z, t, t), m / (m + C(2.0f))), x);
 }
 
 /* log of 2^e (1 + f), 1 + f in [sqrt(1/2), sqrt(2)) */

@@ -269,12 +269,12 @@ MATH: dict[str, tuple[Callable[[Array], Array], float, float, float, float]] = {
         lambda x: np.where(x < 0, np.exp(x) / (1 + np.exp(x)), 1 / (1 + np.exp(-x))),
         -90,
         90,
-        2.2,
+        2,
         2.5,
     ),
     "erf": (lift(math.erf), -4, 4, 2, 2),
     "erfc": (lift(math.erfc), -4, 10, 2, 2),
-    "lgamma": (lift(math.lgamma, math.inf), 3, 50, 4, 64),
+    "lgamma": (lift(math.lgamma, math.inf), 3, 50, 1, 64),
     "digamma": (lift(digamma), 2, 50, 2, 64),
 }
 LONG = np.longdouble if np.finfo(np.longdouble).nmant > 60 else np.float64

@@ -164,6 +164,15 @@ def test_sum_is_accurate() -> None:
     assert abs(run("sum", x, (0,), x.dtype) - want) / want < 1e-7
 
 
+@pytest.mark.parametrize("dim", [0, 1])
+def test_variance_of_values_far_from_zero(dim: int) -> None:
+    """The mean of a block is rounded to float32's steps at 10,000; the variance must not be."""
+    x = (RNG.standard_normal((5, 70000)) + 1e4).astype(np.float32)
+    want = x.astype(np.float64).var(1, ddof=1)
+    got = run("var", x if dim else np.ascontiguousarray(x.T), (dim,), np.float32)
+    np.testing.assert_allclose(got, want, rtol=1.2e-7)
+
+
 @pytest.mark.parametrize("kind", ["sum", "var", "argmax", "logsumexp", "prod"])
 def test_threads(kind: str) -> None:
     """One thread and two give the same bits."""

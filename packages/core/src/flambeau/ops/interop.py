@@ -63,7 +63,9 @@ def tensor(
             view = view.astype(view.dtype.newbyteorder("="), order="C")
         made = upload(view.view(storage_type(found)), view.shape, found, place)
         made = made if dtype is None or dtype is found else made.to(dtype)
-    elif type(data) not in _PLAIN and (hasattr(data, "__dlpack__") or hasattr(data, "__cuda_array_interface__")):
+    elif type(data) not in _PLAIN and (
+        hasattr(data, "__dlpack__") or hasattr(data, "__cuda_array_interface__")
+    ):
         made = as_tensor(data).clone()
         made = made.to(device=_place(data, device, made), dtype=dtype or made.dtype)
     else:
