@@ -162,15 +162,57 @@ FBK_ENTRY(fbk_conv_bwd_input) {
     conv_free(&py), conv_free(&px), conv_free(&pw), conv_free(&pb);
     return rc;
 }
-/* The gradient of pointwise weights: a product over the positions of one image after the other. */
+/* The gradient of pointwise weights: a product over the positions of all images. Where the weights are too few to share out,
+   the positions are, in parts that depend on the shape alone, whose sums are added up in order. */
+typedef struct {
+    const geom *g;
+    const plane4 *y, *x;
+    char *gw, *sums;
+    int dt;
+    int64_t parts, per, rc;
+} pointwise;
+static void pointwise_part(void *ctx, int64_t lo, int64_t hi) {
+    pointwise *w = ctx;
+    const geom *g = w->g;
+    int64_t P = g->H * g->W, z = dt_size(w->dt);
+    for (int64_t q = lo; q < hi; q++)
+        for (int64_t from = q * w->per, end = MIN(from + w->per, g->N * P), k; from < end; from += k) {
+            int64_t n = from / P, r = from % P, rc;
+            k = MIN(end - from, P - r);
+            fbk_mat a = {w->y->p + (n * w->y->n + r) * z, w->y->c, 1}, b = {w->x->p + (n * w->x->n + r) * z, 1, w->x->c};
+            fbk_gemm m = {.M = g->O, .N = g->C, .K = k, .a = &a, .b = &b, .c = w->sums + q * g->O * g->C * z, .ldc = g->C,
+                          .acc = from != q * w->per};
+            if ((rc = fbk_gemm_run(w->dt, &m))) __atomic_store_n(&w->rc, rc, __ATOMIC_RELAXED);
+        }
+}
+static void pointwise_sum(void *ctx, int64_t lo, int64_t hi) {
+    const pointwise *w = ctx;
+    int64_t size = w->g->O * w->g->C;
+#define SUM(T) \
+    do { \
+        T *to = (T *)w->gw; \
+        const T *from = (const T *)w->sums; \
+        for (int64_t i = lo; i < hi; i++) to[i] = from[i]; \
+        for (int64_t q = 1; q < w->parts; q++) \
+            for (int64_t i = lo; i < hi; i++) to[i] += from[q * size + i]; \
+    } while (0)
+    if (w->dt == DT_F32) SUM(float);
+    else SUM(double);
+}
 static int64_t pointwise_weight(int dt, const geom *g, char *gw, const plane4 *y, const plane4 *x) {
-    int64_t P = g->H * g->W, z = dt_size(dt), rc = 0;
-    for (int64_t n = 0; n < g->N && !rc; n++) {
-        fbk_mat a = {y->p + n * y->n * z, y->c, 1}, b = {x->p + n * x->n * z, 1, x->c};
-        fbk_gemm m = {.M = g->O, .N = g->C, .K = P, .a = &a, .b = &b, .c = gw, .ldc = g->C, .acc = n > 0};
-        rc = fbk_gemm_run(dt, &m);
+    int64_t K = g->N * g->H * g->W, size = g->O * g->C, tasks = ceil_div(g->O, 128) * ceil_div(g->C, 480);
+    pointwise w = {g, y, x, gw, gw, dt, tasks >= 8 || K * size < 1 << 20 ? 1 : MAX(1, MIN(8, K / 256)), 0, 0};
+    w.per = ceil_div(ceil_div(K, w.parts), 64) * 64, w.parts = ceil_div(K, w.per);
+    int64_t bytes = w.parts * size * dt_size(dt);
+    if (w.parts == 1) {
+        pointwise_part(&w, 0, 1);
+        return w.rc;
     }
-    return rc;
+    if (!(w.sums = fbc_alloc(bytes))) return FBK_ENOMEM;
+    fbk_par(w.parts, 1, pointwise_part, &w);
+    if (!w.rc) fbk_par(size, 1 << 14, pointwise_sum, &w);
+    fbc_free(w.sums, bytes);
+    return w.rc;
 }
 /* t: gw, gy, x, gb */
 FBK_ENTRY(fbk_conv_bwd_weight) {

@@ -5,15 +5,18 @@
 #include "k_conv.h"
 #include "k_shuffle.h"
 
-/* The three taps' columns of a row of n numbers: x[j] lane i = row[at + s i + j]. */
+/* The three taps' columns of a row of n numbers: x[j] lane i = row[at + s i + j]. With stride 2, the lane that the third one
+   lacks comes alone. */
+#define NEXT(i) (i) + 1
 typedef struct {
     int64_t at;
-    uint32_t m[4];
+    uint32_t m[3];
 } view;
 INL view view_at(const int s, int64_t at, int64_t n) {
-    if (s == 1) return (view){at, {inside(at, n), inside(at + 1, n), inside(at + 2, n), 0}};
-    return (view){at, {inside(at, n), inside(at + VW, n), inside(at + 2, n), inside(at + 2 + VW, n)}};
+    if (s == 1) return (view){at, {inside(at, n), inside(at + 1, n), inside(at + 2, n)}};
+    return (view){at, {inside(at, n), inside(at + VW, n), inside(at + 2 * VW, n) & 1}};
 }
+INL vf one(const float *p, uint32_t there) { return splatf(there ? *p : 0); }
 INL void read3(const int s, vf *x, const float *row, const view *w) {
     const float *p = row + w->at;
     if (s == 1) {
@@ -21,9 +24,19 @@ INL void read3(const int s, vf *x, const float *row, const view *w) {
         return;
     }
     vf a = load_part(p, w->m[0]), b = load_part(p + VW, w->m[1]);
-    x[0] = SHUFFLE(a, b, EVEN), x[1] = SHUFFLE(a, b, ODD);
-    a = load_part(p + 2, w->m[2]), b = load_part(p + 2 + VW, w->m[3]);
-    x[2] = SHUFFLE(a, b, EVEN);
+    x[0] = SHUFFLE(a, b, EVEN), x[1] = SHUFFLE(a, b, ODD), x[2] = SHUFFLE(x[0], one(p + 2 * VW, w->m[2]), NEXT);
+}
+/* the sum of a vector's lanes, halves added to halves */
+INL float total(vf v) {
+#define HALF8(i) ((i) + 8) % VW
+#define HALF4(i) ((i) + 4) % VW
+#define HALF2(i) ((i) + 2) % VW
+#define HALF1(i) ((i) + 1) % VW
+    if (VW > 8) v += SHUFFLE(v, v, HALF8);
+    if (VW > 4) v += SHUFFLE(v, v, HALF4);
+    v += SHUFFLE(v, v, HALF2);
+    v += SHUFFLE(v, v, HALF1);
+    return v[0];
 }
 
 typedef struct {
@@ -97,21 +110,15 @@ INL void weight(const int s, const geom *g, const float *x, int64_t xh, const fl
         else row[i][0] = row[i][1] = row[i][2] = (vf){0}; \
     } while (0)
         for (int i = 0; i < 3 - s; i++) READ(i, i - g->ph);
-        for (int64_t u = 0; u < g->OH; u++) {
-            vf a = load_part(gy + u * yh + v, m);
-            for (int i = 3 - s; i < 3; i++) READ(i, u * s - g->ph + i);
-            _Pragma("GCC unroll 9") for (int t = 0; t < 9; t++) acc[t] += a * row[t / 3][t % 3];
-            for (int i = 0; i < 3 - s; i++)
-                for (int j = 0; j < 3; j++) row[i][j] = row[i + s][j];
-        }
+        for (int64_t u = 0; u < g->OH; u += 3) /* after three steps the rows are where they were */
+            _Pragma("GCC unroll 3") for (int k = 0; k < 3; k++) {
+                if (u + k >= g->OH) break;
+                vf a = load_part(gy + (u + k) * yh + v, m);
+                _Pragma("GCC unroll 3") for (int i = 3 - s; i < 3; i++) READ((k * s + i) % 3, (u + k) * s - g->ph + i);
+                _Pragma("GCC unroll 9") for (int t = 0; t < 9; t++) acc[t] += a * row[(k * s + t / 3) % 3][t % 3];
+            }
     }
-    for (int t = 0; t < 9; t++) {
-        float q[VW];
-        stf(q, acc[t]);
-        for (int h = VW / 2; h; h >>= 1)
-            for (int k = 0; k < h; k++) q[k] += q[k + h];
-        sum[t] += (double)q[0];
-    }
+    for (int t = 0; t < 9; t++) sum[t] += (double)total(acc[t]);
 }
 static void planes(void *ctx, int64_t lo, int64_t hi) { /* of x: forward (what = 0) or the gradient of stride 2 (1) */
     const dctx *d = ctx;

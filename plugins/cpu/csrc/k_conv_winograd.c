@@ -244,7 +244,7 @@ static void panels(void *ctx, int64_t lo, int64_t hi) {
         for (int64_t o = k0; o < MIN(k1, r->KV); o += VW) back(r, m + o - k0, me, NARROW, m + E * me, 0, r->nt, o);
     }
 }
-/* Whether this way pays, in vector instructions: a product of k steps costs six more; transforms of a vector of tiles or
+/* Whether this way pays, in vector instructions: a product of k steps costs six more, the direct sum's about a tenth; transforms of a vector of tiles or
    weights about as many as they have operations and loads. */
 int winograd_pays(const winograd *c) {
     run r;
@@ -253,7 +253,7 @@ int winograd_pays(const winograd *c) {
     double direct = (double)c->nimg * positions * c->kh * c->kw * c->C * c->K / lanes;
     double own = (36.0 * r.nt + 130) * (r.CV + 6 * ceil_div(r.CV, CSTEP)) * r.KP / lanes +
                  200.0 * r.nt * (r.x.CB + r.KP / VW);
-    return own < 0.9 * direct;
+    return own < direct;
 }
 int64_t winograd_run(const winograd *c) {
     run r;
