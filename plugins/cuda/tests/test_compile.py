@@ -42,7 +42,13 @@ KERNELS: dict[str, tuple[str, list[str]]] = {
             )
         ],
     ),
-    "sort.cuh": ("SortParams", [f"{k}<{t}>" for k in ("sort_tiles", "sort_merge") for t in ("b8", "bf16", "f64", "i64")]),
+    "sort.cuh SortParams": (
+        "SortParams",
+        [f"{k}<{t}>" for k in ("sort_short",) for t in ("b8", "bf16", "f64", "i64", "u16")]
+        + [f"{k}<{t}>" for k in ("sort_line", "sort_count", "sort_put") for t in ("b8, 16", "f32, 16", "f16, 4", "i64, 8", "f64, 8")]
+        + ["sort_offsets", "sort_offsets_few"],
+    ),
+    "sort.cuh TopkParams": ("TopkParams", [f"topk<{t}>" for t in ("b8", "u8", "bf16", "f32", "i32", "f64", "i64")]),
     "gemm.cuh": (
         "GemmParams", ["gemm<f32, bf16, 4>", "gemm<f64, f64, 4>", "gemm<i64, i64, 4>", "gemm<c128, c128, 1>", "gemm<b8, b8, 1>"],
     ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flambeau.plugin import Backend, DeviceUnavailable
 
-from . import entries, natives
+from . import entries, natives, sorting
 from .codegen import plan_program
 from .errors import Unavailable
 from .faults import Faults
@@ -272,7 +272,7 @@ class GpuBackend(Backend):
         self, values: Tensor, indices: Tensor, src: Tensor, dim: int, descending: bool, stable: bool
     ) -> None:
         """Sort along a dimension, stably."""
-        entries.sort(self, values, indices, src, dim, descending)
+        sorting.sort(self, values, indices, src, dim, descending)
 
     def plan(
         self, entry: str, outs: Sequence[Spec], ins: Sequence[Spec], args: dict[str, Any]

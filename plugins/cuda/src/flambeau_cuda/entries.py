@@ -11,54 +11,25 @@ from flambeau.plugin import Expr, Program, bad_index
 from .codegen import C_TYPES, plan_program
 from .launch import Launch, bind, ceil_div, nothing
 from .layouts import collapse, walk_bytes
+from .sorting import order_places
+from .templates import BLOCK, carried, kernel, q
 
 if TYPE_CHECKING:
-    from flambeau import dtype as DType
     from flambeau.plugin import Spec
 
     from .backend import GpuBackend
 
 __all__ = [
-    "carried",
     "gather",
     "plan_copy",
     "plan_matmul",
     "plan_reduce",
     "plan_scan",
     "scatter",
-    "sort",
     "take",
 ]
 
-BLOCK = 256
 WORDS = {1: "u8", 2: "u16", 4: "u32", 8: "u64", 16: "c128"}
-
-
-def carried(dtype: DType) -> str:
-    """The C++ type in which values of a dtype are added up."""
-    name = C_TYPES[dtype.name]
-    return "f32" if name in ("f16", "bf16") else name
-
-
-def kernel(backend: GpuBackend, header: str, call: str, params: str, index: int, sync: bool = False) -> int:
-    """An instance of a kernel template.
-
-    Args:
-        header: the file that has it.
-        call: the template with its arguments.
-        params: the type of its struct.
-        sync: whether its threads wait for each other.
-    """
-    macro = "FB_KERNEL_SYNC" if sync else "FB_KERNEL"
-    body = f'#include "{header}"\nFB_DEV void run(const {params} &p) {{ {call}(p); }}\n'
-    source = f"{body}{macro}(fb_kernel, {params}, run, 256)\n"
-    return backend.function(source, "fb_kernel", index)
-
-
-def q(*values: int) -> bytes:
-    """Words of 64 bits."""
-    return struct.pack(f"={len(values)}q", *values)
-
 
 # Copies
 
@@ -404,103 +375,10 @@ def scatter(backend: GpuBackend, out: Any, dim: int, index: Any, src: Any, reduc
     order, room = 0, 8 * spec.numel
     if sorted_runs:
         order = backend.allocate(room, slot)
-        order_places(backend, order, index, dim, lines, count)
+        order_places(backend, order, index, dim, lines, count, size)
     faults = backend.faults[slot]
     fault, number = faults.begin(describer(backend, "scatter", index, dim, size, where))
     launch(out.ptr, src.ptr, index.ptr, order, fault, number)
     if order:
         backend.free(order, room, slot)
     faults.end()
-
-
-# Sorting
-
-_TILE = 512  # as in kernels/sort.cuh
-
-
-def plan_sort(
-    backend: GpuBackend,
-    src: Spec,
-    dim: int,
-    descending: bool,
-    keep: int,
-    values: Sequence[int] | None,
-    indices: Sequence[int] | None,
-) -> Launch:
-    """``launch(values, indices, src)``; strides of the results, or None for one that isn't wanted.
-
-    Args:
-        keep: how many leading elements are written.
-    """
-    slot = src.device.slot
-    count = src.shape[dim] if src.ndim else 1
-    rest = [d for d in range(src.ndim) if d != dim] if src.ndim else []
-    lines = src.numel // count
-    none = (0,) * src.ndim
-    all_strides = [values or none, indices or none, src.strides]
-    sizes, steps = collapse([src.shape[d] for d in rest], [[s[d] for d in rest] for s in all_strides], False)
-    along = [s[dim] if src.ndim else 0 for s in all_strides]
-    walk = walk_bytes(sizes, steps)
-    t = C_TYPES[src.dtype.name]
-    tiles = ceil_div(count, _TILE)
-
-    def stage(name: str, run: int, grid: int, sync: bool) -> Launch:
-        fn = kernel(backend, "sort.cuh", f"{name}<{t}>", "SortParams", slot, sync)
-        static = q(lines, count, run, int(descending), *along, keep) + walk
-        return bind(backend, slot, fn, "QQQQQQQ", static, (grid,), (BLOCK,))
-
-    first = stage("sort_tiles", _TILE, lines * tiles, True)
-    if tiles == 1:
-        return lambda v, i, s: first(v, i, s, 0, 0, 0, 0)
-    merges: list[Launch] = []
-    run = _TILE
-    while run < count:
-        merges.append(stage("sort_merge", run, ceil_div(lines * count, BLOCK), False))
-        run *= 2
-    key_room, place_room = src.numel * src.itemsize, src.numel * 4
-
-    def launch(v: int, i: int, s: int) -> None:
-        pool = backend.pools[slot]
-        rooms = [(pool.allocate(n), n) for n in (key_room, place_room, key_room, place_room)]
-        k, p, k2, p2 = (r[0] for r in rooms)
-        first(v, i, s, k, p, k2, p2)
-        for merge in merges:
-            merge(v, i, s, k, p, k2, p2)
-            k, p, k2, p2 = k2, p2, k, p
-        for address, n in rooms:
-            pool.free(address, n)
-
-    return launch
-
-
-def sort(backend: GpuBackend, values: Any, indices: Any, src: Any, dim: int, descending: bool) -> None:
-    """Sort along a dimension, stably."""
-    if not src.spec.numel:
-        return
-    count = src.spec.shape[dim] if src.spec.ndim else 1
-    key = ("sort", values.spec, indices.spec, src.spec, dim, descending)
-    launch = backend.remembered(
-        key,
-        lambda: plan_sort(
-            backend, src.spec, dim, descending, count, values.spec.strides, indices.spec.strides
-        ),
-    )
-    launch(values.ptr, indices.ptr, src.ptr)
-
-
-def order_places(backend: GpuBackend, order: int, index: Any, dim: int, lines: int, count: int) -> None:
-    """Write, for each line of an index, the places of its values in sorted order: int64 [lines, count]."""
-    spec = index.spec
-    rest = [n for d, n in enumerate(spec.shape) if d != dim]
-    strides = [1] * spec.ndim
-    step = count
-    for d in range(spec.ndim - 1, -1, -1):
-        if d != dim:
-            strides[d] = step
-            step *= spec.shape[d]
-    del rest
-    key = ("order", spec, dim)
-    launch = backend.remembered(
-        key, lambda: plan_sort(backend, spec, dim, False, count, None, strides if spec.ndim else ())
-    )
-    launch(0, order, index.ptr)

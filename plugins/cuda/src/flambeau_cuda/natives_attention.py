@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .codegen import C_TYPES
-from .entries import carried, kernel
 from .launch import Launch, bind, ceil_div
 from .operands import Scratch
+from .templates import carried, kernel
 
 if TYPE_CHECKING:
     from flambeau.plugin import Spec

@@ -6,20 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .codegen import C_TYPES
-from .entries import (
-    carried,
-    describer,
-    kernel,
-    order_places,
-    plan_gemm,
-    plan_reduce,
-    plan_sort,
-    q,
-    take,
-    unravel,
-)
+from .entries import describer, plan_gemm, plan_reduce, take, unravel
 from .launch import Launch, bind
 from .operands import Scratch
+from .sorting import order_places, plan_topk
+from .templates import carried, kernel, q
 
 if TYPE_CHECKING:
     from flambeau.plugin import Spec
@@ -122,7 +113,7 @@ def _embedding_backward(backend: GpuBackend, ins: Sequence[Spec | None], attrs: 
             gp, ip = s.dense(g), s.dense(index)
             flat = _Flat(index.spec, ip, count)
             order = s.room(8 * count)
-            order_places(backend, order, flat, 0, 1, count)
+            order_places(backend, order, flat, 0, 1, count, rows)
             backend.runtime.fill(out.ptr, 0, nbytes, backend.queues[slot][0])
             faults = backend.faults[slot]
             shape = index.spec.shape
@@ -207,7 +198,7 @@ def _topk(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs) -> Run 
         key = ("topk", values.spec, indices.spec, src.spec, dim, largest, k)
         launch = backend.remembered(
             key,
-            lambda: plan_sort(backend, src.spec, dim, largest, k, values.spec.strides, indices.spec.strides),
+            lambda: plan_topk(backend, src.spec, dim, largest, k, values.spec.strides, indices.spec.strides),
         )
         launch(values.ptr, indices.ptr, src.ptr)
 

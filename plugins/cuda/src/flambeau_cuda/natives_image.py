@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .codegen import C_TYPES
-from .entries import carried, kernel, plan_reduce, q
+from .entries import plan_reduce
 from .launch import Launch, bind, ceil_div
 from .operands import Scratch
+from .templates import carried, kernel, q
 
 if TYPE_CHECKING:
     from flambeau.plugin import Spec

@@ -51,6 +51,36 @@ static inline int sim_lane() {
 #define __shfl_down_sync(mask, v, d) sim_shuffle(v, sim_lane() + (d), __LINE__)
 #define __shfl_up_sync(mask, v, d) sim_shuffle(v, sim_lane() - (d), __LINE__)
 
+// What all lanes of a warp show each other at once.
+static unsigned long long sim_shown[1024];
+static inline const unsigned long long *sim_show(unsigned long long value) {
+    unsigned me = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+    sim_shown[me] = value;
+    __syncwarp();
+    return sim_shown + (me & ~31u);
+}
+static inline int sim_lanes() { // of this warp; the last one may have fewer
+    unsigned me = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z), all = blockDim.x * blockDim.y * blockDim.z;
+    return (int)(all - (me & ~31u) < 32 ? all - (me & ~31u) : 32);
+}
+static inline unsigned sim_ballot(bool mine) {
+    const unsigned long long *shown = sim_show(mine);
+    unsigned bits = 0;
+    for (int k = 0; k < sim_lanes(); k++) bits |= (unsigned)shown[k] << k;
+    __syncwarp();
+    return bits;
+}
+static inline unsigned sim_match(unsigned mine) {
+    const unsigned long long *shown = sim_show(mine);
+    unsigned bits = 0;
+    for (int k = 0; k < sim_lanes(); k++) bits |= (unsigned)(shown[k] == mine) << k;
+    __syncwarp();
+    return bits;
+}
+#define __ballot_sync(mask, cond) sim_ballot(cond)
+#define __match_any_sync(mask, v) sim_match(v)
+#define __popc(v) __builtin_popcount(v)
+
 // Threads don't run at the same time, so plain memory operations are atomic.
 template <class T> static inline T atomicAdd(T *p, T v) { T old = *p; *p = old + v; return old; }
 template <class T> static inline T atomicMin(T *p, T v) { T old = *p; if (v < old) *p = v; return old; }
