@@ -7,7 +7,8 @@
 
 #ifdef FBC_HAS_BF16
 #include <immintrin.h>
-enum { MR = 8, NV = 3, NR = NV * 16, KC = 256 /* pairs */, MC = 192 * MR, NC = 64 * NR };
+enum { MR = 8, NV = 3, NR = NV * 16, KC = FBC_BF16_DEPTH / 2 /* pairs */, MC = 192 * MR, NC = 64 * NR };
+enum { WORTH = 1 << 19 /* multiplications that pay a task for another thread */ };
 enum { SLOT_GA = SLOT_N, SLOT_GB };
 void fbk_pack_f32__avx512(float *dst, int W, const float *src, int64_t n, int64_t ls, int64_t k, int64_t ks);
 
@@ -15,7 +16,15 @@ typedef struct {
     const fbc_bf16_product *g;
     uint32_t *pa, *pb;
     int64_t jc, nc, pc, kc, ic, mc; /* along k in pairs */
+    int64_t bm, bn, down;           /* a task's rows, and columns in panels; tasks below one another */
+    int direct, last;               /* a is read where it lies; the last step along k */
 } step;
+/* where panel j of n columns begins: three vectors each, but two and two rather than three and one at the end */
+static int64_t cut(int64_t j, int64_t n) {
+    int64_t at = j * NR;
+    if (at >= n) return n;
+    return ceil_div(n, 16) % NV == 1 && j > 0 && at + 16 >= n ? at - 16 : at;
+}
 
 /* dst[k][W]: pairs along k of n lanes; lanes and, for an odd K, the last second halves that are missing are 0 */
 static void pack(uint32_t *dst, int W, const uint16_t *src, int64_t n, int64_t ls, int64_t ks, int64_t p0,
@@ -50,9 +59,11 @@ static void pack(uint32_t *dst, int W, const uint16_t *src, int64_t n, int64_t l
 static void pack_b(void *ctx, int64_t lo, int64_t hi) {
     const step *s = ctx;
     const fbc_bf16_product *g = s->g;
-    for (int64_t j = lo; j < hi; j++)
-        pack(s->pb + j * NR * s->kc, NR, g->b + (s->jc + j * NR) * g->bcs, MIN(NR, s->nc - j * NR), g->bcs,
-             g->brs, s->pc, s->kc, g->K);
+    for (int64_t j = lo; j < hi; j++) {
+        int64_t at = cut(j, s->nc);
+        pack(s->pb + j * NR * s->kc, NR, g->b + (s->jc + at) * g->bcs, cut(j + 1, s->nc) - at, g->bcs, g->brs, s->pc,
+             s->kc, g->K);
+    }
 }
 static void pack_a(void *ctx, int64_t lo, int64_t hi) {
     const step *s = ctx;
@@ -61,81 +72,109 @@ static void pack_a(void *ctx, int64_t lo, int64_t hi) {
         pack(s->pa + i * MR * s->kc, MR, g->a + (s->ic + i * MR) * g->ars, MIN(MR, s->mc - i * MR), g->ars,
              g->acs, s->pc, s->kc, g->K);
 }
-/* a tile of 8 rows and up to 3 vectors of columns */
-FBC_INLINE void tile(const int nv, int64_t k, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc,
-                     int64_t m, int64_t n, int acc) {
+/* where a tile's sums go: added to c if acc; to out, rounded, in the last step */
+typedef struct {
+    float *c;
+    int64_t ldc;
+    uint16_t *out;
+    int64_t ors;
+    int acc;
+} target;
+FBC_INLINE __m256i rounded(__m512 x) { /* to nearest even; NaN stays NaN */
+    __m512i u = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i r = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x400000));
+    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+}
+/* a tile of R rows and nv vectors of columns, the last with n - 16 (nv - 1) columns; a's rows ari and pairs ark apart */
+FBC_INLINE void tile(const int R, const int nv, int64_t k, const uint16_t *a, int64_t ari, int64_t ark, const uint32_t *b,
+                     target to, int64_t n) {
     __m512 s[MR][NV];
-    _Pragma("GCC unroll 8") for (int i = 0; i < MR; i++) _Pragma("GCC unroll 3") for (int j = 0; j < nv; j++)
+    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++) _Pragma("GCC unroll 3") for (int j = 0; j < nv; j++)
         s[i][j] = _mm512_setzero_ps();
-    for (int64_t p = 0; p < k; p++, a += MR, b += NR) {
+    for (int64_t p = 0; p < k; p++, a += ark, b += NR) {
         __m512bh v[NV];
         _Pragma("GCC unroll 3") for (int j = 0; j < nv; j++)
             v[j] = (__m512bh)_mm512_loadu_si512(b + 16 * j);
-        _Pragma("GCC unroll 8") for (int i = 0; i < MR; i++) {
-            __m512i x = _mm512_set1_epi32((int)a[i]);
+        _Pragma("GCC unroll 8") for (int i = 0; i < R; i++) {
+            int pair;
+            memcpy(&pair, a + i * ari, 4);
+            __m512i x = _mm512_set1_epi32(pair);
             __asm__("" : "+v"(x)); /* one broadcast for all products of the row */
             _Pragma("GCC unroll 3") for (int j = 0; j < nv; j++)
                 s[i][j] = _mm512_dpbf16_ps(s[i][j], (__m512bh)x, v[j]);
         }
     }
-    _Pragma("GCC unroll 8") for (int i = 0; i < MR; i++) {
-        if (i >= m) break;
-        _Pragma("GCC unroll 3") for (int j = 0; j < nv; j++) {
-            int64_t left = n - 16 * j;
-            __mmask16 in = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
-            float *q = c + i * ldc + 16 * j;
-            __m512 r = acc ? _mm512_add_ps(s[i][j], _mm512_maskz_loadu_ps(in, q)) : s[i][j];
-            _mm512_mask_storeu_ps(q, in, r);
-        }
+    _Pragma("GCC unroll 8") for (int i = 0; i < R; i++) _Pragma("GCC unroll 3") for (int j = 0; j < nv; j++) {
+        int64_t left = n - 16 * j;
+        __mmask16 in = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
+        float *q = to.c + i * to.ldc + 16 * j;
+        __m512 r = to.acc ? _mm512_add_ps(s[i][j], _mm512_maskz_loadu_ps(in, q)) : s[i][j];
+        if (to.out) _mm256_mask_storeu_epi16(to.out + i * to.ors + 16 * j, in, rounded(r));
+        else _mm512_mask_storeu_ps(q, in, r);
     }
 }
-static void tile1(int64_t k, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc, int64_t m,
-                  int64_t n, int acc) {
-    tile(1, k, a, b, c, ldc, m, n, acc);
-}
-static void tile2(int64_t k, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc, int64_t m,
-                  int64_t n, int acc) {
-    tile(2, k, a, b, c, ldc, m, n, acc);
-}
-static void tile3(int64_t k, const uint32_t *a, const uint32_t *b, float *c, int64_t ldc, int64_t m,
-                  int64_t n, int acc) {
-    tile(3, k, a, b, c, ldc, m, n, acc);
-}
-static void (*const tiles[NV])(int64_t, const uint32_t *, const uint32_t *, float *, int64_t, int64_t,
-                               int64_t, int) = {tile1, tile2, tile3};
+#define TILE(R, W) \
+    static void tile_##R##_##W(int64_t k, const uint16_t *a, int64_t ari, int64_t ark, const uint32_t *b, target to, \
+                               int64_t n) { \
+        tile(R, W, k, a, ari, ark, b, to, n); \
+    }
+#define TILES(R) TILE(R, 1) TILE(R, 2) TILE(R, 3)
+TILES(1) TILES(2) TILES(4) TILES(8)
+/* eight rows of a packed panel: distances that the compiler knows */
+#define PACKED(W) \
+    static void packed_##W(int64_t k, const uint16_t *a, int64_t ari, int64_t ark, const uint32_t *b, target to, \
+                           int64_t n) { \
+        tile(MR, W, k, a, 2, 2 * MR, b, to, n); \
+    }
+PACKED(1) PACKED(2) PACKED(3)
+#define OF(R) {tile_##R##_1, tile_##R##_2, tile_##R##_3}
+static void (*const tiles[5][NV])(int64_t, const uint16_t *, int64_t, int64_t, const uint32_t *, target,
+                                  int64_t) = {OF(1), OF(2), OF(4), OF(8), {packed_1, packed_2, packed_3}};
 
-enum { BM = 16 * MR, BN = 10 * NR }; /* a task's rows and columns */
 static void tile_task(void *ctx, int64_t lo, int64_t hi) {
     const step *s = ctx;
     const fbc_bf16_product *g = s->g;
-    int64_t down = ceil_div(s->mc, BM);
     for (int64_t t = lo; t < hi; t++) {
-        int64_t i0 = t % down * BM, j0 = t / down * BN, i1 = MIN(i0 + BM, s->mc), j1 = MIN(j0 + BN, s->nc);
-        for (int64_t j = j0; j < j1; j += NR) {
-            int64_t n = MIN(NR, j1 - j);
-            for (int64_t i = i0; i < i1; i += MR)
-                tiles[ceil_div(n, 16) - 1](s->kc, s->pa + i * s->kc, s->pb + j * s->kc,
-                                           g->c + (s->ic + i) * g->ldc + s->jc + j, g->ldc, MIN(MR, i1 - i), n,
-                                           s->pc > 0);
+        int64_t i0 = t % s->down * s->bm, i1 = MIN(i0 + s->bm, s->mc), p0 = t / s->down * s->bn,
+                j1 = cut(p0 + s->bn, s->nc);
+        for (int64_t p = p0, j = cut(p0, s->nc), n; j < j1; p++, j += n) {
+            n = cut(p + 1, s->nc) - j;
+            for (int64_t i = i0, r; i < i1; i += r) {
+                int64_t left = i1 - i, row = s->ic + i, column = s->jc + j;
+                int size = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+                r = 1 << size;
+                target to = {g->c ? g->c + row * g->ldc + column : NULL, g->ldc,
+                             g->out && s->last ? g->out + row * g->ors + column : NULL, g->ors, s->pc > 0};
+                /* in a packed panel of eight rows, those from i on */
+                const uint16_t *a = s->direct ? g->a + row * g->ars + 2 * s->pc
+                                              : (const uint16_t *)(s->pa + i / MR * MR * s->kc + i % MR);
+                tiles[size == 3 && !s->direct ? 4 : size][ceil_div(n, 16) - 1](s->kc, a, s->direct ? g->ars : 2, s->direct ? 2 : 2 * MR,
+                                                 s->pb + p * NR * s->kc, to, n);
+            }
         }
     }
 }
 int64_t fbc_bf16_gemm(const fbc_bf16_product *g) {
     int64_t pairs = (g->K + 1) / 2, steps = ceil_div(pairs, KC), long_ = ceil_div(pairs, steps);
-    step s = {.g = g};
+    step s = {.g = g, .direct = g->acs == 1 && g->K % 2 == 0 && g->N <= 4 * NR};
     s.pa = fbk_scratch(SLOT_GA, (ceil_div(MIN(g->M, MC), MR) * MR * long_ + 64) * 4);
     s.pb = fbk_scratch(SLOT_GB, (ceil_div(MIN(g->N, NC), NR) * NR * long_ + 64) * 4);
     if (!s.pa || !s.pb) return FBK_ENOMEM;
     for (s.jc = 0; s.jc < g->N; s.jc += NC) {
         s.nc = MIN(NC, g->N - s.jc);
         for (s.pc = 0; s.pc < pairs; s.pc += long_) {
-            s.kc = MIN(long_, pairs - s.pc);
-            fbk_par(ceil_div(s.nc, NR), MAX(1, 32768 / (NR * s.kc)), pack_b, &s);
+            s.kc = MIN(long_, pairs - s.pc), s.last = s.pc + s.kc >= pairs;
+            int64_t panels = ceil_div(s.nc, NR), tasks = 4 * fbc_get_num_threads();
+            fbk_par(panels, MAX(1, 16384 / (NR * s.kc)), pack_b, &s);
             for (s.ic = 0; s.ic < g->M; s.ic += MC) {
                 s.mc = MIN(MC, g->M - s.ic);
-                fbk_par(ceil_div(s.mc, MR), MAX(1, 32768 / (MR * s.kc)), pack_a, &s);
-                fbk_par(ceil_div(s.mc, BM) * ceil_div(s.nc, BN), MAX(1, 1000000 / (BM * BN * s.kc)), tile_task,
-                        &s);
+                if (!s.direct) fbk_par(ceil_div(s.mc, MR), MAX(1, 16384 / (MR * s.kc)), pack_a, &s);
+                s.bm = 16 * MR, s.bn = 10;
+                while (s.bn > 1 && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bn = (s.bn + 1) / 2;
+                while (s.bm > 4 * MR && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bm /= 2;
+                s.down = ceil_div(s.mc, s.bm);
+                fbk_par(s.down * ceil_div(panels, s.bn), MAX(1, WORTH / (s.bm * s.bn * NR * s.kc * 2)), tile_task, &s);
             }
         }
     }

@@ -1,15 +1,24 @@
 /* Scaled dot-product attention, forward and backward, tile by tile with a running softmax: the matrix of scores
    never exists as a whole (Dao et al., FlashAttention, 2022; Milakov and Gimelshein, Online normalizer
    calculation for softmax, 2018). 16-bit floats are computed as float32. Each element's sums have one order,
-   whatever the number of threads. */
+   whatever the number of threads.
+
+   The products' left operands are read where they lie (rows, or columns of the tile of scores); only right operands
+   are packed, once for many queries. Behind the diagonal of a causal mask nothing is computed but what a tile's
+   eight rows share. */
 /* cflags: -ffp-contract=fast */
 #include "k_gemm.h"
 #include "k_softmax.h"
 #include "k_vmath.h"
 
-#define BQ 128      /* queries in a tile */
-#define BK (4 * 48) /* keys in a tile: a multiple of every F32_NR */
+#define BQ 64       /* queries in a tile */
+#define BK (4 * 48) /* keys in a tile: a multiple of every F32_NR and of 2 VW */
+#define GROUP 512   /* queries for which keys and values are packed once, at most */
 #define PANELS(n, w) (ceil_div(n, w) * (w))
+#define RB PANELS(BQ, F32_MR)
+#define PACK FBC_ISA_NAME(fbk_pack_f32)
+#define TILE FBC_ISA_NAME(fbk_tile_any_f32)
+enum { ALL = 1 << 30 };
 
 typedef struct {
     const fbk_plan *p;
@@ -18,7 +27,7 @@ typedef struct {
     float scale;
     const fbk_spec *mask;
     const char *mask_at;
-    int64_t qblocks, rc;
+    int64_t group, groups, rc;
 } attention;
 
 /* rows [lo, hi) of matrix (n, h) of operand t as float32 rows of `len` in buf, times `scale` */
@@ -34,188 +43,265 @@ static void rows_in(const attention *a, int t, int64_t n, int64_t h, int64_t lo,
             for (int64_t j = 0; j < len; j++) d[j] = x[j] * scale;
     }
 }
+/* the same where they lie if they can be read so, else in buf; *stride: from row to row */
+static const float *rows_at(const attention *a, int t, int64_t n, int64_t h, int64_t lo, int64_t hi, int64_t len,
+                            float *buf, int64_t *stride) {
+    const fbk_spec *s = &a->p->t[t];
+    if (s->dtype == DT_F32 && s->stride[3] == 1) {
+        *stride = s->stride[2];
+        return (const float *)a->at[t] + n * s->stride[0] + h * s->stride[1] + lo * s->stride[2];
+    }
+    rows_in(a, t, n, h, lo, hi, len, 1, buf);
+    *stride = len;
+    return buf;
+}
 static void rows_out(const attention *a, int t, int64_t n, int64_t h, int64_t lo, int64_t hi, int64_t len,
-                     const float *buf) {
+                     const float *buf, int64_t stride) {
     const fbk_spec *s = &a->p->t[t];
     int64_t es = dt_size(s->dtype);
     char *base = (char *)a->at[t] + (n * s->stride[0] + h * s->stride[1]) * es;
     for (int64_t i = lo; i < hi; i++)
-        put_f32(base + i * s->stride[2] * es, s->dtype, s->stride[3], buf + (i - lo) * len, len);
+        put_f32(base + i * s->stride[2] * es, s->dtype, s->stride[3], buf + (i - lo) * stride, len);
 }
-/* panels of W lanes: n lanes of stride ls, k steps of stride ks */
-static void panels(float *dst, int W, const float *src, int64_t n, int64_t ls, int64_t k, int64_t ks) {
-    for (int64_t i = 0; i < n; i += W)
-        FBC_ISA_NAME(fbk_pack_f32)(dst + i * k, W, src + i * ls, MIN(W, n - i), ls, k, ks);
+/* Panels whose lanes are rows (to multiply by their transpose), and whose lanes are columns. */
+static void panels_of_rows(float *dst, const float *src, int64_t rs, int64_t rows, int64_t len) {
+    for (int64_t i = 0; i < rows; i += F32_NR) PACK(dst + i * len, F32_NR, src + i * rs, MIN(F32_NR, rows - i), rs, len, 1);
 }
-/* c[m][n] (+)= A B from panels */
-static void product(int64_t k, const float *a, const float *b, float *c, int64_t ldc, int64_t m, int64_t n,
-                    int acc) {
-    for (int64_t j = 0; j < n; j += F32_NR)
-        for (int64_t i = 0; i < m; i += F32_MR)
-            FBC_ISA_NAME(fbk_tile_f32)(k, a + i * k, b + j * k, c + i * ldc + j, ldc, MIN(F32_MR, m - i),
-                                       MIN(F32_NR, n - j), acc);
+INL int64_t wide(int64_t len) { return F32_NV == 3 && ceil_div(len, VW) % 3 ? 2 * VW : F32_NR; }
+static void panels_of_columns(float *dst, const float *src, int64_t rs, int64_t rows, int64_t len) {
+    int64_t w = wide(len);
+    for (int64_t j = 0; j < len; j += w) PACK(dst + j * rows, (int)w, src + j, MIN(w, len - j), 1, rows, rs);
 }
-/* the mask and causality applied to scores of queries i0.. and keys j0.. */
-static void masked(const attention *a, int64_t n, int64_t h, int64_t i0, int64_t m, int64_t j0, int64_t w,
-                   float *s, int64_t lds) {
+/* Memory for the columns of `len` numbers in whole panels. */
+INL int64_t padded(int64_t len) { return PANELS(len, wide(len)); }
+
+/* s[m][c] = q k; columns in whole vectors; row i sees the keys before sees + i */
+static void scores(int64_t E, const float *q, const float *k, float *s, int64_t m, int64_t c, int64_t sees) {
+    for (int64_t j = 0; j < c; j += F32_NR)
+        for (int64_t i = 0; i < m; i += F32_MR) {
+            int64_t rows = MIN(F32_MR, m - i), n = MIN(c, sees + i + rows - 1) - j;
+            if (n > 0) TILE(E, q + i * E, E, 1, k + j * E, F32_NR, s + i * BK + j, BK, rows, PANELS(MIN(n, F32_NR), VW), 0);
+        }
+}
+/* o[m][len] += s v, s [m][c] */
+static void weighted(int64_t c, const float *s, const float *v, float *o, int64_t m, int64_t len, int64_t sees) {
+    const int64_t w = wide(len), ldo = padded(len);
+    for (int64_t j = 0; j < len; j += w)
+        for (int64_t i = 0; i < m; i += F32_MR) {
+            int64_t rows = MIN(F32_MR, m - i), k = MIN(c, sees + i + rows - 1);
+            if (k > 0) TILE(k, s + i * BK, BK, 1, v + j * c, w, o + i * ldo + j, ldo, rows, w, 1);
+        }
+}
+/* o[c][len] += s^T b, s [m][c] */
+static void gathered(int64_t m, const float *s, const float *b, float *o, int64_t c, int64_t len, int64_t sees) {
+    const int64_t w = wide(len), ldo = padded(len);
+    for (int64_t j = 0; j < len; j += w)
+        for (int64_t i = 0; i < c; i += F32_MR) {
+            int64_t first = MAX(0, i + 1 - sees); /* the first row that sees key i */
+            if (first < m)
+                TILE(m - first, s + first * BK + i, 1, BK, b + j * m + first * w, w, o + i * ldo + j, ldo,
+                     MIN(F32_MR, c - i), w, 1);
+        }
+}
+/* the mask applied to row i of queries against keys j0.. */
+static void masked(const attention *a, int64_t n, int64_t h, int64_t i, int64_t j0, int64_t w, float *r) {
     float buf[BK];
-    for (int64_t i = 0; i < m; i++) {
-        float *r = s + i * lds;
-        if (a->mask) {
-            const fbk_spec *t = a->mask;
-            int64_t es = dt_size(t->dtype);
-            const char *q = a->mask_at + (n * t->stride[0] + h * t->stride[1] + (i0 + i) * t->stride[2] +
-                                          j0 * t->stride[3]) * es;
-            const float *x = get_f32(buf, q, t->dtype, w, t->stride[3]);
-            if (t->dtype == DT_BOOL)
-                for (int64_t j = 0; j < w; j++) r[j] = x[j] != 0 ? r[j] : -INFINITY;
-            else
-                for (int64_t j = 0; j < w; j++) r[j] += x[j];
-        }
-        if (a->causal)
-            for (int64_t j = MAX(0, i0 + i + 1 - j0); j < w; j++) r[j] = -INFINITY;
-    }
+    const fbk_spec *t = a->mask;
+    int64_t es = dt_size(t->dtype);
+    const char *q = a->mask_at + (n * t->stride[0] + h * t->stride[1] + i * t->stride[2] + j0 * t->stride[3]) * es;
+    const float *x = get_f32(buf, q, t->dtype, w, t->stride[3]);
+    if (t->dtype == DT_BOOL)
+        for (int64_t j = 0; j < w; j++) r[j] = x[j] != 0 ? r[j] : -INFINITY;
+    else
+        for (int64_t j = 0; j < w; j++) r[j] += x[j];
 }
-
-/* ---- forward: operands out, lse, q, k, v, mask ---- */
-static void forward(void *ctx, int64_t lo, int64_t hi) {
-    attention *a = ctx;
-    const int64_t E = a->E, V = a->V, nb = PANELS(BK, F32_NR), big = MAX(E, V);
-    const int64_t floats = BQ * (big + PANELS(V, F32_NR) + 3) + PANELS(BQ, F32_MR) * MAX(E, BK) + BQ * nb +
-                           BK * big + MAX(nb * E, PANELS(V, F32_NR) * BK) + PANELS(BQ, F32_MR) * E + 64;
-    float *w = fbk_scratch(SLOT_A, floats * 4);
-    if (!w) {
-        a->rc = FBK_ENOMEM;
-        return;
-    }
-    float *rows = w, *o = rows + BQ * big, *top = o + BQ * PANELS(V, F32_NR), *total = top + BQ,
-          *qp = total + 2 * BQ, *pp = qp + PANELS(BQ, F32_MR) * E, *s = pp + PANELS(BQ, F32_MR) * MAX(E, BK),
-          *kv = s + BQ * nb, *bp = kv + BK * big;
-    for (int64_t task = lo; task < hi; task++) {
-        int64_t i0 = task % a->qblocks * BQ, head = task / a->qblocks, h = head % a->H, n = head / a->H,
-                m = MIN(BQ, a->L - i0);
-        rows_in(a, 2, n, h, i0, i0 + m, E, a->scale, rows);
-        panels(qp, F32_MR, rows, m, E, E, 1);
-        for (int64_t i = 0; i < m; i++) top[i] = -INFINITY, total[i] = 0;
-        memset(o, 0, (size_t)(m * V) * 4);
-        int64_t end = a->causal ? MIN(a->S, i0 + m) : a->S;
-        for (int64_t j0 = 0; j0 < end; j0 += BK) {
-            int64_t c = MIN(BK, end - j0);
-            rows_in(a, 3, n, h, j0, j0 + c, E, 1, kv);
-            panels(bp, F32_NR, kv, c, E, E, 1);
-            product(E, qp, bp, s, nb, m, c, 0);
-            if (a->mask || (a->causal && j0 + c > i0 + 1)) masked(a, n, h, i0, m, j0, c, s, nb);
-            for (int64_t i = 0; i < m; i++) {
-                float *r = s + i * nb, most = row_max_f32(r, c);
-                most = most > top[i] || most != most ? most : top[i];
-                if (most == -INFINITY) { /* nothing to see yet */
-                    memset(r, 0, (size_t)c * 4);
-                    continue;
-                }
-                float old = top[i] == -INFINITY ? 0 : expf(top[i] - most);
-                total[i] = total[i] * old + (float)row_exp_f32(r, r, most, c);
-                top[i] = most;
-                if (old != 1)
-                    for (int64_t j = 0; j < V; j++) o[i * V + j] *= old;
-            }
-            panels(pp, F32_MR, s, m, nb, c, 1);
-            rows_in(a, 4, n, h, j0, j0 + c, V, 1, kv);
-            panels(bp, F32_NR, kv, V, 1, c, V);
-            product(c, pp, bp, o, V, m, V, 1);
-        }
-        float *lse = (float *)a->at[1] + head * a->L + i0;
-        for (int64_t i = 0; i < m; i++) {
-            float f = total[i] == 0 ? 0 : 1 / total[i];
-            for (int64_t j = 0; j < V; j++) o[i * V + j] *= f;
-            lse[i] = total[i] == 0 ? INFINITY : top[i] + logf(total[i]); /* INFINITY: its weights are 0 */
-        }
-        rows_out(a, 0, n, h, i0, i0 + m, V, o);
-    }
+/* Of c keys, the first `w` count for a row: the others become -INFINITY as far as the row's tiles are read; returns how
+   far, in whole vectors. */
+INL int64_t closed(float *r, int64_t w, int64_t c) {
+    int64_t end = PANELS(MIN(c, w + F32_MR - 1), 2 * VW);
+    for (int64_t j = w; j < end; j++) r[j] = -INFINITY;
+    return end;
 }
-
-/* ---- backward: operands gq, gk, gv, g, q, k, v, out, lse, mask; a task is a head ---- */
-typedef struct {
-    float *qa, *qb, *ga, *gb; /* queries (scaled) and gradients of the result, as panels of rows and of columns */
-    float *gq, *dot;          /* the queries' gradient; what softmax's gradient takes off each row */
-    float *s, *d, *rows, *ka, *kb, *va, *pa, *gk, *gv;
-} backward_memory;
-
+INL float most_of(const float *r, int64_t end) { /* NaN doesn't count */
+    vf a = splatf(-INFINITY), b = a;
+    for (int64_t j = 0; j < end; j += 2 * VW) a = maxf_(ldf(r + j), a), b = maxf_(ldf(r + j + VW), b);
+    return hmaxf(maxf_(a, b));
+}
+INL float exp_row(float *r, float top, int64_t end) {
+    const vf t = splatf(top);
+    vf s0 = {0}, s1 = {0};
+    for (int64_t j = 0; j < end; j += 2 * VW) {
+        vf x = vexpf_(ldf(r + j) - t), y = vexpf_(ldf(r + j + VW) - t);
+        s0 += x, s1 += y;
+        stf(r + j, x), stf(r + j + VW, y);
+    }
+    return hsumf(s0 + s1);
+}
 static float *carve(float **from, int64_t n) {
     float *p = *from;
     *from += (n + 15) / 16 * 16;
     return p;
 }
-static void backward(void *ctx, int64_t lo, int64_t hi) {
+
+/* ---- forward: operands out, lse, q, k, v, mask ---- */
+typedef struct {
+    float *q, *o, *top, *total; /* of all queries of the group */
+    float *s, *k, *v, *rows;
+} forward_memory;
+
+/* The queries [i0, i0 + m) of a head and the keys [j0, j0 + c): scores, their exponentials, the values' sum. */
+static void forward_tile(const attention *a, const forward_memory *w, int64_t n, int64_t h, int64_t at, int64_t i0,
+                         int64_t m, int64_t j0, int64_t c) {
+    const int64_t E = a->E, V = a->V, ldo = padded(V), sees = a->causal ? i0 - j0 + 1 : ALL;
+    float *o = w->o + at * ldo, *top = w->top + at, *total = w->total + at, before[RB], factor[RB];
+    scores(E, w->q + at * E, w->k, w->s, m, c, sees);
+    for (int64_t i = 0; i < m; i++) {
+        float *r = w->s + i * BK;
+        int64_t keys = MAX(0, MIN(c, sees + i)), end = closed(r, keys, c);
+        if (a->mask) masked(a, n, h, i0 + i, j0, keys, r);
+        float most = most_of(r, end);
+        if (most == -INFINITY)
+            for (int64_t j = 0; j < keys; j++) most = r[j] != r[j] ? r[j] : most;
+        before[i] = top[i];
+        top[i] = most > top[i] || most != most ? most : top[i];
+    }
+    for (int64_t i = 0; i < m; i += VW) stf(factor + i, vexpf_(ldf(before + i) - ldf(top + i)));
+    for (int64_t i = 0; i < m; i++) {
+        float *r = w->s + i * BK;
+        int64_t end = PANELS(MIN(c, MAX(0, MIN(c, sees + i)) + F32_MR - 1), 2 * VW);
+        if (top[i] == -INFINITY) { /* nothing to see yet */
+            memset(r, 0, (size_t)end * 4);
+            continue;
+        }
+        total[i] = total[i] * factor[i] + exp_row(r, top[i], end);
+        if (before[i] != top[i])
+            for (int64_t j = 0; j < ldo; j++) o[i * ldo + j] *= factor[i];
+    }
+    weighted(c, w->s, w->v, o, m, V, sees);
+}
+static void forward(void *ctx, int64_t lo, int64_t hi) {
     attention *a = ctx;
-    enum { B = 64 }; /* queries in a tile */
-    const int64_t E = a->E, V = a->V, L = PANELS(a->L, B), big = MAX(E, V), ec = PANELS(E, F32_NR),
-                  vc = PANELS(V, F32_NR), rb = PANELS(B, F32_MR);
-    const int64_t blocks = L / B;
-    const int64_t floats = blocks * (rb * (E + V) + B * (ec + vc)) + L * (E + 1) + 2 * B * BK + BK * big +
-                           BK * (E + ec + V + E + V) + MAX(rb * BK, PANELS(BK, F32_MR) * B) +
-                           PANELS(BK, F32_NR) * 4 + 16 * 20;
-    float *w = fbk_scratch(SLOT_A, floats * 4);
-    if (!w) {
+    const int64_t E = a->E, V = a->V, ldo = padded(V), all = a->group + RB;
+    const int64_t floats = all * (E + ldo + 2) + RB * BK + PANELS(BK, F32_NR) * E + BK * ldo + BK * MAX(E, V) + 16 * 8;
+    float *from = fbk_scratch(SLOT_A, floats * 4);
+    if (!from) {
         a->rc = FBK_ENOMEM;
         return;
     }
-    backward_memory m;
-    m.qa = carve(&w, blocks * rb * E), m.ga = carve(&w, blocks * rb * V), m.qb = carve(&w, blocks * B * ec);
-    m.gb = carve(&w, blocks * B * vc), m.gq = carve(&w, L * E), m.dot = carve(&w, L), m.s = carve(&w, B * BK);
-    m.d = carve(&w, B * BK), m.rows = carve(&w, BK * big), m.ka = carve(&w, BK * E), m.kb = carve(&w, BK * ec);
-    m.va = carve(&w, BK * V), m.gk = carve(&w, BK * E), m.gv = carve(&w, BK * V);
-    m.pa = carve(&w, MAX(rb * BK, PANELS(BK, F32_MR) * B));
+    forward_memory w;
+    w.q = carve(&from, all * E), w.o = carve(&from, all * ldo), w.top = carve(&from, all), w.total = carve(&from, all);
+    w.s = carve(&from, RB * BK), w.k = carve(&from, PANELS(BK, F32_NR) * E), w.v = carve(&from, BK * ldo);
+    w.rows = carve(&from, BK * MAX(E, V));
+    memset(w.s, 0, RB * BK * 4);
+    for (int64_t task = lo; task < hi; task++) {
+        /* the last queries first: with a causal mask they have the most to do */
+        int64_t heads = a->N * a->H, head = task % heads, h = head % a->H, n = head / a->H,
+                g0 = (a->groups - 1 - task / heads) * a->group, g1 = MIN(g0 + a->group, a->L);
+        rows_in(a, 2, n, h, g0, g1, E, a->scale, w.q);
+        for (int64_t i = 0; i < g1 - g0; i++) w.top[i] = -INFINITY, w.total[i] = 0;
+        memset(w.o, 0, (size_t)(all * ldo) * 4);
+        int64_t end = a->causal ? MIN(a->S, g1) : a->S, rs;
+        for (int64_t j0 = 0; j0 < end; j0 += BK) {
+            int64_t c = MIN(BK, end - j0);
+            const float *k = rows_at(a, 3, n, h, j0, j0 + c, E, w.rows, &rs);
+            panels_of_rows(w.k, k, rs, c, E);
+            const float *v = rows_at(a, 4, n, h, j0, j0 + c, V, w.rows, &rs);
+            panels_of_columns(w.v, v, rs, c, V);
+            for (int64_t i0 = a->causal ? MAX(g0, j0 / BQ * BQ) : g0; i0 < g1; i0 += BQ)
+                forward_tile(a, &w, n, h, i0 - g0, i0, MIN(BQ, g1 - i0), j0, c);
+        }
+        float *lse = (float *)a->at[1] + head * a->L + g0;
+        for (int64_t i = 0; i < g1 - g0; i++) {
+            float f = w.total[i] == 0 ? 0 : 1 / w.total[i];
+            for (int64_t j = 0; j < V; j++) w.o[i * ldo + j] *= f;
+            lse[i] = w.total[i] == 0 ? INFINITY : w.top[i] + logf(w.total[i]); /* INFINITY: its weights are 0 */
+        }
+        rows_out(a, 0, n, h, g0, g1, V, w.o, ldo);
+    }
+}
+
+/* ---- backward: operands gq, gk, gv, g, q, k, v, out, lse, mask; a task is a head ---- */
+typedef struct {
+    float *q, *g;       /* queries (scaled) and gradients of the result, as rows */
+    float *qb, *gb;     /* the same, each block of BQ as panels of columns */
+    float *gq, *dot;    /* the queries' gradient; what softmax's gradient takes off each row */
+    float *s, *d, *rows, *ka, *kb, *va, *gk, *gv;
+} backward_memory;
+
+INL float dot(const float *x, const float *y, int64_t n) {
+    vf s[2] = {{0}, {0}};
+    int64_t j = 0;
+    for (; j + 2 * VW <= n; j += 2 * VW) s[0] += ldf(x + j) * ldf(y + j), s[1] += ldf(x + j + VW) * ldf(y + j + VW);
+    float t = hsumf(s[0] + s[1]);
+    for (; j < n; j++) t += x[j] * y[j];
+    return t;
+}
+static void backward_tile(const attention *a, const backward_memory *w, const float *lse, int64_t n, int64_t h, int64_t i0,
+                          int64_t m, int64_t j0, int64_t c) {
+    const int64_t E = a->E, V = a->V, ec = padded(E), vc = padded(V), sees = a->causal ? i0 - j0 + 1 : ALL;
+    scores(E, w->q + i0 * E, w->ka, w->s, m, c, sees);
+    scores(V, w->g + i0 * V, w->va, w->d, m, c, sees);
+    for (int64_t i = 0; i < m; i++) {
+        float *s = w->s + i * BK, *d = w->d + i * BK;
+        int64_t keys = MAX(0, MIN(c, sees + i)), end = closed(s, keys, c);
+        if (a->mask) masked(a, n, h, i0 + i, j0, keys, s);
+        const vf off = splatf(lse[i0 + i]), t = splatf(w->dot[i0 + i]);
+        for (int64_t j = 0; j < end; j += VW) {
+            vf x = vexpf_(ldf(s + j) - off);
+            stf(s + j, x), stf(d + j, x * (ldf(d + j) - t));
+        }
+        for (int64_t j = keys; j < end; j++) d[j] = 0; /* whatever stood there */
+    }
+    gathered(m, w->s, w->gb + i0 * vc, w->gv, c, V, sees);
+    gathered(m, w->d, w->qb + i0 * ec, w->gk, c, E, sees);
+    weighted(c, w->d, w->kb, w->gq + i0 * ec, m, E, sees);
+}
+static void backward(void *ctx, int64_t lo, int64_t hi) {
+    attention *a = ctx;
+    const int64_t E = a->E, V = a->V, L = PANELS(a->L, BQ) + F32_MR, big = MAX(E, V), ec = padded(E), vc = padded(V),
+                  lanes = PANELS(BK, F32_NR);
+    const int64_t floats = L * (E + V + ec + vc + ec + 1) + 2 * RB * BK + BK * big + lanes * (E + V) + BK * ec +
+                           BK * (ec + vc) + 16 * 16;
+    float *from = fbk_scratch(SLOT_A, floats * 4);
+    if (!from) {
+        a->rc = FBK_ENOMEM;
+        return;
+    }
+    backward_memory w;
+    w.q = carve(&from, L * E), w.g = carve(&from, L * V), w.qb = carve(&from, L * ec), w.gb = carve(&from, L * vc);
+    w.gq = carve(&from, L * ec), w.dot = carve(&from, L), w.s = carve(&from, RB * BK), w.d = carve(&from, RB * BK);
+    w.rows = carve(&from, BK * big), w.ka = carve(&from, lanes * E), w.va = carve(&from, lanes * V);
+    w.kb = carve(&from, BK * ec), w.gk = carve(&from, BK * ec), w.gv = carve(&from, BK * vc);
+    memset(w.s, 0, RB * BK * 4), memset(w.d, 0, RB * BK * 4);
     for (int64_t head = lo; head < hi; head++) {
-        int64_t h = head % a->H, n = head / a->H;
+        int64_t h = head % a->H, n = head / a->H, rs;
         const float *lse = (const float *)a->at[8] + head * a->L;
-        memset(m.gq, 0, (size_t)(L * E) * 4);
-        for (int64_t b = 0; b < blocks; b++) {
-            int64_t i0 = b * B, q = MIN(B, a->L - i0);
-            rows_in(a, 3, n, h, i0, i0 + q, V, 1, m.rows);
-            panels(m.ga + b * rb * V, F32_MR, m.rows, q, V, V, 1);
-            panels(m.gb + b * B * vc, F32_NR, m.rows, V, 1, q, V);
-            float *out = m.rows + B * big;
-            rows_in(a, 7, n, h, i0, i0 + q, V, 1, out);
-            for (int64_t i = 0; i < q; i++) {
-                double t = 0;
-                for (int64_t j = 0; j < V; j++) t += (double)m.rows[i * V + j] * (double)out[i * V + j];
-                m.dot[i0 + i] = (float)t;
-            }
-            rows_in(a, 4, n, h, i0, i0 + q, E, a->scale, m.rows);
-            panels(m.qa + b * rb * E, F32_MR, m.rows, q, E, E, 1);
-            panels(m.qb + b * B * ec, F32_NR, m.rows, E, 1, q, E);
+        memset(w.gq, 0, (size_t)(L * ec) * 4);
+        rows_in(a, 3, n, h, 0, a->L, V, 1, w.g);
+        rows_in(a, 4, n, h, 0, a->L, E, a->scale, w.q);
+        for (int64_t i0 = 0; i0 < a->L; i0 += BQ) {
+            int64_t m = MIN(BQ, a->L - i0);
+            panels_of_columns(w.gb + i0 * vc, w.g + i0 * V, V, m, V);
+            panels_of_columns(w.qb + i0 * ec, w.q + i0 * E, E, m, E);
+            const float *out = rows_at(a, 7, n, h, i0, i0 + m, V, w.rows, &rs);
+            for (int64_t i = 0; i < m; i++) w.dot[i0 + i] = dot(w.g + (i0 + i) * V, out + i * rs, V);
         }
         for (int64_t j0 = 0; j0 < a->S; j0 += BK) {
             int64_t c = MIN(BK, a->S - j0);
-            rows_in(a, 5, n, h, j0, j0 + c, E, 1, m.rows);
-            panels(m.ka, F32_NR, m.rows, c, E, E, 1);
-            panels(m.kb, F32_NR, m.rows, E, 1, c, E);
-            rows_in(a, 6, n, h, j0, j0 + c, V, 1, m.rows);
-            panels(m.va, F32_NR, m.rows, c, V, V, 1);
-            memset(m.gk, 0, (size_t)(c * E) * 4);
-            memset(m.gv, 0, (size_t)(c * V) * 4);
-            for (int64_t b = a->causal ? j0 / B : 0; b < blocks; b++) {
-                int64_t i0 = b * B, q = MIN(B, a->L - i0);
-                product(E, m.qa + b * rb * E, m.ka, m.s, BK, q, c, 0);
-                if (a->mask || (a->causal && j0 + c > i0 + 1)) masked(a, n, h, i0, q, j0, c, m.s, BK);
-                product(V, m.ga + b * rb * V, m.va, m.d, BK, q, c, 0);
-                for (int64_t i = 0; i < q; i++) {
-                    float *s = m.s + i * BK, *d = m.d + i * BK, t = m.dot[i0 + i];
-                    row_exp_f32(s, s, lse[i0 + i], c);
-                    for (int64_t j = 0; j < c; j++) d[j] = s[j] * (d[j] - t);
-                }
-                panels(m.pa, F32_MR, m.s, c, 1, q, BK);
-                product(q, m.pa, m.gb + b * B * vc, m.gv, V, c, V, 1);
-                panels(m.pa, F32_MR, m.d, c, 1, q, BK);
-                product(q, m.pa, m.qb + b * B * ec, m.gk, E, c, E, 1);
-                panels(m.pa, F32_MR, m.d, q, BK, c, 1);
-                product(c, m.pa, m.kb, m.gq + i0 * E, E, q, E, 1);
-            }
-            rows_out(a, 1, n, h, j0, j0 + c, E, m.gk);
-            rows_out(a, 2, n, h, j0, j0 + c, V, m.gv);
+            const float *k = rows_at(a, 5, n, h, j0, j0 + c, E, w.rows, &rs);
+            panels_of_rows(w.ka, k, rs, c, E);
+            panels_of_columns(w.kb, k, rs, c, E);
+            const float *v = rows_at(a, 6, n, h, j0, j0 + c, V, w.rows, &rs);
+            panels_of_rows(w.va, v, rs, c, V);
+            memset(w.gk, 0, (size_t)(BK * ec) * 4);
+            memset(w.gv, 0, (size_t)(BK * vc) * 4);
+            for (int64_t i0 = a->causal ? j0 / BQ * BQ : 0; i0 < a->L; i0 += BQ)
+                backward_tile(a, &w, lse, n, h, i0, MIN(BQ, a->L - i0), j0, c);
+            rows_out(a, 1, n, h, j0, j0 + c, E, w.gk, ec);
+            rows_out(a, 2, n, h, j0, j0 + c, V, w.gv, vc);
         }
-        for (int64_t i = 0; i < a->L * E; i++) m.gq[i] *= a->scale;
-        rows_out(a, 0, n, h, 0, a->L, E, m.gq);
+        for (int64_t i = 0; i < a->L * ec; i++) w.gq[i] *= a->scale;
+        rows_out(a, 0, n, h, 0, a->L, E, w.gq, ec);
     }
 }
 
@@ -228,13 +314,14 @@ static attention described(const fbk_plan *p, const uintptr_t *at, int q, int k,
     a.S = p->t[k].shape[2], a.V = p->t[v].shape[3];
     a.causal = p->ia[0], a.scale = (float)p->fa[0];
     if (p->t[mask].dtype >= 0) a.mask = &p->t[mask], a.mask_at = (const char *)at[mask];
-    a.qblocks = ceil_div(a.L, BQ);
+    int64_t tasks = 4 * fbc_get_num_threads() / MAX(1, a.N * a.H);
+    a.group = MIN(GROUP, PANELS(ceil_div(MAX(1, a.L), MAX(1, tasks)), BQ)), a.groups = ceil_div(a.L, a.group);
     if (!taken(&p->t[q]) || !taken(&p->t[k]) || !taken(&p->t[v])) a.rc = FBK_EUNSUP;
     return a;
 }
 FBK_ENTRY(fbk_attention) {
     attention a = described(p, at, 2, 3, 4, 5);
-    if (!a.rc) fbk_par(a.N * a.H * a.qblocks, 1, forward, &a);
+    if (!a.rc) fbk_par(a.N * a.H * a.groups, 1, forward, &a);
     return a.rc;
 }
 FBK_ENTRY(fbk_attention_bwd) {

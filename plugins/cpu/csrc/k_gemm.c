@@ -17,6 +17,7 @@
 #define KEEP(v)
 #endif
 #define KC 256
+#define WORTH (1 << 18) /* multiplications that pay a task for another thread */
 enum { SLOT_GA = SLOT_N, SLOT_GB };
 
 #if defined(__AVX2__)
@@ -98,11 +99,9 @@ int64_t fbk_gemm_run(int dtype, const fbk_gemm *g0) {
         return 0;
     }
     if (!g.pack_a && !g.pack_b) {
-        const fbk_mat *a = g.a, *b = g.b;
-        if (b->cs == 1 && g.K <= KC && (work <= 24 * 24 * 24 || (g.M <= 2 * F32_MR && work <= 1 << 20))) {
-            (f ? small_f32 : small_f64)(&g, a, b);
-            return 0;
-        }
+        const fbk_mat *b = g.b;
+        if (b->cs == 1 && (g.M <= 2 * F32_MR || (g.K <= KC && work <= 1 << 21)))
+            return f ? without_packing_f32(&g) : without_packing_f64(&g);
     }
     if (!g.pack_a) g.pack_a = f ? pack_a_f32 : pack_a_f64;
     if (!g.pack_b) g.pack_b = f ? pack_b_f32 : pack_b_f64;

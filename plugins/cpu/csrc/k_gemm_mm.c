@@ -165,11 +165,12 @@ static void to_dense(char *dst, int what, mat s, int dt, int64_t es, int64_t R,
 }
 /* bfloat16 where the CPU multiplies it */
 static int64_t bf16_product(const mm *m, mat o, mat a, mat b, mat c) {
-    int64_t bytes = 2 * m->M * m->N * 4;
-    float *t = fbc_alloc(bytes);
-    if (!t) return FBK_ENOMEM;
+    int straight = !m->has_c && (o.cs == 1 || m->N == 1); /* rounded as soon as it is summed */
+    int64_t bytes = straight && m->K <= FBC_BF16_DEPTH ? 0 : (m->has_c ? 2 : 1) * m->M * m->N * 4;
+    float *t = bytes ? fbc_alloc(bytes) : NULL;
+    if (bytes && !t) return FBK_ENOMEM;
     fbc_bf16_product g = {m->M,  m->N,  m->K, (const uint16_t *)a.p, (const uint16_t *)b.p, a.rs, a.cs,
-                          b.rs, b.cs, t,    m->N};
+                          b.rs, b.cs, t,    m->N, straight ? (uint16_t *)o.p : NULL, o.rs};
     int64_t rc = fbc_bf16_gemm(&g);
     if (!rc && m->has_c) {
         mm f = *m;
@@ -179,9 +180,9 @@ static int64_t bf16_product(const mm *m, mat o, mat a, mat b, mat c) {
         if (m->plain) f.alpha = f.beta = 1;
         finish(&f, (mat){(char *)t, m->N, 1}, fc);
     }
-    for (int64_t i = 0; !rc && i < m->M; i++)
+    for (int64_t i = 0; !rc && !straight && i < m->M; i++)
         put_f32(o.p + i * o.rs * m->es, m->dt, o.cs, t + i * m->N, m->N);
-    fbc_free(t, bytes);
+    if (t) fbc_free(t, bytes);
     return rc;
 }
 static int64_t half_product(const mm *m, mat o, mat a, mat b, mat c) {

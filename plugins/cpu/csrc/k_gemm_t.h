@@ -119,16 +119,25 @@ static void NAME(pack_b)(const void *ctx, void *dst, int64_t k0, int64_t k, int6
     NAME(pack)(dst, NR, (const T *)b->p + k0 * b->rs + j0 * b->cs, n, b->cs, k, b->rs);
 }
 
+/* Where panel j of n columns begins: three vectors each, but two and two rather than three and one at the end. */
+INL int64_t NAME(cut)(int64_t j, int64_t n) {
+    int64_t v = ceil_div(n, VL), at = j * NR;
+    if (at >= n) return n;
+    return NV == 3 && v % NV == 1 && j > 0 && at + VL >= n ? at - VL : at;
+}
+
 typedef struct {
     const fbk_gemm *g;
     T *pa, *pb;
-    int64_t jc, nc, pc, kc, ic, mc, bm, bn, nbm;
+    int64_t jc, nc, pc, kc, ic, mc, bm, bn, nbm; /* bn: a task's columns, in panels */
     int first;
 } NAME(step);
 static void NAME(pack_b_task)(void *ctx, int64_t lo, int64_t hi) {
     const NAME(step) *s = ctx;
-    for (int64_t j = lo; j < hi; j++)
-        s->g->pack_b(s->g->b, s->pb + j * NR * s->kc, s->pc, s->kc, s->jc + j * NR, MIN(NR, s->nc - j * NR));
+    for (int64_t j = lo; j < hi; j++) {
+        int64_t at = NAME(cut)(j, s->nc);
+        s->g->pack_b(s->g->b, s->pb + j * NR * s->kc, s->pc, s->kc, s->jc + at, NAME(cut)(j + 1, s->nc) - at);
+    }
 }
 static void NAME(pack_a_task)(void *ctx, int64_t lo, int64_t hi) {
     const NAME(step) *s = ctx;
@@ -149,12 +158,12 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
     const NAME(step) *s = ctx;
     const fbk_gemm *g = s->g;
     for (int64_t t = lo; t < hi; t++) {
-        int64_t i0 = t % s->nbm * s->bm, j0 = t / s->nbm * s->bn, i1 = MIN(i0 + s->bm, s->mc),
-                j1 = MIN(j0 + s->bn, s->nc);
-        for (int64_t j = j0; j < j1; j += NR) {
-            int64_t n = MIN(NR, j1 - j);
+        int64_t i0 = t % s->nbm * s->bm, p0 = t / s->nbm * s->bn, i1 = MIN(i0 + s->bm, s->mc),
+                j0 = NAME(cut)(p0, s->nc), j1 = NAME(cut)(p0 + s->bn, s->nc);
+        for (int64_t p = p0, j = j0, n; j < j1; p++, j += n) {
+            n = NAME(cut)(p + 1, s->nc) - j;
             int w = (int)ceil_div(n, VL) - 1;
-            const T *b = s->pb + j * s->kc;
+            const T *b = s->pb + p * NR * s->kc;
             for (int64_t i = i0; i < i1; i += MR) {
                 int64_t m = MIN(MR, i1 - i);
                 T *c = (T *)g->c + (s->ic + i) * g->ldc + s->jc + j;
@@ -166,7 +175,7 @@ static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
     }
 }
 static int64_t NAME(gemm)(const fbk_gemm *g) {
-    const int64_t MCB = 192 * MR, NC = 64 * NR, BM = 16 * MR, BN = NR * MAX(1, 512 / NR);
+    const int64_t MCB = 192 * MR, NC = 64 * NR;
     NAME(step) s = {.g = g};
     int64_t ksteps = ceil_div(g->K, KC), kstep = ceil_div(g->K, ksteps);
     s.pa = fbk_scratch(SLOT_GA, (PADDED(MIN(g->M, MCB), MR) * kstep + 64) * (int64_t)sizeof(T));
@@ -181,50 +190,58 @@ static int64_t NAME(gemm)(const fbk_gemm *g) {
             for (s.ic = 0; s.ic < g->M; s.ic += MCB) {
                 s.mc = MIN(MCB, g->M - s.ic);
                 fbk_par(ceil_div(s.mc, MR), MAX(1, 32768 / (MR * s.kc)), NAME(pack_a_task), &s);
-                s.bm = BM, s.bn = BN;
-                s.nbm = ceil_div(s.mc, BM);
-                fbk_par(s.nbm * ceil_div(s.nc, BN), MAX(1, 1000000 / (BM * BN * s.kc)), NAME(tile_task), &s);
+                int64_t panels = ceil_div(s.nc, NR), tasks = 4 * fbc_get_num_threads();
+                s.bm = 16 * MR, s.bn = MAX(1, 512 / NR);
+                while (s.bn > 1 && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bn = (s.bn + 1) / 2;
+                while (s.bm > 4 * MR && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bm /= 2;
+                s.nbm = ceil_div(s.mc, s.bm);
+                fbk_par(s.nbm * ceil_div(panels, s.bn), MAX(1, WORTH / (s.bm * s.bn * NR * s.kc)), NAME(tile_task), &s);
             }
         }
     }
     return 0;
 }
-/* Small problems, B's rows contiguous: straight from memory, no packing. */
-static void NAME(small)(const fbk_gemm *g, const fbk_mat *a, const fbk_mat *b) {
-    for (int64_t j = 0; j < g->N; j += NR) {
-        int64_t n = MIN(NR, g->N - j), full = n / VL * VL;
-        for (int64_t i = 0; i < g->M; i += MR) {
-            int64_t m = MIN(MR, g->M - i);
-            int r = NAME(rowsel)(m);
-            const T *pa = (const T *)a->p + i * a->rs, *pb = (const T *)b->p + j;
-            T *c = (T *)g->c + i * g->ldc + j;
-            /* fewer rows than the tile has: rows past m read row m-1's neighbours, so take exact tiles */
-            for (int64_t i2 = 0; i2 < m;) {
-                int64_t left = m - i2;
-                r = left >= MR             ? NAME(rowsel)(MR)
-                    : left >= 6 && MR >= 6 ? 3
-                    : left >= 4            ? 2
-                    : left >= 2            ? 1
-                                           : 0;
-                int64_t step = left >= MR ? MR : left >= 6 && MR >= 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-                if (full)
-                    NAME(tiles)
-                    [r][full / VL - 1](g->K, pa + i2 * a->rs, a->rs, a->cs, pb, b->rs, c + i2 * g->ldc,
-                                       g->ldc, step, full, g->acc);
-                i2 += step;
+/* Without packing, B's rows contiguous: for small products, and for few rows. */
+typedef struct {
+    const fbk_gemm *g;
+    int64_t bm, nbm;
+} NAME(direct);
+static void NAME(direct_task)(void *ctx, int64_t lo, int64_t hi) {
+    const NAME(direct) *d = ctx;
+    const fbk_gemm *g = d->g;
+    const fbk_mat *a = g->a, *b = g->b;
+    const int64_t kstep = ceil_div(g->K, ceil_div(g->K, KC));
+    T last[KC * VL]; /* the rows' last, partial vector, padded */
+    for (int64_t t = lo; t < hi; t++) {
+        int64_t i0 = t % d->nbm * d->bm, i1 = MIN(i0 + d->bm, g->M), j = NAME(cut)(t / d->nbm, g->N),
+                n = NAME(cut)(t / d->nbm + 1, g->N) - j, rest = n % VL, full = n - rest;
+        for (int64_t p = 0; p < g->K; p += kstep) {
+            int64_t k = MIN(kstep, g->K - p);
+            const T *pa = (const T *)a->p + p * a->cs, *pb = (const T *)b->p + p * b->rs + j;
+            if (rest) {
+                memset(last, 0, (size_t)(k * VL) * sizeof(T));
+                for (int64_t q = 0; q < k; q++)
+                    for (int64_t x = 0; x < rest; x++) last[q * VL + x] = pb[q * b->rs + full + x];
             }
-            for (int64_t i2 = 0; i2 < m && full < n; i2++) {
-                T t[VL] = {0};
-                const T *q = pa + i2 * a->rs;
-                int64_t w = n - full;
-                for (int64_t p = 0; p < g->K; p++)
-                    for (int64_t x = 0; x < w; x++) t[x] += q[p * a->cs] * pb[p * b->rs + full + x];
-                T *o = c + i2 * g->ldc + full;
-                for (int64_t x = 0; x < w; x++) o[x] = g->acc ? o[x] + t[x] : t[x];
+            /* rows of exactly as many as there are: those behind a's last one may not be readable */
+            for (int64_t i = i0, r; i < i1; i += r) {
+                int64_t left = i1 - i;
+                r = left >= MR ? MR : left >= 6 && MR > 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+                const NAME(tile_fn) *tile = NAME(tiles)[NAME(rowsel)(r)];
+                T *c = (T *)g->c + i * g->ldc + j;
+                if (full)
+                    tile[full / VL - 1](k, pa + i * a->rs, a->rs, a->cs, pb, b->rs, c, g->ldc, r, full, g->acc || p);
+                if (rest) tile[0](k, pa + i * a->rs, a->rs, a->cs, last, VL, c + full, g->ldc, r, rest, g->acc || p);
             }
         }
+        if (g->bias) NAME(bias)(g, i0, i1 - i0, j, n);
     }
-    if (g->bias) NAME(bias)(g, 0, g->M, 0, g->N);
+}
+static int64_t NAME(without_packing)(const fbk_gemm *g) {
+    NAME(direct) d = {.g = g, .bm = 4 * MR};
+    d.nbm = ceil_div(g->M, d.bm);
+    fbk_par(d.nbm * ceil_div(g->N, NR), MAX(1, WORTH / (MIN(d.bm, g->M) * MIN(NR, g->N) * g->K)), NAME(direct_task), &d);
+    return 0;
 }
 void FBC_ISA_NAME(NAME(fbk_tile))(int64_t k, const T *a, const T *b, T *c, int64_t ldc, int64_t m, int64_t n,
                                   int acc) {

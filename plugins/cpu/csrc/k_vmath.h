@@ -64,6 +64,9 @@ INL float hsumf(vf v) {
     return t[0];
 }
 INL float hmaxf(vf v) { /* NaN-free lanes */
+#if defined(__AVX512F__)
+    return _mm512_reduce_max_ps((__m512)v);
+#endif
     float t[VW];
     stf(t, v);
     for (int h = VW / 2; h; h >>= 1)
