@@ -109,8 +109,11 @@ FBC_INLINE void tile(const int R, const int nv, int64_t k, const uint16_t *a, in
         int64_t left = n - 16 * j;
         __mmask16 in = left >= 16 ? 0xffff : (__mmask16)((1u << left) - 1);
         float *q = to.c + i * to.ldc + 16 * j;
+        uint16_t *o = to.out + i * to.ors + 16 * j;
         __m512 r = to.acc ? _mm512_add_ps(s[i][j], _mm512_maskz_loadu_ps(in, q)) : s[i][j];
-        if (to.out) _mm256_mask_storeu_epi16(to.out + i * to.ors + 16 * j, in, rounded(r));
+        if (to.out && left >= 16) _mm256_storeu_si256((__m256i *)o, rounded(r));
+        else if (to.out) _mm256_mask_storeu_epi16(o, in, rounded(r));
+        else if (left >= 16) _mm512_storeu_ps(q, r);
         else _mm512_mask_storeu_ps(q, in, r);
     }
 }
