@@ -45,7 +45,7 @@ KERNELS: dict[str, tuple[str, list[str]]] = {
     "sort.cuh SortParams": (
         "SortParams",
         [f"{k}<{t}>" for k in ("sort_short",) for t in ("b8", "bf16", "f64", "i64", "u16")]
-        + [f"{k}<{t}>" for k in ("sort_line", "sort_count", "sort_put") for t in ("b8, 16", "f32, 16", "f16, 4", "i64, 8", "f64, 8")]
+        + [f"{k}<{t}>" for k in ("sort_line", "sort_count", "sort_put") for t in ("b8, 16", "f32, 16", "f64, 8")]
         + ["sort_offsets", "sort_offsets_few"],
     ),
     "sort.cuh TopkParams": ("TopkParams", [f"topk<{t}>" for t in ("b8", "u8", "bf16", "f32", "i32", "f64", "i64")]),
@@ -55,7 +55,7 @@ KERNELS: dict[str, tuple[str, list[str]]] = {
     "attention.cuh": (
         "AttentionParams",
         [f"attention_forward<{t}, {e}, 64, {m}>" for t in ("f16", "bf16") for e, m in ((64, 1), (64, 2), (128, 1))]
-        + [f"attention_queries<bf16, {e}, 64>" for e in (64, 128)]
+        + [f"attention_queries<bf16, {e}, 64, {m}>" for e, m in ((64, 1), (64, 2), (128, 1))]
         + ["attention_keys<bf16, 64, 64>", "attention_keys<f16, 128, 32>", "attention_delta<f32, bf16>"]
         + ["attention_plain<f64, f64>", *(f"attention_plain_backward<f32, f32, {b}>" for b in ("true", "false"))],
     ),

@@ -151,14 +151,14 @@ def _attention_backward(backend: GpuBackend, ins: Sequence[Spec | None], attrs: 
         delta = z.bind(f"attention_delta<{z.template()}>", strides, (lines,), 0, 256)
         if z.tensor_cores:
             rows = 64 if z.e == 64 else 32
-            cols = 64
+            cols, tiles = 64, 2 if z.e == 64 and z.l > _ROWS else 1
             queries = z.bind(
-                f"attention_queries<{t}, {z.e}, {cols}>", strides, (ceil_div(z.l, _ROWS), heads),
-                2 * _tile(cols, z.e), _THREADS,
+                f"attention_queries<{t}, {z.e}, {cols}, {tiles}>", strides, (ceil_div(z.l, _ROWS * tiles), heads),
+                4 * _tile(cols, z.e), _THREADS,
             )  # fmt: skip
             keys = z.bind(
                 f"attention_keys<{t}, {z.e}, {rows}>", strides, (ceil_div(z.s, _ROWS), heads),
-                2 * _tile(_ROWS, z.e) + 2 * _tile(rows, z.e) + 8 * rows, _THREADS,
+                2 * _tile(_ROWS, z.e) + 4 * _tile(rows, z.e) + 16 * rows, _THREADS,
             )  # fmt: skip
             return delta, queries, keys
         call = f"attention_plain_backward<{z.template()}"

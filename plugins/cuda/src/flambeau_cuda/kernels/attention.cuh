@@ -26,9 +26,11 @@ FB_DEV f32 fast_exp2(f32 x) {
     return y;
 #endif
 }
+// Passes over NaN; a score that is NaN makes the weights NaN by itself.
+FB_DEV f32 quick_max(f32 a, f32 b) { return FB_MATH(fmaxf)(a, b); }
 FB_DEV f32 quad_max(f32 x) {
-    x = op_maximum(x, __shfl_xor_sync(0xffffffffu, x, 1));
-    return op_maximum(x, __shfl_xor_sync(0xffffffffu, x, 2));
+    x = quick_max(x, __shfl_xor_sync(0xffffffffu, x, 1));
+    return quick_max(x, __shfl_xor_sync(0xffffffffu, x, 2));
 }
 FB_DEV f32 quad_sum(f32 x) {
     x += __shfl_xor_sync(0xffffffffu, x, 1);
@@ -45,7 +47,7 @@ template <int E> FB_DEV const u16 *operand(u64 base, const i64 *strides, head at
 template <class T, int E, int Cols, int M> FB_DEV void attention_forward(const AttentionParams &p) {
     DYN_SHARED(u16, shared);
     const int TILE = Cols * (E + PAD), ROWS = ATT_ROWS * M;
-    u16 *keys[2] = {shared, shared + TILE}, *values[2] = {shared + 2 * TILE, shared + 3 * TILE};
+    u16 *keys = shared, *values = shared + 2 * TILE; // two tiles each
     head at = head_of(p);
     const u16 *q = operand<E>(p.q, p.qs, at), *k = operand<E>(p.k, p.ks, at), *v = operand<E>(p.v, p.vs, at);
     // The last rows first: with a causal mask they have most to do.
@@ -75,18 +77,18 @@ template <class T, int E, int Cols, int M> FB_DEV void attention_forward(const A
     i64 seen = p.causal && row0 + ROWS < p.s ? row0 + ROWS : p.s;
     int tiles = (int)((seen + Cols - 1) / Cols);
     f32 scale = (f32)p.scale * LOG2E;
-    fetch_tile<Cols, E, ATT_THREADS>(keys[0], k, p.ks[2], 0, p.s);
-    fetch_tile<Cols, E, ATT_THREADS>(values[0], v, p.vs[2], 0, p.s);
+    fetch_tile<Cols, E, ATT_THREADS>(keys, k, p.ks[2], 0, p.s);
+    fetch_tile<Cols, E, ATT_THREADS>(values, v, p.vs[2], 0, p.s);
     fetch_end();
     for (int j = 0; j < tiles; j++) {
+        fetch_wait<0>();
+        __syncthreads(); // this tile is there, and all are done with the one before, whose memory the next one takes
         if (j + 1 < tiles) {
-            fetch_tile<Cols, E, ATT_THREADS>(keys[(j + 1) & 1], k, p.ks[2], (i64)(j + 1) * Cols, p.s);
-            fetch_tile<Cols, E, ATT_THREADS>(values[(j + 1) & 1], v, p.vs[2], (i64)(j + 1) * Cols, p.s);
+            fetch_tile<Cols, E, ATT_THREADS>(keys + ((j + 1) & 1) * TILE, k, p.ks[2], (i64)(j + 1) * Cols, p.s);
+            fetch_tile<Cols, E, ATT_THREADS>(values + ((j + 1) & 1) * TILE, v, p.vs[2], (i64)(j + 1) * Cols, p.s);
         }
         fetch_end();
-        fetch_wait<1>();
-        __syncthreads();
-        const u16 *key = keys[j & 1], *value = values[j & 1];
+        const u16 *key = keys + (j & 1) * TILE, *value = values + (j & 1) * TILE;
         f32 score[M][Cols / 8][4];
 #pragma unroll
         for (int m = 0; m < M; m++)
@@ -123,7 +125,7 @@ template <class T, int E, int Cols, int M> FB_DEV void attention_forward(const A
                 f32 most = top[m][r];
 #pragma unroll
                 for (int c = 0; c < Cols / 8; c++)
-                    most = op_maximum(most, op_maximum(score[m][c][2 * r], score[m][c][2 * r + 1]));
+                    most = quick_max(most, quick_max(score[m][c][2 * r], score[m][c][2 * r + 1]));
                 most = quad_max(most);
                 f32 base = most == -infinity<f32>() ? 0 : most * scale, part = 0;
                 f32 old = fast_exp2(top[m][r] * scale - base);
@@ -134,11 +136,12 @@ template <class T, int E, int Cols, int M> FB_DEV void attention_forward(const A
                     for (int i = 2 * r; i < 2 * r + 2; i++)
                         part += score[m][c][i] = fast_exp2(score[m][c][i] * scale - base);
                 sum[m][r] = sum[m][r] * old + part;
+                if (old != 1) // after some tiles the largest score seldom changes
 #pragma unroll
-                for (int c = 0; c < E / 8; c++) {
-                    out[m][c][2 * r] *= old;
-                    out[m][c][2 * r + 1] *= old;
-                }
+                    for (int c = 0; c < E / 8; c++) {
+                        out[m][c][2 * r] *= old;
+                        out[m][c][2 * r + 1] *= old;
+                    }
             }
         }
 #pragma unroll
@@ -160,7 +163,6 @@ template <class T, int E, int Cols, int M> FB_DEV void attention_forward(const A
                 }
             }
         }
-        __syncthreads();
     }
 #pragma unroll
     for (int m = 0; m < M; m++)
@@ -180,139 +182,187 @@ template <class T, int E, int Cols, int M> FB_DEV void attention_forward(const A
         }
 }
 
-// The gradient of queries: a block for 64 rows. p.grad: gradient of the result, p.delta: [n, h, l] sums of it times the
-// result.
-template <class T, int E, int Cols> FB_DEV void attention_queries(const AttentionParams &p) {
+// The gradient of queries: each warp has 16 M rows. p.grad: gradient of the result, p.delta: [n, h, l] sums of it times
+// the result.
+template <class T, int E, int Cols, int M> FB_DEV void attention_queries(const AttentionParams &p) {
     DYN_SHARED(u16, shared);
-    const int TILE = Cols * (E + PAD);
-    u16 *key = shared, *value = shared + TILE;
+    const int TILE = Cols * (E + PAD), ROWS = ATT_ROWS * M;
+    u16 *keys = shared, *values = shared + 2 * TILE; // two tiles each
     head at = head_of(p);
     const u16 *q = operand<E>(p.q, p.qs, at), *k = operand<E>(p.k, p.ks, at), *v = operand<E>(p.v, p.vs, at);
     const u16 *d = operand<E>(p.grad, p.gs, at);
-    i64 row0 = (i64)(gridDim.x - 1 - blockIdx.x) * ATT_ROWS, line0 = (at.n * p.h + at.h) * p.l;
+    i64 row0 = (i64)(gridDim.x - 1 - blockIdx.x) * ROWS, line0 = (at.n * p.h + at.h) * p.l;
     int warp = (int)threadIdx.x / 32, lane = lane_number(), g = lane / 4, t = lane % 4;
-    u32 query[E / 16][4], grad[E / 16][4];
-    fetch_tile<ATT_ROWS, E, ATT_THREADS>(shared, q, p.qs[2], row0, p.l);
+    u32 query[M][E / 16][4], grad[M][E / 16][4];
+    fetch_tile<ROWS, E, ATT_THREADS>(shared, q, p.qs[2], row0, p.l);
+    fetch_tile<ROWS, E, ATT_THREADS>(shared + 2 * TILE, d, p.gs[2], row0, p.l);
     fetch_end();
     fetch_wait<0>();
     __syncthreads();
 #pragma unroll
-    for (int c = 0; c < E / 16; c++) load_a<E>(query[c], shared, warp * 16, c * 16);
-    __syncthreads();
-    fetch_tile<ATT_ROWS, E, ATT_THREADS>(shared, d, p.gs[2], row0, p.l);
-    fetch_end();
-    fetch_wait<0>();
-    __syncthreads();
+    for (int m = 0; m < M; m++)
 #pragma unroll
-    for (int c = 0; c < E / 16; c++) load_a<E>(grad[c], shared, warp * 16, c * 16);
-    f32 lse[2], delta[2], out[E / 8][4];
+        for (int c = 0; c < E / 16; c++) {
+            load_a<E>(query[m][c], shared, (warp * M + m) * 16, c * 16);
+            load_a<E>(grad[m][c], shared + 2 * TILE, (warp * M + m) * 16, c * 16);
+        }
+    __syncthreads();
+    f32 lse[M][2], delta[M][2], out[M][E / 8][4];
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-        i64 row = row0 + warp * 16 + g + 8 * r;
-        lse[r] = row < p.l ? ((const f32 *)p.lse)[line0 + row] * LOG2E : infinity<f32>();
-        delta[r] = row < p.l ? ((const f32 *)p.delta)[line0 + row] : 0;
+    for (int m = 0; m < M; m++) {
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            i64 row = row0 + (warp * M + m) * 16 + g + 8 * r;
+            lse[m][r] = row < p.l ? ((const f32 *)p.lse)[line0 + row] * LOG2E : infinity<f32>();
+            delta[m][r] = row < p.l ? ((const f32 *)p.delta)[line0 + row] : 0;
+        }
+#pragma unroll
+        for (int c = 0; c < E / 8; c++)
+#pragma unroll
+            for (int i = 0; i < 4; i++) out[m][c][i] = 0;
     }
-#pragma unroll
-    for (int c = 0; c < E / 8; c++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) out[c][i] = 0;
-    i64 seen = p.causal && row0 + ATT_ROWS < p.s ? row0 + ATT_ROWS : p.s;
+    i64 seen = p.causal && row0 + ROWS < p.s ? row0 + ROWS : p.s;
     int tiles = (int)((seen + Cols - 1) / Cols);
     f32 scale = (f32)p.scale * LOG2E;
+    fetch_tile<Cols, E, ATT_THREADS>(keys, k, p.ks[2], 0, p.s);
+    fetch_tile<Cols, E, ATT_THREADS>(values, v, p.vs[2], 0, p.s);
+    fetch_end();
     for (int j = 0; j < tiles; j++) {
-        __syncthreads();
-        fetch_tile<Cols, E, ATT_THREADS>(key, k, p.ks[2], (i64)j * Cols, p.s);
-        fetch_tile<Cols, E, ATT_THREADS>(value, v, p.vs[2], (i64)j * Cols, p.s);
-        fetch_end();
         fetch_wait<0>();
         __syncthreads();
-#pragma unroll
+        if (j + 1 < tiles) {
+            fetch_tile<Cols, E, ATT_THREADS>(keys + ((j + 1) & 1) * TILE, k, p.ks[2], (i64)(j + 1) * Cols, p.s);
+            fetch_tile<Cols, E, ATT_THREADS>(values + ((j + 1) & 1) * TILE, v, p.vs[2], (i64)(j + 1) * Cols, p.s);
+        }
+        fetch_end();
+        const u16 *key = keys + (j & 1) * TILE, *value = values + (j & 1) * TILE;
+        i64 col0 = (i64)j * Cols;
+#pragma unroll 1 // else registers spill
         for (int c = 0; c < Cols / 16; c++) {
-            f32 score[2][4] = {}, into[2][4] = {};
+            f32 score[M][2][4] = {}, into[M][2][4] = {};
 #pragma unroll
             for (int e = 0; e < E / 16; e++) {
                 u32 b[4];
                 load_b<E>(b, key, c * 16, e * 16);
-                mma<T>(score[0], query[e], b);
-                mma<T>(score[1], query[e], b + 2);
-                load_b<E>(b, value, c * 16, e * 16);
-                mma<T>(into[0], grad[e], b);
-                mma<T>(into[1], grad[e], b + 2);
-            }
 #pragma unroll
-            for (int b = 0; b < 2; b++)
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    i64 col = (i64)j * Cols + c * 16 + b * 8 + 2 * t + i % 2, row = row0 + warp * 16 + g + i / 2 * 8;
-                    bool takes = col < p.s && !(p.causal && col > row);
-                    f32 w = takes ? fast_exp2(score[b][i] * scale - lse[i / 2]) : 0;
-                    score[b][i] = w * (into[b][i] - delta[i / 2]);
+                for (int m = 0; m < M; m++) {
+                    mma<T>(score[m][0], query[m][e], b);
+                    mma<T>(score[m][1], query[m][e], b + 2);
                 }
-            u32 a[4] = {pack2<T>(score[0][0], score[0][1]), pack2<T>(score[0][2], score[0][3]),
-                        pack2<T>(score[1][0], score[1][1]), pack2<T>(score[1][2], score[1][3])};
+                load_b<E>(b, value, c * 16, e * 16);
+#pragma unroll
+                for (int m = 0; m < M; m++) {
+                    mma<T>(into[m][0], grad[m][e], b);
+                    mma<T>(into[m][1], grad[m][e], b + 2);
+                }
+            }
+            u32 a[M][4];
+#pragma unroll
+            for (int m = 0; m < M; m++) {
+                i64 first = row0 + (warp * M + m) * 16, row = first + g;
+                bool edge = col0 + Cols > p.s || (p.causal && col0 + Cols > first + 1);
+#pragma unroll
+                for (int b = 0; b < 2; b++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++) {
+                        f32 w = fast_exp2(score[m][b][i] * scale - lse[m][i / 2]);
+                        if (edge) {
+                            i64 col = col0 + c * 16 + b * 8 + 2 * t + i % 2;
+                            if (col >= p.s || (p.causal && col > row + i / 2 * 8)) w = 0;
+                        }
+                        score[m][b][i] = w * (into[m][b][i] - delta[m][i / 2]);
+                    }
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    a[m][i] = pack2<T>(score[m][i / 2][i % 2 * 2], score[m][i / 2][i % 2 * 2 + 1]);
+            }
 #pragma unroll
             for (int e = 0; e < E / 16; e++) {
                 u32 b[4];
                 load_b_turned<E>(b, key, c * 16, e * 16);
-                mma<T>(out[2 * e], a, b);
-                mma<T>(out[2 * e + 1], a, b + 2);
+#pragma unroll
+                for (int m = 0; m < M; m++) {
+                    mma<T>(out[m][2 * e], a[m], b);
+                    mma<T>(out[m][2 * e + 1], a[m], b + 2);
+                }
             }
         }
     }
     f32 s = (f32)p.scale;
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-        i64 row = row0 + warp * 16 + g + 8 * r;
-        if (row >= p.l) continue;
-        u32 *to = (u32 *)((u16 *)p.gq + (line0 + row) * E);
+    for (int m = 0; m < M; m++)
 #pragma unroll
-        for (int c = 0; c < E / 8; c++) to[c * 4 + t] = pack2<T>(out[c][2 * r] * s, out[c][2 * r + 1] * s);
-    }
+        for (int r = 0; r < 2; r++) {
+            i64 row = row0 + (warp * M + m) * 16 + g + 8 * r;
+            if (row >= p.l) continue;
+            u32 *to = (u32 *)((u16 *)p.gq + (line0 + row) * E);
+#pragma unroll
+            for (int c = 0; c < E / 8; c++) to[c * 4 + t] = pack2<T>(out[m][c][2 * r] * s, out[m][c][2 * r + 1] * s);
+        }
 }
 
-// The gradients of keys and values: a block for 64 keys, which goes over the queries.
+// The gradients of keys and values: a block for 64 keys, which goes over the queries; the next ones are fetched meanwhile.
 template <class T, int E, int Rows> FB_DEV void attention_keys(const AttentionParams &p) {
     DYN_SHARED(u16, shared);
-    const int TILE = ATT_ROWS * (E + PAD), STEP = Rows * (E + PAD);
-    u16 *key = shared, *value = shared + TILE, *query = shared + 2 * TILE, *grad = query + STEP;
-    f32 *lse = (f32 *)(grad + STEP), *delta = lse + Rows;
+    const int TILE = ATT_ROWS * (E + PAD), STEP = Rows * (E + PAD), HELD = E == 64 ? E / 16 : 1;
+    u16 *key = shared, *value = shared + TILE;
+    u16 *queries = shared + 2 * TILE, *grads = queries + 2 * STEP; // of two steps each, as lses and deltas
+    f32 *lses = (f32 *)(grads + 2 * STEP), *deltas = lses + 2 * Rows;
     head at = head_of(p);
     const u16 *q = operand<E>(p.q, p.qs, at), *k = operand<E>(p.k, p.ks, at), *v = operand<E>(p.v, p.vs, at);
     const u16 *d = operand<E>(p.grad, p.gs, at);
     i64 col0 = (i64)blockIdx.x * ATT_ROWS, line0 = (at.n * p.h + at.h) * p.l;
     int warp = (int)threadIdx.x / 32, lane = lane_number(), g = lane / 4, t = lane % 4;
+    auto fetch = [&](i64 first, int side) {
+        fetch_tile<Rows, E, ATT_THREADS>(queries + side * STEP, q, p.qs[2], first, p.l);
+        fetch_tile<Rows, E, ATT_THREADS>(grads + side * STEP, d, p.gs[2], first, p.l);
+        fetch_end();
+        for (int r = (int)threadIdx.x; r < Rows; r += ATT_THREADS) {
+            bool valid = first + r < p.l;
+            lses[side * Rows + r] = valid ? ((const f32 *)p.lse)[line0 + first + r] * LOG2E : infinity<f32>();
+            deltas[side * Rows + r] = valid ? ((const f32 *)p.delta)[line0 + first + r] : 0;
+        }
+    };
+    i64 begin = p.causal ? col0 / Rows * Rows : 0;
     fetch_tile<ATT_ROWS, E, ATT_THREADS>(key, k, p.ks[2], col0, p.s);
     fetch_tile<ATT_ROWS, E, ATT_THREADS>(value, v, p.vs[2], col0, p.s);
-    fetch_end();
+    fetch(begin, 0);
+    u32 held_key[HELD][4], held_value[HELD][4]; // in registers, where there are enough
+    if constexpr (E == 64) {
+        fetch_wait<0>();
+        __syncthreads();
+#pragma unroll
+        for (int e = 0; e < HELD; e++) {
+            load_a<E>(held_key[e], key, warp * 16, e * 16);
+            load_a<E>(held_value[e], value, warp * 16, e * 16);
+        }
+    }
     f32 gk[E / 8][4], gv[E / 8][4];
 #pragma unroll
     for (int c = 0; c < E / 8; c++)
 #pragma unroll
         for (int i = 0; i < 4; i++) gk[c][i] = gv[c][i] = 0;
     f32 scale = (f32)p.scale * LOG2E;
-    for (i64 first = p.causal ? col0 / Rows * Rows : 0; first < p.l; first += Rows) {
-        __syncthreads();
-        fetch_tile<Rows, E, ATT_THREADS>(query, q, p.qs[2], first, p.l);
-        fetch_tile<Rows, E, ATT_THREADS>(grad, d, p.gs[2], first, p.l);
-        fetch_end();
-        for (int r = (int)threadIdx.x; r < Rows; r += ATT_THREADS) {
-            bool valid = first + r < p.l;
-            lse[r] = valid ? ((const f32 *)p.lse)[line0 + first + r] * LOG2E : infinity<f32>();
-            delta[r] = valid ? ((const f32 *)p.delta)[line0 + first + r] : 0;
-        }
+    int side = 0;
+    for (i64 first = begin; first < p.l; first += Rows, side ^= 1) {
         fetch_wait<0>();
         __syncthreads();
+        if (first + Rows < p.l) fetch(first + Rows, side ^ 1);
+        const u16 *query = queries + side * STEP, *grad = grads + side * STEP;
+        const f32 *lse = lses + side * Rows, *delta = deltas + side * Rows;
+        bool edge = col0 + ATT_ROWS > p.s || first + Rows > p.l || (p.causal && col0 + ATT_ROWS > first + 1);
 #pragma unroll
         for (int c = 0; c < Rows / 16; c++) { // 16 queries as columns
             f32 score[2][4] = {}, into[2][4] = {};
 #pragma unroll
             for (int e = 0; e < E / 16; e++) {
-                u32 a[4], b[4];
-                load_a<E>(a, key, warp * 16, e * 16);
+                u32 room[4], b[4], *a = E == 64 ? held_key[e % HELD] : room;
+                if constexpr (E != 64) load_a<E>(a, key, warp * 16, e * 16);
                 load_b<E>(b, query, c * 16, e * 16);
                 mma<T>(score[0], a, b);
                 mma<T>(score[1], a, b + 2);
-                load_a<E>(a, value, warp * 16, e * 16);
+                a = E == 64 ? held_value[e % HELD] : room;
+                if constexpr (E != 64) load_a<E>(a, value, warp * 16, e * 16);
                 load_b<E>(b, grad, c * 16, e * 16);
                 mma<T>(into[0], a, b);
                 mma<T>(into[1], a, b + 2);
@@ -323,10 +373,13 @@ template <class T, int E, int Rows> FB_DEV void attention_keys(const AttentionPa
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     int r = c * 16 + b * 8 + 2 * t + i % 2;
-                    i64 col = col0 + warp * 16 + g + i / 2 * 8;
-                    bool takes = col < p.s && first + r < p.l && !(p.causal && col > first + r);
-                    weight[b][i] = takes ? fast_exp2(score[b][i] * scale - lse[r]) : 0;
-                    score[b][i] = weight[b][i] * (into[b][i] - delta[r]);
+                    f32 w = fast_exp2(score[b][i] * scale - lse[r]);
+                    if (edge) {
+                        i64 col = col0 + warp * 16 + g + i / 2 * 8;
+                        if (col >= p.s || first + r >= p.l || (p.causal && col > first + r)) w = 0;
+                    }
+                    weight[b][i] = w;
+                    score[b][i] = w * (into[b][i] - delta[r]);
                 }
             u32 w[4] = {pack2<T>(weight[0][0], weight[0][1]), pack2<T>(weight[0][2], weight[0][3]),
                         pack2<T>(weight[1][0], weight[1][1]), pack2<T>(weight[1][2], weight[1][3])};

@@ -111,12 +111,16 @@ const int PAD = 8;
 
 // Rows first .. first + Rows of a matrix [rows, E] with a row step, by all threads; rows beyond the end are zeros.
 template <int Rows, int E, int Threads> FB_DEV void fetch_tile(u16 *to, const u16 *from, i64 step, i64 first, i64 rows) {
-    const int PER = E / 8;
+    const int PER = E / 8, AT_ONCE = Threads / PER; // threads of a row; rows that all threads fetch at a time
+    int r = (int)threadIdx.x / PER, c = (int)threadIdx.x % PER * 8;
+    const u16 *at = from + (first + r) * step + c;
+    to += r * (E + PAD) + c;
+    i64 left = rows - first - r;
 #pragma unroll
-    for (int k = (int)threadIdx.x; k < Rows * PER; k += Threads) {
-        int r = k / PER, c = k % PER * 8;
-        bool valid = first + r < rows;
-        fetch16(to + r * (E + PAD) + c, valid ? from + (first + r) * step + c : from, valid);
+    for (int i = 0; i < Rows / AT_ONCE; i++) {
+        bool valid = i * AT_ONCE < left;
+        fetch16(to + i * AT_ONCE * (E + PAD), valid ? at : from, valid);
+        at += AT_ONCE * step;
     }
 }
 
