@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-import flambeau as fb
 from flambeau.testing import BackendSuite
+from flambeau_cuda.natives import KERNELS
 
-gpu = pytest.mark.skipif(not fb.cuda.is_available(), reason=f"needs a GPU: {fb.cuda.unavailable_reason()}")
-SHARE = (
-    0.01  # each program is compiled on the host; `hatch run conformance:cuda-sim` runs twenty times as many
-)
+SHARE = 0.01  # `hatch run conformance:cuda-sim` runs all
+
+
+class Defaults(BackendSuite):
+    """The defaults of ops that have a native kernel here; those of others run in the other suite."""
+
+    defaults = True
+
+    @classmethod
+    def wants(cls, case: Any) -> bool:
+        target = getattr(case, "target", None)
+        op = getattr(target, "op", None)
+        if op is not None and op.native in KERNELS:
+            return True
+        name = getattr(target, "name", "")
+        return any(name and (name in native or native in name) for native in KERNELS)
 
 
 class TestSim(BackendSuite):
@@ -18,20 +32,16 @@ class TestSim(BackendSuite):
     share = SHARE
 
 
-class TestSimDefaults(BackendSuite):
+class TestSimDefaults(Defaults):
     device = "cuda-sim"
-    defaults = True
     share = SHARE
 
 
-@gpu
 @pytest.mark.gpu
 class TestGpu(BackendSuite):
     device = "cuda"
 
 
-@gpu
 @pytest.mark.gpu
-class TestGpuDefaults(BackendSuite):
+class TestGpuDefaults(Defaults):
     device = "cuda"
-    defaults = True

@@ -8,6 +8,8 @@ import pytest
 
 import flambeau as fb
 from flambeau.plugin import backend_of
+from flambeau_cuda import hostcc
+from flambeau_cuda.errors import CompileError
 from flambeau_cuda.launch import bind
 
 HEAD = '#include "base.cuh"\nstruct P { u64 out, src; i64 n; };\n'
@@ -18,11 +20,13 @@ def backend() -> Any:
     return backend_of(fb.device("cuda-sim"))
 
 
-def launch(backend: Any, body: str, sync: bool, block: int, *values: int) -> None:
+def source(body: str, sync: bool) -> str:
     macro = "FB_KERNEL_SYNC" if sync else "FB_KERNEL"
-    fn = backend.function(
-        f"{HEAD}FB_DEV void run(const P &p) {{ {body} }}\n{macro}(k, P, run, 256)\n", "k", 0
-    )
+    return f"{HEAD}FB_DEV void run(const P &p) {{ {body} }}\n{macro}(k, P, run, 256)\n"
+
+
+def launch(backend: Any, body: str, sync: bool, block: int, *values: int) -> None:
+    fn = backend.function(source(body, sync), "k", 0)
     bind(backend, 0, fn, "QQq", b"", (1,), (block,))(*values)
 
 
@@ -65,3 +69,52 @@ def test_shuffles(backend: Any) -> None:
 def test_an_invalid_launch_is_an_error(backend: Any) -> None:
     with pytest.raises(RuntimeError, match="invalid launch"):
         launch(backend, ";", False, 2048, 0, 0, 0)
+
+
+def test_shared_memory_is_poisoned_for_every_block(backend: Any) -> None:
+    """The second block finds nothing of the first, nor does a kernel of the one before it."""
+    body = "SHARED(f32, room, 64); f32 old = room[0]; __syncthreads(); room[threadIdx.x] = 7; ((f32 *)p.out)[blockIdx.x] = old;"
+    x = fb.zeros(3, device="cuda-sim")
+    for _ in range(2):
+        fn = backend.function(source(body, True), "k", 0)
+        bind(backend, 0, fn, "QQq", b"", (3,), (64,))(x.ptr, 0, 0)
+        assert bool(x.isnan().all())
+
+
+def test_the_simulator_goes_on_after_a_divergent_barrier(backend: Any) -> None:
+    """Threads that were left at a barrier are not those of the next block."""
+    x = fb.zeros(64, device="cuda-sim")
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="divergent barrier"):
+            launch(backend, "if (threadIdx.x < 20) __syncthreads();", True, 64, 0, 0, 0)
+        launch(backend, "__syncthreads(); ((f32 *)p.out)[threadIdx.x] += 1;", True, 64, x.ptr, 0, 0)
+    assert x.tolist() == [3.0] * 64
+
+
+def test_kernels_compiled_in_one_run(backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Each has its own image; one that the compiler refuses spoils no other."""
+    monkeypatch.setenv("FLAMBEAU_CUDA_CACHE", str(tmp_path))
+    bodies = [f"((f32 *)p.out)[threadIdx.x] = {k};" for k in range(5)]
+    bodies[3] = "no_such_thing();"
+    texts = [hostcc.Text(source(body, False), "k", "-O0") for body in bodies]
+    hostcc.compile_many(texts)
+    assert [text.path.exists() for text in texts] == [True, True, True, False, True]
+    with pytest.raises(CompileError, match="no_such_thing"):
+        hostcc.compiled(texts[3])
+    monkeypatch.setattr(hostcc, "build", None)  # nothing is compiled from here on
+    x = fb.zeros(4, device="cuda-sim")
+    for k in (0, 1, 2, 4):
+        image = backend.runtime.compile(texts[k].source, ("k",), ("-O0",), 0)
+        fn = backend.runtime.load(image, ("k",), 0).functions["k"]
+        bind(backend, 0, fn, "QQq", b"", (1,), (4,))(x.ptr, 0, 0)
+        assert x.tolist() == [float(k)] * 4
+
+
+def test_a_cache_that_cannot_be_written_to(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FLAMBEAU_CUDA_CACHE", str(tmp_path / "file"))
+    x = fb.zeros(4, device="cuda-sim")
+    launch(backend, "((f32 *)p.out)[threadIdx.x] = 12;", False, 4, x.ptr, 0, 0)
+    assert x.tolist() == [12.0] * 4

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-__all__ = ["KERNELS", "cached", "folder", "headers_hash"]
+__all__ = ["KERNELS", "cached", "folder", "headers_hash", "keep", "key_of", "place"]
 
 #: Where the CUDA C++ of the plugin lies.
 KERNELS = Path(__file__).parent / "kernels"
@@ -43,23 +43,22 @@ def headers_hash(names: tuple[str, ...]) -> bytes:
     return h.digest()
 
 
-def cached(suffix: str, parts: tuple[str, ...], make: Callable[[], bytes]) -> tuple[bytes, Path | None]:
-    """The compiled image for these parts (the source, options, the compiler), made if it isn't on disk yet.
-
-    Returns:
-        The image, and where it lies (None where the folder can't be written to).
-    """
+def key_of(parts: tuple[str, ...]) -> str:
+    """The name of what is compiled from these parts (the source, options, the compiler) and the headers it includes."""
     names = tuple(line.split('"')[1] for line in parts[0].splitlines() if line.startswith('#include "'))
     h = hashlib.sha256(headers_hash(names))
     for part in parts:
         h.update(part.encode() + b"\0")
-    name = h.hexdigest()[:40] + suffix
-    path = folder() / name[:2] / name
-    try:
-        return path.read_bytes(), path
-    except OSError:
-        pass
-    image = make()
+    return h.hexdigest()[:40]
+
+
+def place(key: str, suffix: str) -> Path:
+    """Where an image lies."""
+    return folder() / key[:2] / (key + suffix)
+
+
+def keep(path: Path, image: bytes) -> Path | None:
+    """Write an image, whole or not at all; None where the folder can't be written to."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd, temporary = tempfile.mkstemp(dir=path.parent)
@@ -68,5 +67,19 @@ def cached(suffix: str, parts: tuple[str, ...], make: Callable[[], bytes]) -> tu
         os.chmod(temporary, 0o755)
         os.replace(temporary, path)
     except OSError:
-        return image, None
-    return image, path
+        return None
+    return path
+
+
+def cached(suffix: str, parts: tuple[str, ...], make: Callable[[], bytes]) -> tuple[bytes, Path | None]:
+    """The compiled image for these parts, made if it isn't on disk yet.
+
+    Returns:
+        The image, and where it lies (None where the folder can't be written to).
+    """
+    path = place(key_of(parts), suffix)
+    try:
+        return path.read_bytes(), path
+    except OSError:
+        image = make()
+        return image, keep(path, image)

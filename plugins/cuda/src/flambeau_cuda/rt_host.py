@@ -9,37 +9,20 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
-import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from flambeau.plugin import DeviceUnavailable
-
-from .cache import KERNELS, cached
-from .errors import CompileError
+from .cache import KERNELS, key_of, place
+from .hostcc import Text, build, compiled, compiler, stored
 from .runtime import Module, Runtime
 
-__all__ = ["HostRuntime"]
+__all__ = ["HostRuntime", "text_of"]
 
 _ZONE = 512
 _PATTERN = 0xA5
-_FLAGS = (
-    "-x",
-    "c++",
-    "-std=c++17",
-    "-DHOST_SIM",
-    "-fPIC",
-    "-shared",
-    "-ffp-contract=off",
-    "-fno-strict-aliasing",
-    "-w",
-)
+_SCHEDULER = ("-O2", "-U_FORTIFY_SOURCE", "-UHOST_SIM")  # checked longjmps refuse to change stacks
 
 
 class _Launch(ctypes.Structure):
@@ -52,34 +35,9 @@ class _Launch(ctypes.Structure):
     )
 
 
-@cache
-def compiler() -> tuple[str, str]:
-    """The host's C++ compiler and its version.
-
-    Raises:
-        DeviceUnavailable: there is none.
-    """
-    for name in (os.environ.get("CXX"), "g++", "clang++", "c++"):
-        path = shutil.which(name) if name else None
-        if path:
-            said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-            return path, said.partition("\n")[0]
-    raise DeviceUnavailable(
-        "[device] device 'cuda-sim' needs a C++17 compiler on the PATH: got none of $CXX, g++, clang++, c++. "
-        "Install g++."
-    )
-
-
-def _build(source: str, options: Sequence[str]) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "k.so"
-        command = [compiler()[0], *_FLAGS, *options, f"-I{KERNELS}", "-o", str(out), "-", "-lm"]
-        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CompileError(
-                f"[cuda-sim] {compiler()[0]} refuses a kernel:\n{done.stderr[:4000]}\n{source}"
-            )
-        return out.read_bytes()
+def text_of(source: str, names: Sequence[str], options: Sequence[str]) -> Text:
+    """What the host's compiler makes of a kernel; of the options it takes the level of optimisation."""
+    return Text(source, names[0], next((o for o in options if o.startswith("-O")), "-O1"))
 
 
 def _nothing(address: int, nbytes: int, index: int) -> None:
@@ -95,13 +53,11 @@ class HostRuntime(Runtime):
     def __init__(self) -> None:
         self._lock = RLock()
         self._rooms: dict[int, Any] = {}
-        self._loaded: list[Any] = []
         self._entries: dict[int, Any] = {}
         self._order = int(os.environ.get("FLAMBEAU_CUDA_SIM_SEED", "0"))
-        image, path = cached(
-            ".so", ((KERNELS / "simrt.cpp").read_text(), compiler()[1]), self._build_scheduler
-        )
-        self._fibers = self._open(image, path)
+        scheduler = (KERNELS / "simrt.cpp").read_text()
+        path = place(key_of((scheduler, *_SCHEDULER, compiler()[1])), ".so")
+        self._fibers = ctypes.CDLL(str(path if path.exists() else stored(path, build(scheduler, _SCHEDULER))))
         self._fibers.simrt_get.restype = ctypes.c_void_p
         self._fibers.simrt_failure.restype = ctypes.c_char_p
         self._fibers.simrt_seed.argtypes = (ctypes.c_uint64,)
@@ -116,21 +72,6 @@ class HostRuntime(Runtime):
     def _leave(self) -> None:
         # Tensors may outlive the modules that look at red zones: from here on their memory ends with the process.
         self.release = _nothing  # type: ignore[method-assign]
-
-    @staticmethod
-    def _build_scheduler() -> bytes:
-        return _build((KERNELS / "simrt.cpp").read_text(), ("-O1", "-U_FORTIFY_SOURCE", "-UHOST_SIM"))
-
-    def _open(self, image: bytes, path: Path | None) -> Any:
-        if path is not None:
-            lib = ctypes.CDLL(str(path))
-        else:
-            with tempfile.NamedTemporaryFile(suffix=".so") as file:
-                file.write(image)
-                file.flush()
-                lib = ctypes.CDLL(file.name)
-        self._loaded.append(lib)
-        return lib
 
     # Devices
 
@@ -244,17 +185,15 @@ class HostRuntime(Runtime):
     # Kernels
 
     def compile(self, source: str, names: Sequence[str], options: Sequence[str], index: int) -> bytes:
-        flags = tuple(o for o in options if o.startswith("-O")) or ("-O1",)
-        image, path = cached(".so", (source, *flags, *_FLAGS, compiler()[1]), lambda: _build(source, flags))
-        # What is loaded is the file; the image stands for it.
-        return str(path).encode() if path is not None else image
+        text = text_of(source, names, options)
+        return f"{text.key} {compiled(text)}".encode()  # what is loaded is the file
 
     def load(self, image: bytes, names: Sequence[str], index: int) -> Module:
-        path = Path(os.fsdecode(image)) if image.startswith(b"/") else None
-        lib = self._open(image, path)
+        key, _, path = image.decode().partition(" ")
+        lib = ctypes.CDLL(path)
         functions = {}
         for name in names:
-            fn = getattr(lib, name)
+            fn = getattr(lib, f"{name}_{key}")
             fn.restype = None
             address = ctypes.cast(fn, ctypes.c_void_p).value
             assert address is not None

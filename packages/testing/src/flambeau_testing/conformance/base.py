@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 from typing import Any, ClassVar
 from zlib import crc32
@@ -60,8 +60,19 @@ class SuiteBase:
         """Parametrise the tests by their cases."""
         cases = getattr(metafunc.function, "cases", None)
         if cases is not None:
-            share = float(os.environ.get("FLAMBEAU_CONFORMANCE_SHARE", self.share))
-            metafunc.parametrize("case", [pytest.param(cases[key], id=key) for key in chosen(cases, share)])
+            keys = self.chosen_of(cases)
+            metafunc.parametrize("case", [pytest.param(cases[key], id=key) for key in keys])
+
+    @classmethod
+    def wants(cls, case: Any) -> bool:
+        """Whether a case is one of the suite's; all are, unless a suite says otherwise."""
+        return True
+
+    @classmethod
+    def chosen_of(cls, cases: Mapping[str, Any]) -> list[str]:
+        """The keys of a test's cases that run."""
+        share = float(os.environ.get("FLAMBEAU_CONFORMANCE_SHARE", cls.share))
+        return chosen([key for key, case in cases.items() if cls.wants(case)], share)
 
     @pytest.fixture(autouse=True)
     def _expected(self, request: pytest.FixtureRequest) -> Iterator[None]:

@@ -17,10 +17,10 @@ struct runtime {
     void (*barrier)(int line);
     unsigned long long (*shuffle)(unsigned long long value, int source, int line);
     void (*run_block)(void (*body)(void *), void *arg, unsigned bx, unsigned by, unsigned bz, unsigned long smem);
-    void (*add_shared)(void *at, unsigned long nbytes);
+    unsigned long long block;
 };
 
-static const int MAX_THREADS = 1024, STACK = 128 * 1024, MAX_REGIONS = 1024;
+static const int MAX_THREADS = 1024, STACK = 128 * 1024;
 static const unsigned long SHARED_BYTES = 256 * 1024;
 enum { READY, AT_BARRIER, AT_WARP, DONE };
 
@@ -28,7 +28,7 @@ static runtime rt;
 static char *stacks;
 static jmp_buf here[MAX_THREADS], scheduler;
 static ucontext_t boot, back;
-static bool started[MAX_THREADS];
+static bool alive[MAX_THREADS]; // there is a fiber, which waits at here[]
 static int state[MAX_THREADS], line_of[MAX_THREADS], order[MAX_THREADS];
 static unsigned long long posted[MAX_THREADS], taken[MAX_THREADS];
 static dim3_ ids[MAX_THREADS];
@@ -37,8 +37,6 @@ static uint64_t dice = 88172645463325252ull;
 static void (*entry)(void *);
 static void *entry_arg;
 static char failure[256];
-static struct { void *at; unsigned long n; } regions[MAX_REGIONS];
-static int n_regions;
 
 static uint64_t roll() {
     dice ^= dice << 13;
@@ -46,10 +44,13 @@ static uint64_t roll() {
     return dice ^= dice << 17;
 }
 
+// A fiber runs one thread after the other; setting a context costs system calls, jumping into one that is there none.
 static void start() {
-    entry(entry_arg);
-    state[current] = DONE;
-    _longjmp(scheduler, 1);
+    for (;;) {
+        entry(entry_arg);
+        state[current] = DONE;
+        if (!_setjmp(here[current])) _longjmp(scheduler, 1);
+    }
 }
 
 static void yield_as(int s, int line) {
@@ -75,8 +76,8 @@ static void resume(int k) {
     current = k;
     rt.thread = ids[k];
     if (_setjmp(scheduler)) return;
-    if (started[k]) _longjmp(here[k], 1);
-    started[k] = true;
+    if (alive[k]) _longjmp(here[k], 1);
+    alive[k] = true;
     getcontext(&boot);
     boot.uc_stack.ss_sp = stacks + (size_t)k * STACK;
     boot.uc_stack.ss_size = STACK;
@@ -113,11 +114,10 @@ static void run_block(void (*body)(void *), void *arg, unsigned bx, unsigned by,
     entry = body;
     entry_arg = arg;
     memset(rt.shared, 0xff, smem);
-    for (int k = 0; k < n_regions; k++) memset(regions[k].at, 0xff, regions[k].n);
+    rt.block++;
     for (int k = 0; k < count; k++) {
         ids[k] = {k % bx, k / bx % by, k / (bx * by)};
         state[k] = READY;
-        started[k] = false;
         order[k] = k;
     }
     for (int k = count - 1; k > 0; k--) {
@@ -145,22 +145,13 @@ static void run_block(void (*body)(void *), void *arg, unsigned bx, unsigned by,
             if (all_done) return;
             if (divergent || !release(0, count, AT_BARRIER)) {
                 snprintf(failure, sizeof failure, "divergent barrier: some threads wait at line %d, others do not", where);
+                for (int k = 0; k < count; k++) alive[k] &= state[k] == DONE; // the others never end
                 return;
             }
         } else
             any = true;
         (void)any;
     }
-}
-
-static void add_shared(void *at, unsigned long nbytes) {
-    if (n_regions == MAX_REGIONS) {
-        snprintf(failure, sizeof failure, "too many shared arrays");
-        return;
-    }
-    memset(at, 0xff, nbytes);
-    regions[n_regions].at = at;
-    regions[n_regions++].n = nbytes;
 }
 
 extern "C" runtime *simrt_get() {
@@ -171,7 +162,6 @@ extern "C" runtime *simrt_get() {
         rt.barrier = barrier;
         rt.shuffle = shuffle;
         rt.run_block = run_block;
-        rt.add_shared = add_shared;
     }
     return &rt;
 }
