@@ -12,6 +12,11 @@ def pytest_pycollect_makeitem(name: str, obj: Any) -> list[Any] | None:
     return [] if name.startswith("TestGpu") and not fb.cuda.is_available() else None
 
 
+def pytest_configure(config: Any) -> None:
+    """On a GPU float32 means float32 here: tests compare with the CPU."""
+    fb.backends.cudnn.allow_tf32 = False
+
+
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
     """Leave out the tests of no op, and those left without a case, where the other suite has them."""
     left_out = [

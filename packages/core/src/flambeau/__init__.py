@@ -59,7 +59,8 @@ _alias.install()
 #: Names that are loaded on first use, and the module that has each.
 _LAZY = {
     "explain_fallbacks": "fallback", "from_dlpack": "ops.dlpack", "get_printoptions": "printing",
-    "printoptions": "printing", "set_printoptions": "printing",
+    "get_float32_matmul_precision": "backends.cuda", "printoptions": "printing",
+    "set_float32_matmul_precision": "backends.cuda", "set_printoptions": "printing",
 }  # fmt: skip
 #: Names that belong to a plugin's namespace.
 _PLUGINS = {
@@ -67,7 +68,7 @@ _PLUGINS = {
     "is_autocast_available": "amp", "is_autocast_cache_enabled": "amp", "is_autocast_enabled": "amp", "load": "io",
     "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp", "vmap": "func",
 }  # fmt: skip
-_MODULES = frozenset("autograd doctor hooks ops plugin plugins random utils".split())
+_MODULES = frozenset("autograd backends doctor hooks ops plugin plugins random utils".split())
 half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
 short, int, long = int16, int32, int64
 strided = "flambeau.strided"
@@ -82,13 +83,13 @@ __all__ = [
     "channels_last_3d", "clear_autocast_cache", "complex64", "complex128", "contiguous_format", "cuda", "data",
     "default_generator", "device", "double", "dtype", "e", "enable_grad", "explain_fallbacks", "finfo", "float",
     "float16", "float32", "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_autocast_dtype",
-    "get_default_device", "get_default_dtype", "get_num_threads", "get_printoptions", "get_rng_state", "half",
+    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_printoptions", "get_rng_state", "half",
     "iinfo", "inf", "inference_mode", "initial_seed", "int", "int8", "int16", "int32", "int64", "io",
     "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex", "is_floating_point",
     "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed", "nan", "newaxis",
     "nn", "no_grad", "numel", "op", "ops", "optim", "pi", "plugin", "pointwise", "preserve_format", "printoptions",
     "promote_types", "random", "save", "seed", "set_autocast_cache_enabled", "set_autocast_dtype",
-    "set_default_device", "set_default_dtype", "set_grad_enabled", "set_num_threads", "set_printoptions",
+    "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "set_printoptions",
     "set_rng_state", "short", "strided", "synchronize", "tensor", "testing", "uint8", "uint16", "uint32", "uint64",
     "vision", "vmap",
 ]  # fmt: skip

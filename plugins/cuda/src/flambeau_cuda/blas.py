@@ -11,6 +11,8 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from flambeau.backends.cuda import matmul
+
 from .nvrtc import find_library
 
 if TYPE_CHECKING:
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
     from .rt_host import HostRuntime
     from .runtime import Runtime
 
-__all__ = ["CublasLt", "Lt", "NumpyLt", "Product", "allow_tf32"]
+__all__ = ["CublasLt", "Lt", "NumpyLt", "Product"]
 
 Launch = Callable[..., None]
 WORKSPACE = 32 << 20
-#: Whether float32 products may use TensorFloat-32 (10 bits of mantissa); PyTorch's ``allow_tf32``, off by default.
-allow_tf32 = [False]
+
+
+def _allowed() -> bool:
+    """Whether float32 matrix products may round to TensorFloat-32."""
+    return matmul.allow_tf32
+
 
 _TYPES = {"float16": 2, "bfloat16": 14, "float32": 0, "float64": 1, "complex64": 4, "complex128": 5}
 _COMPUTE_32F, _COMPUTE_64F, _COMPUTE_TF32 = 68, 70, 77
@@ -83,10 +89,21 @@ class Lt:
         """``launch(d, a, b, bias)``, or None where the library has no way to do it."""
         raise NotImplementedError
 
-    def plan(self, backend: GpuBackend, out: Spec, a: Spec, b: Spec, epilogue: str = "") -> Launch | None:
+    def plan(
+        self,
+        backend: GpuBackend,
+        out: Spec,
+        a: Spec,
+        b: Spec,
+        epilogue: str = "",
+        tf32: Callable[[], bool] = _allowed,
+    ) -> Launch | None:
         """``launch(out, a, b)`` (with a bias: ``launch(out, a, b, bias)``) of [B, M, K] @ [B, K, N].
 
         None where it isn't for this library: the dtype, or strides that it can't express.
+
+        Args:
+            tf32: whether float32 operands may be rounded to TensorFloat-32; asked at every call.
         """
         if out.dtype.name not in _TYPES or a.dtype is not out.dtype or b.dtype is not out.dtype:
             return None
@@ -101,7 +118,7 @@ class Lt:
         if d is None:
             return None
         if x is None or y is None:
-            return self._with_copies(backend, out, a, b, epilogue, x is None, y is None)
+            return self._with_copies(backend, out, a, b, epilogue, tf32, x is None, y is None)
         if d.transposed:
             if epilogue:
                 return None
@@ -113,18 +130,26 @@ class Lt:
             plain, rounded = make(False, 16), make(True, 16)
             if plain is None or rounded is None:
                 return None
-            return _checked(make, lambda: rounded if allow_tf32[0] else plain, bool(epilogue))
+            return _checked(make, tf32, lambda: rounded if tf32() else plain, bool(epilogue))
         launch = make(False, 16)
-        return None if launch is None else _checked(make, lambda: launch, bool(epilogue))
+        return None if launch is None else _checked(make, tf32, lambda: launch, bool(epilogue))
 
     def _with_copies(
-        self, backend: GpuBackend, out: Spec, a: Spec, b: Spec, epilogue: str, copy_a: bool, copy_b: bool
+        self,
+        backend: GpuBackend,
+        out: Spec,
+        a: Spec,
+        b: Spec,
+        epilogue: str,
+        tf32: Callable[[], bool],
+        copy_a: bool,
+        copy_b: bool,
     ) -> Launch | None:
         """The product of dense copies."""
         from .entries import plan_copy
 
         dense_a, dense_b = (a.like() if copy_a else a), (b.like() if copy_b else b)
-        inner = self.plan(backend, out, dense_a, dense_b, epilogue)
+        inner = self.plan(backend, out, dense_a, dense_b, epilogue, tf32)
         if inner is None:
             return None
         slot = out.device.slot
@@ -186,12 +211,12 @@ class _Choice:
         return self.made[key]
 
 
-def _checked(make: _Choice, pick: Callable[[], Launch], biased: bool) -> Launch:
+def _checked(make: _Choice, tf32: Callable[[], bool], pick: Callable[[], Launch], biased: bool) -> Launch:
     """The launch for addresses that are aligned to 16 bytes, or one for any."""
 
     def any_address(o: int, a: int, b: int, bias: int = 0) -> None:
         if (o | a | b | bias) & 15:
-            launch = make(allow_tf32[0] and make.product.dtype == "float32", 2)
+            launch = make(make.product.dtype == "float32" and tf32(), 2)
             if launch is None:
                 raise RuntimeError(
                     "[matmul] cuBLASLt has no kernel for operands at these addresses. Use clone()."

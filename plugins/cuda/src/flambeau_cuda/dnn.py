@@ -1,7 +1,7 @@
 """Convolutions by cuDNN, through ctypes; where it isn't installed our own kernels are used.
 
 Algorithms are picked by cuDNN's heuristics among the deterministic ones. float32 is computed in float32, unless
-TensorFloat-32 is allowed (see blas.py).
+`flambeau.backends.cudnn.allow_tf32` allows TensorFloat-32, as it does unless it is turned off.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .blas import allow_tf32
+from flambeau.backends import cudnn
+
 from .errors import Unavailable
 from .nvrtc import find_library
 
 if TYPE_CHECKING:
     from .backend import GpuBackend
 
-__all__ = ["Cudnn", "open_cudnn"]
+__all__ = ["Cudnn", "cudnn_version", "open_cudnn"]
 
 Launch = Callable[..., None]
 _TYPES = {"float32": 0, "float64": 1, "float16": 2, "bfloat16": 9}
@@ -32,6 +33,16 @@ class _Found(ctypes.Structure):
         ("algo", ctypes.c_int), ("status", ctypes.c_int), ("time", ctypes.c_float), ("memory", ctypes.c_size_t),
         ("deterministic", ctypes.c_int), ("math", ctypes.c_int), ("reserved", ctypes.c_int * 3),
     )  # fmt: skip
+
+
+def cudnn_version() -> int | None:
+    """cuDNN's version as a number such as 91900, or None where it isn't installed."""
+    try:
+        lib = find_library("cudnn", ("libcudnn.so.9",), "cuDNN")
+    except Unavailable:
+        return None
+    lib.cudnnGetVersion.restype = ctypes.c_size_t
+    return int(lib.cudnnGetVersion())
 
 
 def open_cudnn(backend: GpuBackend, index: int) -> Cudnn | None:
@@ -173,7 +184,7 @@ class Cudnn:
             return made[False]
 
         def launch(out: int, a: int, b: int, bias: int = 0) -> None:
-            tf32 = allow_tf32[0]
+            tf32 = cudnn.allow_tf32
             if tf32 not in made:
                 made[tf32] = plan(*sizes, tf32) or made[False]
             chosen = made[tf32]

@@ -8,24 +8,21 @@ from typing import Any
 import flambeau
 from flambeau.plugin import BackendError, backend_of, loaded_backends
 
-from . import blas
 from .backend import GpuBackend
 from .memory import human
 
 __all__ = [
     "backend_for", "current_device", "device", "device_count", "empty_cache", "get_device_capability",
-    "get_device_name", "get_device_properties", "get_float32_matmul_precision", "get_rng_state", "initial_seed",
+    "get_device_name", "get_device_properties", "get_rng_state", "initial_seed",
     "is_available", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
     "max_memory_reserved", "mem_get_info", "memory_allocated", "memory_reserved", "memory_stats",
     "memory_summary", "pin_memory", "place", "reset_peak_memory_stats", "seed", "set_device",
-    "set_float32_matmul_precision", "set_per_process_memory_fraction", "set_rng_state", "synchronize",
+    "set_per_process_memory_fraction", "set_rng_state", "synchronize",
     "unavailable_reason",
 ]  # fmt: skip
 
 #: Which device "cuda" without a number is meant by functions of this module.
 _current = [0]
-_ENABLED = {"highest": False, "high": True, "medium": True}
-_precision = ["highest"]
 
 
 def backend_for(kind: str = "cuda") -> GpuBackend:
@@ -289,25 +286,3 @@ def get_rng_state(device: Any = None) -> Any:
 def set_rng_state(new_state: Any, device: Any = None) -> None:
     """Set the default generator's state."""
     flambeau.set_rng_state(new_state)
-
-
-# Precision
-
-
-def set_float32_matmul_precision(precision: str) -> None:
-    """How float32 matrix products are computed: ``highest`` (float32), ``high`` or ``medium`` (TensorFloat-32).
-
-    Raises:
-        RuntimeError: another word.
-    """
-    if precision not in _ENABLED:
-        raise RuntimeError(
-            f"[set_float32_matmul_precision] got {precision!r}, needed: one of {', '.join(_ENABLED)}."
-        )
-    _precision[0] = precision
-    blas.allow_tf32[0] = _ENABLED[precision]
-
-
-def get_float32_matmul_precision() -> str:
-    """The word of `set_float32_matmul_precision`."""
-    return _precision[0]

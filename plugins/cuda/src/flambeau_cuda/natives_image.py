@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flambeau.backends import cudnn
+
 from .codegen import C_TYPES
 from .entries import plan_reduce
 from .launch import Launch, bind, ceil_div
@@ -114,6 +116,7 @@ def _pointwise(
         out.like(shape=(n, out.shape[1], places)),
         left,
         other.like(shape=(n, other.shape[1], places)),
+        tf32=lambda: cudnn.allow_tf32,
     )
     return None if product is None else lambda o, a, b, bias: product(o, b, a)
 
