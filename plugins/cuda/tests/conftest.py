@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 import flambeau as fb
 
@@ -12,9 +15,11 @@ def pytest_pycollect_makeitem(name: str, obj: Any) -> list[Any] | None:
     return [] if name.startswith("TestGpu") and not fb.cuda.is_available() else None
 
 
-def pytest_configure(config: Any) -> None:
-    """On a GPU float32 means float32 here: tests compare with the CPU."""
-    fb.backends.cudnn.allow_tf32 = False
+@pytest.fixture(autouse=True)
+def _exact() -> Iterator[None]:
+    """float32 means float32 here: tests compare with the CPU."""
+    with fb.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
