@@ -3,7 +3,6 @@
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
-#include "k_transpose.h"
 #include "program.h"
 
 typedef struct { uint64_t lo, hi; } pair;
@@ -53,10 +52,24 @@ FBC_INLINE void transpose8x8(const uint32_t *s, int64_t ss, uint32_t *d, int64_t
 #ifdef __AVX512F__
 /* 16 x 16: whole lines are read and written, so that rows which fall on the same lines of the cache don't matter. */
 FBC_INLINE void transpose16x16(const uint32_t *s, int64_t ss, uint32_t *d, int64_t ds) {
-    __m512i r[16];
+    __m512i r[16], t[16];
     for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(s + i * ss);
-    transpose16(r);
-    for (int i = 0; i < 16; i++) _mm512_storeu_si512(d + i * ds, r[i]);
+    for (int i = 0; i < 16; i += 2) t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]), t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    for (int i = 0; i < 16; i += 4)
+        for (int k = 0; k < 2; k++) {
+            r[i + 2 * k] = _mm512_unpacklo_epi64(t[i + k], t[i + k + 2]);
+            r[i + 2 * k + 1] = _mm512_unpackhi_epi64(t[i + k], t[i + k + 2]);
+        }
+    for (int i = 0; i < 4; i++) { /* r[4 g + i]: in each quarter q, column 4 q + i of rows 4 g .. 4 g + 3 */
+        t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88), t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
+        t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88), t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
+    }
+    for (int i = 0; i < 4; i++) {
+        _mm512_storeu_si512(d + i * ds, _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88));
+        _mm512_storeu_si512(d + (8 + i) * ds, _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd));
+        _mm512_storeu_si512(d + (4 + i) * ds, _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88));
+        _mm512_storeu_si512(d + (12 + i) * ds, _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd));
+    }
 }
 #endif
 

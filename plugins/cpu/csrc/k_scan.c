@@ -3,7 +3,6 @@
    of threads. This file includes itself once per compute type. */
 #ifndef T
 #include "k_load.h"
-#include "k_transpose.h"
 enum { S_SUM, S_PROD, S_LSE, S_MAX, S_MIN };
 typedef struct {
     fbk_it it; /* the other dims: out, indices, src */
@@ -61,38 +60,7 @@ static void across_task(void *ctx, int64_t lo, int64_t hi) {
     }
 }
 
-/* ---- sums along rows of float32: several rows at a time, because each waits for its own last sum ---- */
-#ifdef __AVX512F__
-/* Blocks of 16 columns are turned, so that a vector holds one column of sixteen rows. */
-static void sixteen_rows(scanctx *w, int64_t row) {
-    const float *x[16];
-    float *y[16];
-    for (int r = 0; r < 16; r++) {
-        int64_t off[3];
-        it_off(&w->it, row + r, off);
-        x[r] = (const float *)w->src + off[2], y[r] = (float *)w->o + off[0];
-    }
-    __m512d lo = _mm512_setzero_pd(), hi = lo;
-    int64_t i = 0;
-    for (; i + 16 <= w->n; i += 16) {
-        __m512i t[16];
-        for (int r = 0; r < 16; r++) t[r] = _mm512_loadu_si512(x[r] + i);
-        transpose16(t);
-        for (int c = 0; c < 16; c++) {
-            const __m512 v = _mm512_castsi512_ps(t[c]);
-            lo = _mm512_add_pd(lo, _mm512_cvtps_pd(_mm512_castps512_ps256(v)));
-            hi = _mm512_add_pd(hi, _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1)));
-            t[c] = _mm512_castps_si512(_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps(lo)), _mm512_cvtpd_ps(hi), 1));
-        }
-        transpose16(t);
-        for (int r = 0; r < 16; r++) _mm512_storeu_si512(y[r] + i, t[r]);
-    }
-    double sum[16];
-    _mm512_storeu_pd(sum, lo), _mm512_storeu_pd(sum + 8, hi);
-    for (; i < w->n; i++)
-        for (int r = 0; r < 16; r++) y[r][i] = (float)(sum[r] += (double)x[r][i]);
-}
-#endif
+/* ---- sums along rows of float32: four rows at a time, because each waits for its own last sum ---- */
 static void four_rows(scanctx *w, int64_t row) {
     const float *x[4];
     float *y[4];
@@ -109,9 +77,6 @@ static void four_rows(scanctx *w, int64_t row) {
 }
 static void sums_task(void *ctx, int64_t lo, int64_t hi) {
     scanctx *w = ctx;
-#ifdef __AVX512F__
-    for (; lo + 16 <= hi; lo += 16) sixteen_rows(w, lo);
-#endif
     for (; lo + 4 <= hi; lo += 4) four_rows(w, lo);
     if (lo < hi) rows_f64(w, lo, hi);
 }
@@ -177,7 +142,7 @@ FBK_ENTRY(fbk_scan) {
     } else {
         w.chunks = 1;
         if (w.kind == S_SUM && w.sdt == DT_F32 && w.odt == DT_F32 && w.sst == 1 && w.ost == 1 && w.it.n >= 8)
-            fbk_par(w.it.n, MAX(16, 8192 / w.n / 16 * 16), sums_task, &w);
+            fbk_par(w.it.n, MAX(4, 8192 / w.n / 4 * 4), sums_task, &w);
         else fbk_par(w.it.n, MAX(1, 8192 / w.n), f ? rows_f64 : rows_i64, &w);
     }
     return w.rc;
