@@ -80,15 +80,50 @@ def short(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., A
             record(plan, (a, b), (), out)
         return out
 
+    def several(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or WATCHED or not least <= len(args) <= most:
+            return general(*args, **kwargs)
+        key: list[Any] = []
+        tensors: list[Any] = []
+        numbers: list[Any] = []
+        try:
+            for kind, a in zip(taken, args, strict=False):
+                if kind == "attr":
+                    if type(a) in LOOSE:
+                        return general(*args)
+                    key.append(a)
+                elif type(a) in NUMBERS:
+                    numbers.append(a)
+                    key.append(type(a))
+                else:
+                    if a is not None or kind == "optional":
+                        tensors.append(a)
+                    key.append(None if a is None else a.spec)
+            plan = table[tuple(key)]
+        except (AttributeError, KeyError, TypeError):
+            return general(*args)
+        out = plan.run(*tensors, *numbers)
+        if not GRAD_OFF or modes.grad:
+            for t in tensors:
+                if t is not None and t.rg:
+                    record(plan, tensors, numbers, out)
+                    break
+        return out
+
     def call(*args: Any, **kwargs: Any) -> Any:
         return general(*args, **kwargs)
 
     kinds = tuple([op.params[k].kind for k in op.tensor_at])
-    if op.mutates or op.tensor_at != tuple(range(len(kinds))) or "optional" in kinds:
+    in_front = op.tensor_at == tuple(range(len(kinds)))
+    if op.mutates or not kinds or (kinds != ("tensors",) and "tensors" in kinds):
         return call
     if kinds == ("tensors",):
-        return listed
-    return call if "tensors" in kinds else {1: one, 2: two}.get(len(kinds), call)
+        return listed if in_front else call
+    if in_front and "optional" not in kinds and len(kinds) < 3:
+        return one if len(kinds) == 1 else two
+    taken = [p.kind for p in op.params[: op.n_positional]]
+    least, most = op.tensor_at[-1] + 1, ([*taken, "number"]).index("number")
+    return several
 
 
 def short_into(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., Any]:

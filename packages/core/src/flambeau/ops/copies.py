@@ -28,6 +28,9 @@ def _copy_to(self: Spec, dtype: dt.DType, memory_format: Any = None) -> Any:
     return Call(_formatted("to", self, memory_format, dtype), "copy")
 
 
+_cast = _copy_to.short()
+
+
 @kernel(vjp={"self": lambda g: g})
 def clone(self: Spec, *, memory_format: Any = None) -> Any:
     """A copy with memory of its own; gradients pass through.
@@ -93,6 +96,8 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
     Returns itself where nothing changes, unless ``copy=True``.
     """
+    if len(args) == 1 and not kwargs and type(args[0]) is dt.DType:
+        return self if args[0] is self.spec.dtype else _cast(self, args[0])
     dtype, device = kwargs.get("dtype"), kwargs.get("device")
     copy, memory_format = bool(kwargs.get("copy", False)), kwargs.get("memory_format")
     flags: list[bool] = []
@@ -128,7 +133,7 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 def _conversion(name: str, d: dt.DType) -> None:
     def fn(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to(self, d, memory_format=memory_format)
+        return to(self, d) if memory_format is None else to(self, d, memory_format=memory_format)
 
     fn.__doc__ = f"Converted to {d.name}."
     composite(name=name + "_cast", export=name, function=False)(fn)
@@ -177,7 +182,7 @@ def fill(self: Tensor, value: Tensor | Number) -> Tensor:
 @composite(function=True, name="zero_all", export="zero_")
 def _zero_(self: Tensor) -> Tensor:
     """Overwrite with zeros."""
-    return _fill_(self, 0)  # type: ignore[no-any-return]
+    return _fill_.fn(self, 0)  # type: ignore[no-any-return]
 
 
 @composite(name="resize_memory", export="resize_")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,16 +13,12 @@ from ..devices import Device
 from ..errors import message, refuse
 from ..layout import format_strides, spec_of, strides_in
 from ..op import NUMBERS, composite
-from ..plan import Table, new_tensor, tensor_on
+from ..plan import Table, fresh, new_tensor, tensor_on
 from ..program import Expr, Number, Program, call
 from ..registry import OPS
 from ..state import default_device, default_dtype
 from .pointwise import number_dtype, result_type_of, write_program, writer
 from .views import ints
-
-
-def _device(device: Any) -> Device:
-    return default_device() if device is None else Device(device)
 
 
 def _sizes(op: str, size: Any) -> tuple[int, ...]:
@@ -61,24 +57,40 @@ def make(
         value: the number to fill it with (default: uninitialised).
         like: where dtype and device come from that aren't given (default: from the settings).
     """
-    if like is None:
-        dtype, place = dtype or default_dtype(), _device(device)
-    else:
-        dtype, place = dtype or like.spec.dtype, like.spec.device if device is None else Device(device)
+    place = default_device() if device is None and like is None else device
+    spec = None if like is None else like.spec
+    key = size, value, type(value), spec, dtype, place, memory_format, strides
+    plain = size is None or type(size) is int or (isinstance(size, tuple) and {*map(type, size)} <= _INT)
+    plain = plain and (value is None or type(value) in NUMBERS)
+    new = _made.get(key) if plain else None
+    if new is None:
+        new = _maker(op, size, value, spec, dtype, place, memory_format, strides)
+        if plain:
+            _made.keep(key, new)
+    t: Tensor = new()
+    return t.requires_grad_() if requires_grad else t
+
+
+def _maker(
+    op: str, size: Any, value: Any, like: Any, dtype: Any, device: Any, memory_format: Any, strides: Any
+) -> Callable[[], Any]:
+    """What `make` does for these arguments, as a function."""
+    dtype = dtype or (default_dtype() if like is None else like.dtype)
+    place = like.device if device is None else Device(device)
     if size is None and like is not None:
-        shape: Any = like.spec.shape
-        strides = format_strides(op, like.spec, memory_format)
+        shape: Any = like.shape
+        strides = format_strides(op, like, memory_format)
     else:
         shape = _sizes(op, size)
         if memory_format is not None:
             strides = format_strides(op, spec_of(dtype, shape, place), memory_format)
-    t = new_tensor(spec_of(dtype, shape, place, strides))
-    if value is not None:
-        # 0 and 1 are numbers of any dtype.
-        known = type(value) is int and 0 <= value <= 1
-        number = (bool, int, float, complex)[dtype.rank](value) if known else check_number(op, value, dtype)
-        fill_with(t, number)
-    return t.requires_grad_() if requires_grad else t
+    empty = fresh(spec_of(dtype, shape, place, strides))
+    if value is None:
+        return empty
+    # 0 and 1 are numbers of any dtype.
+    known = type(value) is int and 0 <= value <= 1
+    number = (bool, int, float, complex)[dtype.rank](value) if known else check_number(op, value, dtype)
+    return lambda: fill_with(empty(), number)
 
 
 def fill_with(t: Tensor, value: Any) -> Tensor:
@@ -105,6 +117,9 @@ def _between() -> Program:
     return Program([call("where", call("lt", i, (n / 2).floor()), a + i * d, b - (n - 1 - i) * d)], 0, 4)
 
 
+#: Functions that make tensors, by what `make` is told of them.
+_made = Table()
+_INT = {int}
 _fills = Table()
 _FILL = Program([Expr("scalar", (), 0)], 0, 1)
 _RAMP = {hold: _ramp(hold) for hold in (dt.int64, dt.float64)}

@@ -14,12 +14,15 @@ from ..layout import Spec, broadcast_shapes
 from ..op import Call, composite, kernel
 from ..program import Number
 from ..registry import OPS
+from . import elementwise  # noqa: F401  (its records are read below)
 from .creation import arange, check_number
 from .gathering import gather_at, scatter_at, scatter_put
 from .joining import stack
 from .slicing import zeros_of
 
 __all__ = ["count_true", "flat_nonzero"]
+
+_where_values, _masked_fill_values = OPS["where_values"].short(), OPS["masked_fill_values"].short()
 
 # Where
 
@@ -41,7 +44,7 @@ def where(
     d = condition.spec.dtype
     if d is not dt.bool_ and d is not dt.uint8:
         refuse("where", "where expected condition to be a boolean tensor", condition=condition)
-    return OPS["where_values"](condition, self, other)
+    return _where_values(condition, self, other)
 
 
 @composite(function=False, name="where_method", export="where")
@@ -72,7 +75,7 @@ def masked_fill(self: Tensor, mask: Tensor, value: Tensor | Number) -> Tensor:
     Raises:
         RuntimeError: the mask is not boolean, or the value doesn't fit into the dtype.
     """
-    return OPS["masked_fill_values"](self, mask, _fill_value("masked_fill", self, mask, value))  # type: ignore[no-any-return]
+    return _masked_fill_values(self, mask, _fill_value("masked_fill", self, mask, value))  # type: ignore[no-any-return]
 
 
 @composite(function=False, name="masked_fill_in_place", export="masked_fill_")

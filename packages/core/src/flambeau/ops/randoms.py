@@ -16,13 +16,13 @@ from .. import dtypes as dt
 from .._tensor import Tensor
 from ..errors import refuse
 from ..inplace import assign
-from ..op import composite
-from ..plan import new_tensor
+from ..op import composite, unflipped
+from ..plan import Table, new_tensor
 from ..program import Expr, Number, Program, call, select
 from ..random import Generator, default_generator
 from ..registry import OPS
 from .creation import Creation, make
-from .pointwise import pointwise, write_program
+from .pointwise import pointwise, write_program, writer
 
 #: Random bits in a uniform number of each dtype: as many as its significand holds, so that 1 is never reached.
 BITS = {dt.float64: 53, dt.float32: 24, dt.float16: 11, dt.bfloat16: 8}
@@ -89,6 +89,10 @@ _BITS = _program(lambda s, t: call("philox64", s, t), 2)
 _INTEGERS = _program(lambda s, t, n, low: call("rem", call("philox64", s, t), n).to(dt.int64) + low, 4)
 
 
+#: Prepared launches of `fill_random`.
+_fills = Table()
+
+
 def _stream(generator: Generator | None) -> tuple[int, int]:
     return (generator or default_generator).next_stream()
 
@@ -97,6 +101,10 @@ def fill_random(
     t: Tensor, program: dict[dt.DType, Program], generator: Generator | None, a: float, b: float
 ) -> Tensor:
     """Fill with ``a + b * value``."""
+    fill = _fills.get((program is _NORMAL, t.spec))
+    if fill is not None:
+        fill(t, *_stream(generator), float(a), float(b))
+        return t
     d = t.spec.dtype
     if d.is_complex:
         # Both parts; the variance of normal numbers is shared by them.
@@ -110,7 +118,11 @@ def fill_random(
     double = d is dt.float64
     hold = dt.float64 if double else dt.float32
     typed = program[d].typed((), (d,), None, frozenset(), (*_U64, hold, hold))
-    return write_program(typed, t, (*_stream(generator), float(a), float(b))) if t.spec.numel else t
+    if t.spec.numel:
+        unflipped(t.spec, "fill")
+        _fills.keep((program is _NORMAL, t.spec), writer(typed, t.spec))
+        fill_random(t, program, generator, a, b)
+    return t
 
 
 def _drawn(
