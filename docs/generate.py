@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import flambeau.late
+import flambeau.ops.late
 from flambeau.op import Op
 from flambeau.registry import OPS
 
@@ -21,7 +21,7 @@ def _gradient(op: Op) -> str:
 
 def operators() -> str:
     """The table of operators."""
-    flambeau.late.load()
+    flambeau.ops.late.load()
     rows = [
         "| operator | parameters | written as | gradient | method | in place |",
         "|---|---|---|---|---|---|",

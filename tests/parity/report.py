@@ -84,7 +84,7 @@ def _cell(counts: Any) -> str:
 def native(name: str) -> str:
     """What computes a name on the CPU plugin."""
     import flambeau as fb
-    from flambeau import late
+    from flambeau.ops import late
     from flambeau.registry import OPS, backend_of
 
     late.load()

@@ -14,8 +14,8 @@ from typing import Any
 
 import flambeau
 from flambeau.install import COMPARISONS, ELSEWHERE, OPERATORS, UNARY, VIEWS
-from flambeau.late import NAMES, load
 from flambeau.op import Op, Param
+from flambeau.ops.late import NAMES, load
 from flambeau.registry import OPS
 
 load(*NAMES)

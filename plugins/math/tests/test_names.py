@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import flambeau as fb
-from flambeau import late
+from flambeau.ops import late
 from flambeau.plugin import OPS
 
 NAMESPACES = ("fft", "linalg", "masked", "special", "signal.windows")

@@ -730,7 +730,7 @@ def test_one_hot() -> None:
 
 
 def test_the_core_knows_the_names() -> None:
-    from flambeau import late
+    from flambeau.ops import late
     from flambeau.plugin import OPS
 
     records = [op for op in OPS.values() if op.fn.__module__.startswith("flambeau_nn.")]

@@ -12,7 +12,7 @@ from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from . import _alias, _functions, late
+from . import _alias, _functions
 from ._functions import *  # noqa: F403
 from ._tensor import Tensor
 from .custom import op
@@ -20,6 +20,7 @@ from .devices import Device as device
 from .dtypes import DType as dtype
 from .errors import OutOfMemoryError
 from .layout import Size, broadcast_shapes
+from .ops import late
 from .ops.interop import as_tensor, asarray, from_numpy, frombuffer, tensor
 from .ops.pointwise import custom as pointwise
 

@@ -1066,6 +1066,8 @@ class TensorMethods:
         """The text of a tensor, as ``repr`` and ``str`` show it. Interceptors don't see what printing computes."""
     def __setitem__(self, index: Any, value: Any) -> None:
         """``t[index] = value``: the value broadcasts and is converted to the tensor's dtype."""
+    def data_ptr(self) -> _int:
+        """The address of a tensor's first element; 0 where the host has none for it."""
     def item(self) -> Any:
         """The value of a tensor of one element as a Python number."""
     def numpy(self, *, force: _bool = False) -> Any:
@@ -1074,6 +1076,8 @@ class TensorMethods:
         """Another dtype or device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``."""
     def tolist(self) -> Any:
         """A tensor as nested lists of Python numbers; a 0-d tensor as one number."""
+    def type(self, dtype: Any = None) -> Any:
+        """The dtype as PyTorch's type string, or converted to a dtype."""
     @property
     def T(self) -> Tensor:
         """All dimensions in reverse order; a view."""

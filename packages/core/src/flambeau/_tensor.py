@@ -7,13 +7,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
-from . import registry, tape
+from . import tape
 from ._recorded import Recorded
 from .devices import Device
-from .dtypes import DTYPES, DType
+from .dtypes import DType
 from .errors import message
-from .layout import FORMATS, Size, Spec, format_strides, spec_of, wrap_dim
-from .state import default_device, default_dtype
+from .layout import FORMATS, Size, Spec, format_strides, wrap_dim
 from .storage import Storage
 
 __all__ = ["Tensor"]
@@ -71,7 +70,9 @@ class Tensor(Recorded):
     ) -> None:
         if type(mem) is not Storage:
             sizes = (spec, mem, ptr, *([offset] if rest or (ptr is not None and offset) else []), *rest)
-            made = _legacy([v for v in sizes if v is not None])
+            from .ops.interop import legacy
+
+            made = legacy([v for v in sizes if v is not None])
             spec, mem, ptr, offset = made.spec, made.mem, made.ptr, made.offset
         self.spec = spec
         self.mem = mem
@@ -138,19 +139,6 @@ class Tensor(Recorded):
     def storage_offset(self) -> int:
         """Where its first element lies in its memory, in elements."""
         return self.offset
-
-    def data_ptr(self) -> int:
-        """The address of its first element; 0 where the host has none for it."""
-        if not self.spec.numel:
-            return 0
-        if isinstance(self.ptr, int):
-            return self.ptr
-        view = registry.backend_of(self.spec.device).host_buffer(self.mem)
-        if view is None:
-            return 0
-        import ctypes
-
-        return ctypes.addressof(ctypes.c_char.from_buffer(view)) + self.offset * self.spec.itemsize
 
     def is_contiguous(self, memory_format: Any = "contiguous_format") -> bool:
         """Whether its elements lie in the order of a memory format (row-major by default) without gaps."""
@@ -292,37 +280,9 @@ class Tensor(Recorded):
         """On a CUDA device."""
         return self.to(Device("cuda" if device is None else device))
 
-    def type(self, dtype: Any = None) -> Any:
-        """The dtype as PyTorch's type string, or converted to a dtype."""
-        if dtype is None:
-            return f"flambeau.{_TYPES[self.spec.dtype]}Tensor"
-        if isinstance(dtype, str):
-            name = dtype.rpartition(".")[2].removesuffix("Tensor")
-            dtype = next((d for d in DTYPES if _TYPES[d] == name), dtype)
-        return self.to(dtype)
-
     def type_as(self, other: Tensor) -> Tensor:
         """Converted to another's dtype."""
         return self.to(other.spec.dtype)
-
-
-#: The names of dtypes in PyTorch's type strings.
-_TYPES = dict(zip(DTYPES, (
-    "Bool Byte UInt16 UInt32 UInt64 Char Short Int Long Half BFloat16 Float Double ComplexFloat ComplexDouble"
-).split(), strict=True))  # fmt: skip
-
-
-def _legacy(args: list[Any]) -> Tensor:
-    """What ``Tensor(2, 3)`` and ``Tensor([1, 2])`` stand for."""
-    from .ops.interop import tensor
-
-    first = args[0] if len(args) == 1 else None
-    if isinstance(first, Tensor):
-        return first
-    if first is not None and not isinstance(first, (int, Size)):
-        return tensor(first, dtype=default_dtype())
-    sizes = first if isinstance(first, Size) else args or (0,)
-    return plans.new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
 
 
 plans.TENSOR = Tensor

@@ -14,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import hooks, late, plugins, registry
+from . import hooks, plugins, registry
 from .backend import CONTRACT, Backend
 from .devices import Device
 from .errors import BackendError, DeviceUnavailable
 from .fallback import explain_fallbacks
+from .ops import late
 
 __all__ = ["main", "report"]
 

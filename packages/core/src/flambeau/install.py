@@ -9,7 +9,7 @@ from typing import Any
 from . import registry
 from ._tensor import Tensor
 from .errors import message
-from .late import METHODS, LateMethod
+from .ops.late import METHODS, LateMethod
 
 __all__ = ["COMPARISONS", "ELSEWHERE", "OPERATORS", "UNARY", "VIEWS", "install"]
 
@@ -35,8 +35,8 @@ ELSEWHERE = {
     "__array_wrap__": "ops.interop.array_wrap", "__deepcopy__": "copying.deepcopy",
     "__dlpack__": "ops.dlpack.to_dlpack", "__dlpack_device__": "ops.dlpack.dlpack_device",
     "__getitem__": "ops.indexing.getitem", "__reduce_ex__": "copying.reduce_ex", "__repr__": "printing.tensor_str",
-    "__setitem__": "ops.indexing.setitem", "item": "ops.host.item", "numpy": "ops.interop.to_numpy",
-    "to": "ops.copies.to", "tolist": "ops.host.tolist",
+    "__setitem__": "ops.indexing.setitem", "data_ptr": "ops.host.data_ptr", "item": "ops.host.item",
+    "numpy": "ops.interop.to_numpy", "to": "ops.copies.to", "tolist": "ops.host.tolist", "type": "ops.copies.as_type",
 }  # fmt: skip
 
 

@@ -20,17 +20,8 @@ if TYPE_CHECKING:
     from .tape import Kind
 
 __all__ = [
-    "CACHES",
-    "Plan",
-    "Table",
-    "fresh",
-    "new_tensor",
-    "prepared",
-    "resolved",
-    "retag",
-    "tensor_on",
-    "viewer",
-]
+    "CACHES", "Plan", "Table", "fresh", "new_tensor", "prepared", "resolved", "retag", "tensor_on", "viewer",
+]  # fmt: skip
 
 #: Every table of prepared calls, so that settings that they depend on can empty them.
 CACHES: list[dict[Any, Any]] = []

@@ -10,13 +10,14 @@ from .errors import (  # isort: skip
 )  # fmt: skip
 from .fallback import explain_fallbacks
 from .inplace import assign, inplace, into, touched
-from .late import load as load_records
 from .layout import Spec, broadcast_shapes, spec_of, wrap_dim
 from .op import Call, Op, Param, composite, kernel, view
 from .ops._check import no_bool, no_complex, no_integers, only_float, only_int, real_numbers, whole
 from .ops.host import host_array, host_bytes
 from .ops.indexing import as_value
-from .ops.pointwise import Pointwise, pointwise, result_type_of
+from .ops.late import load as load_records
+from .ops.patterns import result_type_of
+from .ops.pointwise import Pointwise, pointwise
 from .ops.reduction import dims_of
 from .ops.results import named
 from .ops.views import infer_sizes, ints

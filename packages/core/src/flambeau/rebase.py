@@ -58,11 +58,8 @@ def rebase(t: Tensor, value: Tensor) -> None:
     part, place = tape.edge_of(value), t.spec
     if real and place.dtype.is_complex:
         part, place, _ = _memory(part, place, 0, real)
-    attrs = {
-        "size": place.shape,
-        "stride": place.strides,
-        "offset": t.offset * (2 if place is not t.spec else 1) - start,
-    }
+    offset = t.offset * (2 if place is not t.spec else 1) - start
+    attrs = {"size": place.shape, "stride": place.strides, "offset": offset}
     node = registry.OPS["as_strided_scatter"].rules.node([whole, part], [spec, place], attrs, (spec,))
     base.node, base.nr, base.rg = _elements((node, 0), spec, base.spec)[0], 0, True
     base.seen = base.mem.version

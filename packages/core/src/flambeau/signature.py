@@ -66,14 +66,9 @@ def read_params(fn: Callable[..., Any]) -> tuple[Param, ...]:
     """The parameters of a function, without the weight of `inspect`."""
     code = fn.__code__
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    defaults = dict(
-        zip(
-            names[code.co_argcount - len(fn.__defaults__ or ()) : code.co_argcount],
-            fn.__defaults__ or (),
-            strict=True,
-        )
-    )
-    defaults.update(fn.__kwdefaults__ or {})
+    given = fn.__defaults__ or ()
+    defaults = dict(zip(names[code.co_argcount - len(given) : code.co_argcount], given, strict=True))
+    defaults |= fn.__kwdefaults__ or {}
     notes = fn.__annotations__
     own = [
         Param(n, str(notes.get(n, "")), defaults.get(n, Param.NONE), k >= code.co_argcount)

@@ -131,6 +131,22 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return clone(t, memory_format=memory_format) if reorder or (copy and t is self) else t
 
 
+#: The names of dtypes in PyTorch's type strings.
+_TYPES = dict(zip(dt.DTYPES, (
+    "Bool Byte UInt16 UInt32 UInt64 Char Short Int Long Half BFloat16 Float Double ComplexFloat ComplexDouble"
+).split(), strict=True))  # fmt: skip
+
+
+def as_type(t: Tensor, dtype: Any = None) -> Any:
+    """The dtype as PyTorch's type string, or converted to a dtype."""
+    if dtype is None:
+        return f"flambeau.{_TYPES[t.spec.dtype]}Tensor"
+    if isinstance(dtype, str):
+        name = dtype.rpartition(".")[2].removesuffix("Tensor")
+        dtype = next((d for d in dt.DTYPES if _TYPES[d] == name), dtype)
+    return to(t, dtype)
+
+
 def _conversion(name: str, d: dt.DType) -> None:
     def fn(self: Tensor, memory_format: Any = None) -> Tensor:
         return to(self, d) if memory_format is None else to(self, d, memory_format=memory_format)

@@ -17,7 +17,8 @@ from ..plan import Table, fresh, new_tensor, tensor_on
 from ..program import Expr, Number, Program, call
 from ..registry import OPS
 from ..state import default_device, default_dtype
-from .pointwise import number_dtype, result_type_of, write_program, writer
+from .patterns import number_dtype, result_type_of
+from .pointwise import write_program, writer
 from .views import ints
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import refuse
 from ..program import Expr, Program, call, const, postorder, select
 
 __all__ = ["RULES", "backward", "given"]
@@ -182,10 +183,8 @@ def backward(program: Program, wrt: int, op: str, result: int = 0) -> tuple[Prog
             continue
         rule = RULES.get(e.op)
         if rule is None:
-            raise RuntimeError(
-                f"[{op}] has no gradient: its instruction {e.op!r} has no derivative rule. Detach its input, or "
-                "compute the value under no_grad()."
-            )
+            wrong = f"has no gradient: its instruction {e.op!r} has no derivative rule"
+            refuse(op, wrong, do="Detach its input, or compute the value under no_grad().")
         for src, part in zip(e.srcs, rule(g, e, *e.srcs), strict=True):
             if part is not None and depends[src]:
                 part = const(part)

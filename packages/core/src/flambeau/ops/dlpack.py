@@ -9,11 +9,12 @@ NumPy doesn't know (bfloat16, other devices' memory) is corrected in the finishe
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._tensor import Tensor
 from ..devices import Device
 from ..dtypes import BY_NAME, DTYPES, bfloat16
+from ..errors import refuse
 from ..layout import Spec, contiguous_strides, spec_of
 from ..plan import tensor_on
 from ..registry import backend_of, loaded_backends
@@ -74,16 +75,16 @@ _KINDS: tuple[tuple[bytes, bytes, type[_Legacy | _Versioned]], ...] = (
     (b"dltensor_versioned", b"used_dltensor_versioned", _Versioned),
     (b"dltensor", b"used_dltensor", _Legacy),
 )
-_is_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(
-    ("PyCapsule_IsValid", ctypes.pythonapi)
-)
-_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi)
-)
-_rename = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)(
-    ("PyCapsule_SetName", ctypes.pythonapi)
-)
+_ASK = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_char_p)
+_FIND = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+_is_valid, _rename = (_ASK((f"PyCapsule_{name}", ctypes.pythonapi)) for name in ("IsValid", "SetName"))
+_pointer = _FIND(("PyCapsule_GetPointer", ctypes.pythonapi))
 _DELETER = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+
+
+def _no(op: str, wrong: str, do: str = "") -> NoReturn:
+    """Refuse an exchange, with the exception that the protocol names for it."""
+    refuse(op, wrong, do=do, error=BufferError)
 
 
 class _Borrowed:
@@ -105,10 +106,9 @@ def _open(capsule: Any) -> tuple[Any, bytes]:
     for name, used, kind in _KINDS:
         if _is_valid(capsule, name):
             return kind.from_address(_pointer(capsule, name)), used
-    raise RuntimeError(
-        f"[from_dlpack] not a DLPack capsule: got {capsule!r}, needed: a capsule that was not consumed yet, or an "
-        "object with __dlpack__. A capsule can be consumed once only."
-    )
+    need = "a capsule that was not consumed yet, or an object with __dlpack__"
+    wrong = f"not a DLPack capsule: got {capsule!r}, needed: {need}"
+    raise RuntimeError(f"[from_dlpack] {wrong}. A capsule can be consumed once only.")
 
 
 def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -145,10 +145,8 @@ def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) ->
     tensor, shared = _consume(capsule, target, copy)
     if target is not None and target.type != tensor.device.type:
         if copy is False:
-            raise BufferError(
-                f"[from_dlpack] can't share across devices: got memory on {tensor.device}, needed: {target}. "
-                "Leave out copy=False."
-            )
+            wrong = f"can't share across devices: got memory on {tensor.device}, needed: {target}"
+            _no("from_dlpack", wrong, "Leave out copy=False.")
         return tensor.to(target)
     return tensor.clone() if copy and shared else tensor
 
@@ -157,16 +155,14 @@ def _consume(capsule: Any, target: Device | None, copy: bool | None) -> tuple[Te
     """The capsule's tensor, and whether it lies on the producer's memory."""
     managed, used = _open(capsule)
     if isinstance(managed, _Versioned) and managed.major != VERSION[0]:
-        raise BufferError(
-            f"[from_dlpack] unknown version of DLPack: got {managed.major}.{managed.minor}, needed: {VERSION[0]}.x."
-        )
+        wrong = f"unknown version of DLPack: got {managed.major}.{managed.minor}, needed: {VERSION[0]}.x"
+        _no("from_dlpack", wrong)
     source = managed.tensor
     dtype = _DTYPES.get((source.dtype.code, source.dtype.bits))
     if dtype is None or source.dtype.lanes != 1:
-        raise BufferError(
-            f"[from_dlpack] no such dtype here: got type code {source.dtype.code} of {source.dtype.bits} bits and "
-            f"{source.dtype.lanes} lanes, needed: one of {', '.join(BY_NAME)}. Convert it before the exchange."
-        )
+        got = f"type code {source.dtype.code} of {source.dtype.bits} bits and {source.dtype.lanes} lanes"
+        wrong = f"no such dtype here: got {got}, needed: one of {', '.join(BY_NAME)}"
+        _no("from_dlpack", wrong, "Convert it before the exchange.")
     backend, device = _find(source.device.type, source.device.id, target)
     shape = tuple(source.shape[: source.ndim])
     strides = tuple(source.strides[: source.ndim]) if source.strides else contiguous_strides(shape)
@@ -176,9 +172,8 @@ def _consume(capsule: Any, target: Device | None, copy: bool | None) -> tuple[Te
     address = (source.data or 0) + source.byte_offset + low * dtype.itemsize
     read_only = isinstance(managed, _Versioned) and bool(managed.flags & _READ_ONLY)
     if copy is False and read_only:
-        raise BufferError(
-            "[from_dlpack] can't share read-only memory: a tensor can be written to. Leave out copy=False."
-        )
+        wrong = "can't share read-only memory: a tensor can be written to"
+        _no("from_dlpack", wrong, "Leave out copy=False.")
     _rename(capsule, used)
     owner = _Borrowed(ctypes.addressof(managed), managed.deleter)
     if not nbytes:
@@ -190,7 +185,7 @@ def _consume(capsule: Any, target: Device | None, copy: bool | None) -> tuple[Te
         tensor = tensor_on(Storage.wrap(handle, nbytes, device, owner), spec, -low)
         return (tensor.clone(), False) if read_only else (tensor, True)
     if copy is False:
-        raise BufferError(f"[from_dlpack] {device} can't use this memory in place. Leave out copy=False.")
+        _no("from_dlpack", f"{device} can't use this memory in place", "Leave out copy=False.")
     mem = Storage.allocate(backend, nbytes, device)
     backend.copy_in(mem.handle, 0, memoryview((ctypes.c_char * nbytes).from_address(address)).cast("B"))
     return tensor_on(mem, spec, -low), False
@@ -206,10 +201,8 @@ def _find(kind: int, index: int, target: Device | None) -> tuple[Backend, Device
     for name, backend in loaded_backends().items():
         if backend.dlpack_type == kind:
             return backend, Device(name, index)
-    raise BufferError(
-        f"[from_dlpack] no backend for this memory: got DLPack device type {kind}, needed: one that a loaded backend "
-        'exchanges. Name the device, e.g. device="cuda", or copy the array to the host first.'
-    )
+    wrong = f"no backend for this memory: got DLPack device type {kind}, needed: one that a loaded backend exchanges"
+    _no("from_dlpack", wrong, 'Name the device, e.g. device="cuda", or copy the array to the host first.')
 
 
 def dlpack_device(t: Tensor) -> tuple[int, int]:
@@ -223,10 +216,8 @@ def dlpack_device(t: Tensor) -> tuple[int, int]:
         return _CPU
     kind = backend_of(device).dlpack_type
     if kind is None:
-        raise BufferError(
-            f"[__dlpack__] memory of device {device} can't be exchanged: its backend names no DLPack device type. "
-            "Copy it with .cpu() first."
-        )
+        wrong = f"memory of device {device} can't be exchanged: its backend names no DLPack device type"
+        _no("__dlpack__", wrong, "Copy it with .cpu() first.")
     return kind, device.slot
 
 
@@ -252,27 +243,20 @@ def to_dlpack(
         BufferError: the tensor requires grad or can't be exchanged in this way.
     """
     if t.requires_grad:
-        raise BufferError(
-            "[__dlpack__] Can't export tensors that require gradient: the consumer's changes could not be "
-            "recorded. Use tensor.detach()."
-        )
+        wrong = "Can't export tensors that require gradient: the consumer's changes could not be recorded"
+        _no("__dlpack__", wrong, "Use tensor.detach().")
     if t.spec.flipped:
-        raise BufferError(
-            "[__dlpack__] Can't export tensors with the conjugate bit set. Use tensor.resolve_conj()."
-        )
+        _no("__dlpack__", "Can't export tensors with the conjugate bit set", "Use tensor.resolve_conj().")
     place = dlpack_device(t)
     if dl_device is not None and tuple(dl_device) != place:
         if tuple(dl_device) != _CPU or copy is False:
-            raise BufferError(
-                f"[__dlpack__] can't export to device {tuple(dl_device)}: got a tensor on {t.spec.device} {place}, "
-                f"copy={copy}; needed: the same device, or the CPU {_CPU} with copying allowed."
-            )
+            got = f"got a tensor on {t.spec.device} {place}, copy={copy}"
+            need = f"needed: the same device, or the CPU {_CPU} with copying allowed"
+            _no("__dlpack__", f"can't export to device {tuple(dl_device)}: {got}; {need}")
         t, place, copy = t.to("cpu"), _CPU, None
     if any(s < 0 for s in t.spec.strides):
         if copy is False:
-            raise BufferError(
-                "[__dlpack__] can't export negative strides without copying. Leave out copy=False."
-            )
+            _no("__dlpack__", "can't export negative strides without copying", "Leave out copy=False.")
         t = t.contiguous()
     backend = backend_of(t.spec.device)
     if place != _CPU:
@@ -288,9 +272,7 @@ def _capsule(
 ) -> Any:
     array = host_array(t, t.ptr if place != _CPU and backend.addressed else None)
     if array is None:
-        raise BufferError(
-            f"[__dlpack__] memory of device {spec.device} has no address. Copy it with .cpu() first."
-        )
+        _no("__dlpack__", f"memory of device {spec.device} has no address", "Copy it with .cpu() first.")
     capsule = array.__dlpack__(max_version=max_version, copy=copy)
     if spec.dtype is bfloat16 or place != _CPU:
         exported = _open(capsule)[0].tensor

@@ -10,6 +10,7 @@ from typing import Any
 from .._tensor import Tensor
 from ..devices import Device
 from ..dtypes import DTYPES, DType, bfloat16
+from ..errors import describe, refuse
 from ..layout import spec_of
 from ..op import resolved, unflipped
 from ..plan import Table, tensor_on
@@ -17,7 +18,7 @@ from ..registry import backend_of
 from ..storage import Storage
 from .literals import nest, unpack
 
-__all__ = ["host_array", "host_bytes", "item", "storage_type", "tolist", "upload"]
+__all__ = ["data_ptr", "host_array", "host_bytes", "item", "storage_type", "tolist", "upload"]
 
 #: How the first element of a buffer is read; other dtypes go through `unpack`.
 _FIRST: dict[DType, Callable[[Any], tuple[Any, ...]]] = {
@@ -46,10 +47,8 @@ def host_bytes(t: Tensor) -> Any:
     """A tensor's values in row-major order as a bytes-like object on the host."""
     spec = t.spec
     if spec.device.type == "meta":
-        raise NotImplementedError(
-            f"[tolist] Cannot copy out of meta tensor; no data: got {list(spec.shape)} {spec.dtype.name} meta. "
-            "Use empty_like(t, device=...) for memory."
-        )
+        wrong = f"Cannot copy out of meta tensor; no data: got {describe(t)}"
+        refuse("tolist", wrong, do="Use empty_like(t, device=...) for memory.", error=NotImplementedError)
     if not spec.numel:
         return b""
     if not spec.dense:
@@ -78,10 +77,8 @@ def item(t: Tensor) -> Any:
     if read is not None:
         return read(t.ptr).value
     if spec.numel != 1:
-        raise RuntimeError(
-            f"[item] a Tensor with {spec.numel} elements cannot be converted to Scalar: got {list(spec.shape)} "
-            f"{spec.dtype.name} {spec.device}, needed: one element. Index it, or use tolist()."
-        )
+        wrong = f"a Tensor with {spec.numel} elements cannot be converted to Scalar: got {describe(t)}"
+        refuse("item", f"{wrong}, needed: one element", do="Index it, or use tolist().")
     if spec.device.type == "meta":
         raise RuntimeError("[item] Tensor.item() cannot be called on meta tensors: they hold no values.")
     if spec.flipped:
@@ -96,6 +93,20 @@ def item(t: Tensor) -> Any:
     data = backend.copy_out(t.mem.handle, t.offset * spec.itemsize, spec.itemsize)
     first = _FIRST.get(spec.dtype)
     return first(data)[0] if first is not None else unpack(data, spec.dtype)[0]
+
+
+def data_ptr(t: Tensor) -> int:
+    """The address of a tensor's first element; 0 where the host has none for it."""
+    if not t.spec.numel:
+        return 0
+    if isinstance(t.ptr, int):
+        return t.ptr
+    view = backend_of(t.spec.device).host_buffer(t.mem)
+    if view is None:
+        return 0
+    import ctypes
+
+    return ctypes.addressof(ctypes.c_char.from_buffer(view)) + t.offset * t.spec.itemsize
 
 
 class _Exposed:
@@ -122,16 +133,11 @@ def host_array(t: Tensor, address: int | None = None) -> Any:
         return None if spec.device.type == "meta" else np.empty(spec.shape, storage_type(spec.dtype))
     if address is None:
         backend = backend_of(spec.device)
-        buffer = backend.host_buffer(t.mem)
-        if buffer is None:
+        if backend.host_buffer(t.mem) is None:
             return None
         if backend.asynchronous:
             backend.synchronize(spec.device.slot)
-        if type(t.ptr) is int:
-            address = t.ptr
-        else:
-            start = np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
-            address = start + t.offset * spec.itemsize
+        address = data_ptr(t)
     interface = {
         "version": 3,
         "typestr": _TYPESTRS[spec.dtype],

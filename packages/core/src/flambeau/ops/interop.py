@@ -12,11 +12,12 @@ from .._alias import namespace
 from .._tensor import Tensor
 from ..devices import Device
 from ..dtypes import BY_NAME, DType, bfloat16
-from ..layout import spec_of
+from ..errors import describe, refuse
+from ..layout import Size, spec_of
 from ..op import resolved
-from ..plan import tensor_on
+from ..plan import new_tensor, tensor_on
 from ..registry import backend_of
-from ..state import default_device
+from ..state import default_device, default_dtype
 from ..storage import Storage
 from .host import host_array, storage_type, upload
 from .literals import parse
@@ -74,6 +75,17 @@ def tensor(
     return made.requires_grad_() if requires_grad else made
 
 
+def legacy(args: list[Any]) -> Tensor:
+    """What ``Tensor(2, 3)`` and ``Tensor([1, 2])`` stand for."""
+    first = args[0] if len(args) == 1 else None
+    if isinstance(first, Tensor):
+        return first
+    if first is not None and not isinstance(first, (int, Size)):
+        return tensor(first, dtype=default_dtype())
+    sizes = first if isinstance(first, Size) else args or (0,)
+    return new_tensor(spec_of(default_dtype(), tuple(sizes), default_device()))
+
+
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
     """The data as a tensor, shared where dtype and device allow it; a tensor stays recorded.
 
@@ -116,10 +128,9 @@ def asarray(
         made = source.to(device=_place(obj, device, source), dtype=dtype or source.dtype)
         shared = shared and made.mem is source.mem
     if copy is False and not shared:
-        raise ValueError(
-            f"[asarray] can't alias this with copy=False: got {type(obj).__name__}; needed: memory that can be "
-            "shared, of the same dtype and device. Leave out copy=False."
-        )
+        wrong = f"can't alias this with copy=False: got {type(obj).__name__}"
+        need = "memory that can be shared, of the same dtype and device"
+        refuse("asarray", f"{wrong}; needed: {need}", do="Leave out copy=False.", error=ValueError)
     if copy and shared:
         made = made.clone()
     if made.requires_grad != requires_grad:
@@ -142,10 +153,9 @@ def frombuffer(
     room = memoryview(buffer).nbytes - offset
     n = room // dtype.itemsize if count < 0 else count
     if offset < 0 or n < 1 or n * dtype.itemsize > room or (count < 0 and room % dtype.itemsize):
-        raise ValueError(
-            f"[frombuffer] buffer size doesn't fit: got {room + offset} bytes, offset={offset}, count={count}; "
-            f"needed: a whole number of {dtype.name} ({dtype.itemsize} bytes), at least one."
-        )
+        wrong = f"buffer size doesn't fit: got {room + offset} bytes, offset={offset}, count={count}"
+        need = f"a whole number of {dtype.name} ({dtype.itemsize} bytes), at least one"
+        refuse("frombuffer", f"{wrong}; needed: {need}", error=ValueError)
     made = _share(_numpy().frombuffer(buffer, storage_type(dtype), n, offset), dtype, "frombuffer")
     return made.requires_grad_() if requires_grad else made
 
@@ -165,13 +175,13 @@ def from_numpy(ndarray: Any) -> Tensor:
     array([7., 1., 2.])
     """
     if not isinstance(ndarray, _numpy().ndarray):
-        raise TypeError(
-            f"[from_numpy] expected np.ndarray: got {type(ndarray).__name__}. Use tensor() for other data."
-        )
+        wrong = f"expected np.ndarray: got {type(ndarray).__name__}"
+        refuse("from_numpy", wrong, do="Use tensor() for other data.", error=TypeError)
     dtype = _dtype_of(ndarray)
     trouble = _trouble(ndarray)
     if trouble is not None:
-        raise ValueError(f"[from_numpy] {trouble}. Copy it first with array.astype(...) or array.copy().")
+        do = "Copy it first with array.astype(...) or array.copy()."
+        refuse("from_numpy", trouble, do=do, error=ValueError)
     return _share(ndarray, dtype, "from_numpy")
 
 
@@ -208,12 +218,10 @@ def _as_array(data: Any) -> Any:
 def _share(ndarray: Any, dtype: DType, op: str) -> Tensor:
     """A tensor on the memory of an array without trouble; warns in the name of ``op`` if it is read-only."""
     if op and not ndarray.flags.writeable:
-        warnings.warn(
-            f"[{op}] the array is not writable: tensors know no read-only memory, so writing to this one is "
-            "undefined. Use tensor(array) for a copy.",
-            UserWarning,
-            stacklevel=3,
+        wrong = (
+            "the array is not writable: tensors know no read-only memory, so writing to this one is undefined"
         )
+        warnings.warn(f"[{op}] {wrong}. Use tensor(array) for a copy.", UserWarning, stacklevel=3)
     device = Device("cpu")
     backend = backend_of(device)
     size = dtype.itemsize
@@ -260,18 +268,15 @@ def to_numpy(t: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
         if t.spec.device.type != "cpu":
             t = t.to("cpu")
     elif t.requires_grad:
-        raise RuntimeError(
-            "[numpy] Can't call numpy() on Tensor that requires grad: changes of the array could not be recorded. "
-            "Use tensor.detach().numpy() instead."
-        )
+        wrong = "Can't call numpy() on Tensor that requires grad: changes of the array could not be recorded"
+        refuse("numpy", wrong, do="Use tensor.detach().numpy() instead.")
     if t.spec.dtype is bfloat16:
         _bfloat16()
     words = host_array(t)
     if words is None:
-        raise TypeError(
-            f"[numpy] can't convert {t.spec.device.type} device type tensor to numpy: got {list(t.spec.shape)} "
-            f"{t.spec.dtype.name} {t.spec.device}, needed: host memory. Use Tensor.cpu() to copy it first."
-        )
+        wrong = f"can't convert {t.spec.device.type} device type tensor to numpy: got {describe(t)}"
+        do = "Use Tensor.cpu() to copy it first."
+        refuse("numpy", f"{wrong}, needed: host memory", do=do, error=TypeError)
     made: np.ndarray[Any, Any] = words.view(_bfloat16()) if t.spec.dtype is bfloat16 else words
     return made
 
@@ -281,9 +286,8 @@ def array(t: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[
     made = to_numpy(t)
     if dtype is not None and made.dtype != dtype:
         if copy is False:
-            raise ValueError(
-                f"[__array__] can't convert without copying: got {made.dtype}, needed: {dtype}. Leave out copy=False."
-            )
+            wrong = f"can't convert without copying: got {made.dtype}, needed: {dtype}"
+            refuse("__array__", wrong, do="Leave out copy=False.", error=ValueError)
         return made.astype(dtype)
     return made.copy() if copy else made
 
@@ -297,10 +301,9 @@ def array_namespace(t: Tensor, /, *, api_version: str | None = None) -> Any:
     """The namespace of the Python Array API standard: `flambeau.array_api`."""
     array_api = namespace("array_api")
     if api_version not in (None, *array_api.info.VERSIONS):
-        raise ValueError(
-            f"[__array_namespace__] got api_version={api_version!r}; needed: one of "
-            f"{', '.join(array_api.info.VERSIONS)}. Leave it out."
-        )
+        known = ", ".join(array_api.info.VERSIONS)
+        wrong = f"got api_version={api_version!r}; needed: one of {known}"
+        refuse("__array_namespace__", wrong, do="Leave it out.", error=ValueError)
     return array_api
 
 
@@ -329,10 +332,8 @@ def _dtype_of(ndarray: Any) -> DType:
     if found is None:
         found = BY_NAME.get(ndarray.dtype.name)
         if found is None:
-            raise TypeError(
-                f"[from_numpy] can't convert np.ndarray of type {ndarray.dtype}: needed: one of {', '.join(BY_NAME)}. "
-                "Convert it first with astype."
-            )
+            wrong = f"can't convert np.ndarray of type {ndarray.dtype}: needed: one of {', '.join(BY_NAME)}"
+            refuse("from_numpy", wrong, do="Convert it first with astype.", error=TypeError)
         _known[ndarray.dtype] = found
     return found
 

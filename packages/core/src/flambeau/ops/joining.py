@@ -11,7 +11,7 @@ from ..errors import refuse
 from ..layout import Spec, spec_of, wrap_dim
 from ..op import ENTRIES, Call, composite, kernel
 from ..plan import viewer
-from .pointwise import result_type_of
+from .patterns import result_type_of
 from .shapes import _listed as listed
 from .shapes import atleast_1d, atleast_2d, atleast_3d
 from .views import ints

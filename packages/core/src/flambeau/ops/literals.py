@@ -10,10 +10,12 @@ import math
 import struct
 from array import array
 from collections.abc import Sequence
+from functools import reduce
 from itertools import chain
-from typing import Any
+from typing import Any, NoReturn
 
 from ..dtypes import BY_NAME, DType, bfloat16, bool_, float16, float32, iinfo, int64, promote_types, uint64
+from ..errors import refuse
 from ..state import get_default_dtype
 
 __all__ = ["nest", "pack", "parse", "unpack"]
@@ -42,9 +44,10 @@ def parse(data: Any, dtype: DType | None = None) -> tuple[Any, tuple[int, ...], 
     ((2, 2), flambeau.int64)
     """
     if dtype is not None and not isinstance(dtype, DType):
-        raise TypeError(
-            f"[tensor] dtype is not a dtype: got {type(dtype).__name__} {dtype!r}, needed: such as flambeau.float32."
+        wrong = (
+            f"dtype is not a dtype: got {type(dtype).__name__} {dtype!r}, needed: such as flambeau.float32"
         )
+        refuse("tensor", wrong, error=TypeError)
     kind = type(data)
     if kind in _NUMBERS:
         dtype = dtype or _python_dtype(kind)
@@ -135,20 +138,16 @@ def _flatten(data: Any) -> tuple[list[Any], tuple[int, ...], set[DType]]:
         n = len(first) if _is_sequence(type(first)) else -1
         for item in level:
             if not _is_sequence(type(item)) or n < 0:
-                raise TypeError(
-                    f"[tensor] numbers and sequences side by side at dim {len(shape)}: got {type(item).__name__} "
-                    f"beside {type(first if n >= 0 else next(filter(_is_nested, level))).__name__}; "
-                    "needed: sequences of one length, or numbers."
-                )
+                other = first if n >= 0 else next(filter(_is_nested, level))
+                got = f"got {type(item).__name__} beside {type(other).__name__}"
+                wrong = f"numbers and sequences side by side at dim {len(shape)}: {got}"
+                refuse("tensor", f"{wrong}; needed: sequences of one length, or numbers", error=TypeError)
             if len(item) != n:
-                raise ValueError(
-                    f"[tensor] ragged data: expected sequence of length {n} at dim {len(shape)} (got {len(item)}). "
-                    "Pad the shorter ones."
-                )
+                wrong = f"ragged data: expected sequence of length {n} at dim {len(shape)} (got {len(item)})"
+                refuse("tensor", wrong, do="Pad the shorter ones.", error=ValueError)
         if len(shape) >= _MAX_DIMS:
-            raise ValueError(
-                f"[tensor] too many dimensions: {type(first).__name__} nested over {_MAX_DIMS} deep."
-            )
+            wrong = f"too many dimensions: {type(first).__name__} nested over {_MAX_DIMS} deep"
+            refuse("tensor", wrong, error=ValueError)
         shape.append(n)
         level = list(chain.from_iterable(level))
     if mixed:
@@ -173,16 +172,13 @@ def _is_nested(value: Any) -> bool:
     return _is_sequence(type(value))
 
 
-def _refuse(value: Any) -> None:
+def _refuse(value: Any) -> NoReturn:
     kind = type(value).__name__
     if isinstance(value, (str, bytes)):
-        raise TypeError(
-            f"[tensor] invalid data type {kind!r}: got {value!r:.40}, needed: numbers. Convert it first."
-        )
-    raise RuntimeError(
-        f"[tensor] Could not infer dtype of {kind}: needed: numbers, sequences of numbers, arrays or tensors. "
-        "Convert it first, e.g. with float() or list()."
-    )
+        wrong = f"invalid data type {kind!r}: got {value!r:.40}, needed: numbers"
+        refuse("tensor", wrong, do="Convert it first.", error=TypeError)
+    wrong = f"Could not infer dtype of {kind}: needed: numbers, sequences of numbers, arrays or tensors"
+    refuse("tensor", wrong, do="Convert it first, e.g. with float() or list().")
 
 
 def _dtype_of(value: Any) -> DType:
@@ -190,10 +186,8 @@ def _dtype_of(value: Any) -> DType:
         return value.dtype
     name = getattr(value.dtype, "name", None) or str(value.dtype).rpartition(".")[2]
     if name not in BY_NAME:
-        raise TypeError(
-            f"[tensor] can't convert an array of type {name}: needed: one of {', '.join(BY_NAME)}. "
-            "Convert it first with astype."
-        )
+        wrong = f"can't convert an array of type {name}: needed: one of {', '.join(BY_NAME)}"
+        refuse("tensor", wrong, do="Convert it first with astype.", error=TypeError)
     return BY_NAME[name]
 
 
@@ -211,10 +205,7 @@ def _infer(types: set[type], found: set[DType]) -> DType:
     if not candidates:
         return get_default_dtype()
     # By code: the result does not depend on the set's order.
-    first, *rest = sorted(candidates, key=lambda d: d.code)
-    for other in rest:
-        first = promote_types(first, other)
-    return first
+    return reduce(promote_types, sorted(candidates, key=lambda d: d.code))
 
 
 def _pack_floats(values: Sequence[Any], dtype: DType) -> Any:
@@ -260,15 +251,12 @@ def _to_integer(value: Any, dtype: DType) -> int:
         raise ValueError(f"[tensor] Overflow when unpacking long long: got {value!s:.40}, needed: 64 bits.")
     if dtype is uint64:
         raise OverflowError(f"{value!s:.40} is not in [0, {limits.max}]")
-    if dtype.kind == "u" and -limits.max <= value < 0:
-        return value % (limits.max + 1)
-    _overflow(value, dtype)
-    return 0
+    if dtype.kind != "u" or not -limits.max <= value < 0:
+        _overflow(value, dtype)
+    return value % (limits.max + 1)
 
 
-def _overflow(value: Any, dtype: DType) -> None:
+def _overflow(value: Any, dtype: DType) -> NoReturn:
     limits = iinfo(dtype)
-    raise RuntimeError(
-        f"[tensor] value cannot be converted to type {dtype.name} without overflow: got {value}, needed: a number in "
-        f"[{limits.min}, {limits.max}]. Use a wider dtype."
-    )
+    wrong = f"value cannot be converted to type {dtype.name} without overflow: got {value}"
+    refuse("tensor", f"{wrong}, needed: a number in [{limits.min}, {limits.max}]", do="Use a wider dtype.")

@@ -9,57 +9,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
-from .. import registry, tape
+from .. import registry
 from ..inplace import check_cast, check_shape
 from ..layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
-from ..op import NUMBERS, Op, Param, register, resolved, unflipped
-from ..plan import Plan, Table, prepared
-from ..program import Expr, Program, TypedProgram
-from ..state import WATCHED, default_dtype, is_grad_enabled, modes, past_watchers
-from .derive import backward as derive_backward
-from .derive import given as given_backward
+from ..op import NUMBERS, Op, Param, register, unflipped
+from ..plan import Plan, Table
+from ..program import TypedProgram
+from ..state import default_dtype
+from .patterns import Pattern, number_dtype, result_type_of, run_program
 
 if TYPE_CHECKING:
     from .._tensor import Tensor
 
 __all__ = ["Pointwise", "custom", "pointwise", "result_type_of"]
-
-_NUMBER_RANK = {bool: dt.bool_, int: dt.int64}
-
-
-def number_dtype(kind: type) -> dt.DType:
-    """The dtype that a Python number has on its own."""
-    if kind is float:
-        return default_dtype()
-    return default_dtype().to_complex() if kind is complex else _NUMBER_RANK[kind]
-
-
-def result_type_of(specs: Sequence[Spec], numbers: Sequence[type] = ()) -> dt.DType:
-    """PyTorch's result type: tensors with dimensions decide; 0-d tensors and numbers only by a higher kind.
-
-    >>> from flambeau import dtypes as dt
-    >>> result_type_of([], [int, float])
-    flambeau.float32
-    """
-    groups: list[dt.DType | None] = [None, None, None]
-    for s in specs:
-        k = 0 if s.ndim else 1
-        held = groups[k]
-        groups[k] = s.dtype if held is None or held is s.dtype else dt.promote_types(held, s.dtype)
-    for n in numbers:
-        d = number_dtype(n)
-        held = groups[2]
-        groups[2] = d if held is None else dt.promote_types(held, d)
-    out = groups[0]
-    for lower in groups[1:]:
-        if lower is None:
-            continue
-        if out is None:
-            out = lower
-        elif lower.rank > out.rank:
-            out = out.to_complex() if out.rank == 2 else dt.promote_types(out, lower)
-    assert out is not None
-    return out
 
 
 def result_strides(shape: Sequence[int], specs: Sequence[Spec]) -> tuple[int, ...] | None:
@@ -68,6 +30,12 @@ def result_strides(shape: Sequence[int], specs: Sequence[Spec]) -> tuple[int, ..
     if all(s.dense for s in full):
         return None
     return dense_strides(shape, *[expand_strides(s.shape, s.strides, shape) for s in full])
+
+
+_RESULTS: dict[str, Callable[[dt.DType], dt.DType]] = {
+    "same": lambda d: d, "float": lambda d: d, "bool": lambda d: dt.bool_,
+    "real": dt.DType.to_real, "complex": dt.DType.to_complex,
+}  # fmt: skip
 
 
 class Pointwise(Op):
@@ -186,20 +154,12 @@ class Pointwise(Op):
             seen = [*[s.dtype for s in counted], *map(number_dtype, numbers)] if self.each else [common]
             for d in seen:
                 self.check(self.name, d)
-        out_dtype = common
-        if result == "bool":
-            out_dtype = dt.bool_
-        elif result == "real":
-            out_dtype = common.to_real()
-        elif result == "complex":
-            out_dtype = common.to_complex()
-        elif result == "natural":
-            made = pattern.program.typed(
-                [s.dtype for s in specs], None, common, frozenset(), (), default_dtype()
-            ).outs[0]
+        if result == "natural":
+            ins = [s.dtype for s in specs]
+            made = pattern.program.typed(ins, None, common, frozenset(), (), default_dtype()).outs[0]
             out_dtype = common if made.rank == common.rank == 2 else made
-        elif callable(result):
-            out_dtype = result(common)
+        else:
+            out_dtype = result(common) if callable(result) else _RESULTS[result](common)
         shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
         raw = frozenset(k for k, p in enumerate(roles) if p.name in self.raw)
         if into is not None:
@@ -230,107 +190,6 @@ class Pointwise(Op):
         return careful
 
 
-class Pattern:
-    """A record traced for one combination of tensors and numbers; also the gradient rules of those calls."""
-
-    def __init__(self, op: Pointwise, shape: tuple[Any, ...]) -> None:
-        self.op = op
-        self.name = op.name
-        self.shape = shape
-        roles = [p.name for p, s in zip(op.params, shape, strict=True) if s == "t"]
-        self.raw = frozenset(k for k, name in enumerate(roles) if name in op.raw)
-        n_in = shape.count("t")
-        ins, scalars = iter(range(n_in)), iter(range(shape.count("s")))
-        args: list[Any] = []
-        for s in shape:
-            if s == "t":
-                args.append(Expr("in", (), next(ins)))
-            elif s == "s":
-                args.append(Expr("scalar", (), next(scalars)))
-            else:
-                args.append(None if s is None else s[1])
-        n = op.n_positional
-        out = op.fn(*args[:n], **dict(zip(op.names[n:], args[n:], strict=True)))
-        self.program = Program(
-            [out if isinstance(out, Expr) else Expr("const", (), out)], n_in, shape.count("s")
-        )
-        written: Any = op.vjp or {}
-        takes = [p.name for p, s in zip(op.params, shape, strict=True) if s == "t"]
-        g = Expr("in", (), "g")
-        self.given = {
-            k: written[n](g, self.program.outs[0], *args) for k, n in enumerate(takes) if n in written
-        }
-        self.derived: dict[int, tuple[Derived, tuple[int, ...]] | None] = {}
-
-    def gradient(self, k: int) -> tuple[Derived, tuple[int, ...]] | None:
-        """The op that computes the gradient of tensor ``k``, and what it reads."""
-        if k not in self.derived:
-            if k in self.given:
-                found: Any = given_backward(self.program, self.given[k])
-            else:
-                found = derive_backward(self.program, k, self.name)
-            if found:
-                raw = frozenset(1 + at for at, r in enumerate(found[1]) if r in self.raw)
-                found = Derived(f"{self.name}_backward", found[0], raw), found[1]
-            self.derived[k] = found
-        return self.derived[k]
-
-    def kind_of(self, plan: Plan, needs: int) -> tape.Kind | bool:
-        """What nodes of a prepared call have in common when the inputs of these bits want a gradient."""
-        found = [(k, d) for k in range(needs.bit_length()) if needs >> k & 1 and (d := self.gradient(k))]
-        reads = {r for _, (_, reads) in found for r in reads}
-        ins = sorted(r for r in reads if r >= 0)
-        slots = {r: at for at, r in enumerate([*ins, -1])}
-        steps: list[Any] = []
-        for k, (derived, read) in found:
-            dtype = plan.specs[k].dtype  # type: ignore[union-attr]
-            steps.append((k, derived, [slots[r] for r in read], dtype, {}))
-        return tape.Kind(self, plan.specs, plan.outs, (steps, slots[-1]), ins, (0,) if -1 in reads else ())
-
-    def gradients(self, node: tape.Node, gs: list[Any]) -> list[Any]:
-        """Run the derived programs that are needed."""
-        steps, last = node.kind.attrs
-        g = gs[0]
-        create = is_grad_enabled()
-        out: list[Any] = [None] * len(node.edges)
-        for k, derived, slots, dtype, known in steps:
-            args: list[Any] = [
-                g,
-                *[tape.unpack(node, at) if at < last else tape.unpack_output(node, at, 0) for at in slots],
-            ]
-            if create or WATCHED:
-                out[k] = derived.call(args, node.values, dtype)
-                continue
-            # The saved tensors' specs and the numbers' types are those of the plan: only the gradient's vary.
-            plan = known.get(g.spec)
-            if plan is None:
-                if g.spec.flipped:
-                    args[0] = g = resolved(g)
-                plan = known[g.spec] = derived.plan(args, node.values, dtype)
-            out[k] = plan.run(*args, *node.values)
-        return out
-
-
-def run_program(
-    typed: TypedProgram, out: Spec, specs: Sequence[Spec], numbers: int = 0, into: bool = False
-) -> Callable[..., Any]:
-    """A function that runs a program with one result for tensors of these specs and then numbers."""
-    backend = registry.backend_of(out.device)
-    ins = [
-        s
-        if s.shape == out.shape
-        else spec_of(s.dtype, out.shape, s.device, expand_strides(s.shape, s.strides, out.shape))
-        for s in specs
-    ]
-
-    def body(outs: Any, ins: Any, numbers: Any) -> None:
-        backend.run_program(typed, outs, ins, typed.fit(numbers))
-
-    run = prepared(backend, "run_program", body, (out,), ins, {"program": typed}, into=into, scalars=numbers)
-    assert run is not None
-    return run
-
-
 _writers = Table()
 
 
@@ -358,56 +217,6 @@ def writer(typed: TypedProgram, spec: Spec) -> Callable[..., None]:
             backend.run_program(typed, (out,), (), typed.fit(numbers))
 
     return write
-
-
-class Derived:
-    """A derivative as an op: its program is known, its inputs are the gradient and what the rule reads."""
-
-    kind = "derived"
-
-    def __init__(self, name: str, program: Program, raw: frozenset[int]) -> None:
-        self.name = name
-        self.program = program
-        self.raw = raw
-        self.plans = Table()
-        self.given: dict[int, Expr] = {}
-        self.derived: dict[int, tuple[Derived, tuple[int, ...]] | None] = {}
-
-    gradient = Pattern.gradient
-    kind_of = Pattern.kind_of
-    gradients = Pattern.gradients
-
-    def call(self, tensors: list[Any], numbers: Sequence[Any], dtype: dt.DType) -> Any:
-        """Run it, seen by interceptors, and record it where recording is on."""
-        if WATCHED and modes.watchers:
-            return past_watchers(self, self.call, (tensors, numbers, dtype), {})
-        tensors = [resolved(t) for t in tensors]
-        key = (dtype, *[t.spec for t in tensors], *map(type, numbers))
-        plan = self.plans.get(key) or self.plans.keep(key, self.plan(tensors, numbers, dtype))
-        out = plan.run(*tensors, *numbers)
-        if tape.will_record(tensors):
-            tape.record(plan, tensors, numbers, out)
-        return out
-
-    def plan(self, tensors: list[Any], numbers: Sequence[Any], dtype: dt.DType) -> Plan:
-        """Prepare it for tensors like these; ``dtype`` is that of the input whose gradient it is."""
-        specs = [t.spec for t in tensors]
-        shape = broadcast_shapes(*[s.shape for s in specs], op=self.name)
-        # Conditions keep their dtype; everything else meets in the common floating-point type.
-        raw = self.raw | frozenset(k for k, s in enumerate(specs) if s.dtype is dt.bool_)
-        common = result_type_of([s for k, s in enumerate(specs) if k not in raw])
-        if specs[0].dtype.is_complex and not common.is_complex:
-            common = common.to_complex()
-        typed = self.program.typed(
-            [s.dtype for s in specs],
-            (dtype if dtype.is_complex or not common.is_complex else common,),
-            common,
-            raw,
-            (),
-            default_dtype(),
-        )
-        out = spec_of(typed.outs[0], shape, specs[0].device)
-        return Plan(self.name, run_program(typed, out, specs, len(numbers)), self, specs, (out,))
 
 
 def custom(fn: Callable[..., Any]) -> Pointwise:

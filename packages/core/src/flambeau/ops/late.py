@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import hooks, registry
+from .. import hooks, registry
 
 __all__ = ["METHODS", "NAMES", "LateMethod", "function", "load"]
 
