@@ -30,5 +30,7 @@ def test_switches_of_convolutions() -> None:
 
 
 def test_questions_about_other_libraries() -> None:
-    assert not any(b.is_available() for b in (fb.backends.mps, fb.backends.mkldnn, fb.backends.mkl, fb.backends.openmp))
+    assert not any(
+        b.is_available() for b in (fb.backends.mps, fb.backends.mkldnn, fb.backends.mkl, fb.backends.openmp)
+    )
     assert isinstance(fb.backends.cuda.is_built(), bool)

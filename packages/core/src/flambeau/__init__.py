@@ -44,11 +44,14 @@ from .state import get_default_device, get_default_dtype, set_default_device, se
 # isort: on
 
 if TYPE_CHECKING:
-    from . import amp, autograd, cuda, data, func, io, nn, ops, optim, plugin, random, testing, vision
+    from . import (  # isort: skip
+        amp, autograd, backends, cuda, data, func, io, nn, ops, optim, plugin, random, testing, vision,
+    )  # fmt: skip
     from .amp import (  # isort: skip
         GradScaler, autocast, clear_autocast_cache, get_autocast_dtype, is_autocast_available,
         is_autocast_cache_enabled, is_autocast_enabled, set_autocast_cache_enabled, set_autocast_dtype,
     )  # fmt: skip
+    from .backends.cuda import get_float32_matmul_precision, set_float32_matmul_precision
     from .fallback import explain_fallbacks
     from .func import vmap
     from .io import load, save
@@ -80,19 +83,19 @@ newaxis = None
 
 __all__ = [
     "Generator", "GradScaler", "OutOfMemoryError", "Size", "Tensor", "amp", "as_tensor", "asarray", "autocast",
-    "autograd", "bfloat16", "bool", "broadcast_shapes", "can_cast", "cdouble", "cfloat", "channels_last",
+    "autograd", "backends", "bfloat16", "bool", "broadcast_shapes", "can_cast", "cdouble", "cfloat", "channels_last",
     "channels_last_3d", "clear_autocast_cache", "complex64", "complex128", "contiguous_format", "cuda", "data",
     "default_generator", "device", "double", "dtype", "e", "enable_grad", "explain_fallbacks", "finfo", "float",
     "float16", "float32", "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_autocast_dtype",
-    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_printoptions", "get_rng_state", "half",
-    "iinfo", "inf", "inference_mode", "initial_seed", "int", "int8", "int16", "int32", "int64", "io",
-    "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex", "is_floating_point",
-    "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed", "nan", "newaxis",
-    "nn", "no_grad", "numel", "op", "ops", "optim", "pi", "plugin", "pointwise", "preserve_format", "printoptions",
-    "promote_types", "random", "save", "seed", "set_autocast_cache_enabled", "set_autocast_dtype",
-    "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "set_printoptions",
-    "set_rng_state", "short", "strided", "synchronize", "tensor", "testing", "uint8", "uint16", "uint32", "uint64",
-    "vision", "vmap",
+    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_printoptions",
+    "get_rng_state", "half", "iinfo", "inf", "inference_mode", "initial_seed", "int", "int8", "int16", "int32",
+    "int64", "io", "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex",
+    "is_floating_point", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed",
+    "nan", "newaxis", "nn", "no_grad", "numel", "op", "ops", "optim", "pi", "plugin", "pointwise", "preserve_format",
+    "printoptions", "promote_types", "random", "save", "seed", "set_autocast_cache_enabled", "set_autocast_dtype",
+    "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads",
+    "set_printoptions", "set_rng_state", "short", "strided", "synchronize", "tensor", "testing", "uint8", "uint16",
+    "uint32", "uint64", "vision", "vmap",
 ]  # fmt: skip
 __all__ += _functions.__all__
 

@@ -24,8 +24,8 @@ class _Matmul:
     Attributes:
         allow_tf32: whether float32 products may round their operands to TensorFloat-32 (10 bits of mantissa).
         precision: the word of `set_float32_matmul_precision`.
-        allow_fp16_reduced_precision_reduction, allow_bf16_reduced_precision_reduction: accepted; sums of 16-bit products
-            are in float32.
+        allow_fp16_reduced_precision_reduction, allow_bf16_reduced_precision_reduction: accepted; sums of 16-bit
+            products are in float32.
     """
 
     precision = "highest"

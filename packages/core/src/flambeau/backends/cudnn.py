@@ -45,7 +45,12 @@ def flags(
 ) -> Iterator[None]:
     """Context manager that sets the switches of this module."""
     here = globals()
-    given = {"enabled": enabled, "benchmark": benchmark, "deterministic": deterministic, "allow_tf32": allow_tf32}
+    given = {
+        "enabled": enabled,
+        "benchmark": benchmark,
+        "deterministic": deterministic,
+        "allow_tf32": allow_tf32,
+    }
     before = {name: here[name] for name in given}
     here.update(given)
     try:
