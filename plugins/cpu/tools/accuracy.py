@@ -2,8 +2,8 @@
 
 ``hatch run cpu:accuracy [OP ...] [--points N]`` takes N (10 million) bit patterns of float32 at random, so that every
 exponent has its share, and all of float16 and bfloat16, and compares elementwise functions with SciPy's in float64.
-Then sums, means and the like of long rows, beside PyTorch's where it is installed. Prints tables; the status is 1 where
-a function of float32 is more than 2 units off, one of a narrower dtype more than 1, or a reduction worse than PyTorch's.
+Then sums, means and the like of long rows, beside PyTorch's where it is installed. Prints tables; the status is 1 if a
+function of float32 is more than 2 units off, one of a narrower dtype more than 1, or a reduction worse than PyTorch's.
 """
 
 from __future__ import annotations

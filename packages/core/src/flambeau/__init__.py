@@ -27,7 +27,8 @@ from .ops.pointwise import custom as pointwise
 # Lists of names, several to a line.
 # isort: off
 from ._api import (
-    get_num_threads, is_complex, is_floating_point, is_tensor, numel, set_num_threads, synchronize,
+    are_deterministic_algorithms_enabled, compile, get_num_threads, is_complex, is_floating_point, is_tensor, numel,
+    set_num_threads, synchronize, use_deterministic_algorithms,
 )  # fmt: skip
 from .autograd import (
     enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
@@ -55,23 +56,30 @@ if TYPE_CHECKING:
     from .fallback import explain_fallbacks
     from .func import vmap
     from .io import load, save
+    from .nn.functional import (  # isort: skip
+        bilinear, cosine_similarity, pairwise_distance, pixel_shuffle, pixel_unshuffle, threshold,
+    )  # fmt: skip
     from .ops.dlpack import from_dlpack
     from .printing import get_printoptions, printoptions, set_printoptions
 
 _alias.install()
 
-#: Names that are loaded on first use, and the module that has each.
+#: Names that are loaded on first use, and the module that has each; that of a plugin's namespace too.
 _LAZY = {
-    "explain_fallbacks": "fallback", "from_dlpack": "ops.dlpack", "get_printoptions": "printing",
-    "get_float32_matmul_precision": "backends.cuda", "printoptions": "printing",
-    "set_float32_matmul_precision": "backends.cuda", "set_printoptions": "printing",
-}  # fmt: skip
-#: Names that belong to a plugin's namespace.
-_PLUGINS = {
-    "GradScaler": "amp", "autocast": "amp", "clear_autocast_cache": "amp", "get_autocast_dtype": "amp",
-    "is_autocast_available": "amp", "is_autocast_cache_enabled": "amp", "is_autocast_enabled": "amp", "load": "io",
-    "save": "io", "set_autocast_cache_enabled": "amp", "set_autocast_dtype": "amp", "vmap": "func",
-}  # fmt: skip
+    name: module
+    for module, names in {
+        "amp": """GradScaler autocast clear_autocast_cache get_autocast_dtype is_autocast_available
+            is_autocast_cache_enabled is_autocast_enabled set_autocast_cache_enabled set_autocast_dtype""",
+        "backends.cuda": "get_float32_matmul_precision set_float32_matmul_precision",
+        "fallback": "explain_fallbacks",
+        "func": "vmap",
+        "io": "load save",
+        "nn.functional": "bilinear cosine_similarity pairwise_distance pixel_shuffle pixel_unshuffle threshold",
+        "ops.dlpack": "from_dlpack",
+        "printing": "get_printoptions printoptions set_printoptions",
+    }.items()
+    for name in names.split()
+}
 _MODULES = frozenset("autograd backends doctor hooks ops plugin plugins random utils".split())
 half, float, double, cfloat, cdouble = float16, float32, float64, complex64, complex128
 short, int, long = int16, int32, int64
@@ -82,30 +90,30 @@ newaxis = None
 
 
 __all__ = [
-    "Generator", "GradScaler", "OutOfMemoryError", "Size", "Tensor", "amp", "as_tensor", "asarray", "autocast",
-    "autograd", "backends", "bfloat16", "bool", "broadcast_shapes", "can_cast", "cdouble", "cfloat", "channels_last",
-    "channels_last_3d", "clear_autocast_cache", "complex64", "complex128", "contiguous_format", "cuda", "data",
-    "default_generator", "device", "double", "dtype", "e", "enable_grad", "explain_fallbacks", "finfo", "float",
-    "float16", "float32", "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_autocast_dtype",
-    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_printoptions",
-    "get_rng_state", "half", "iinfo", "inf", "inference_mode", "initial_seed", "int", "int8", "int16", "int32",
-    "int64", "io", "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex",
-    "is_floating_point", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed",
-    "nan", "newaxis", "nn", "no_grad", "numel", "op", "ops", "optim", "pi", "plugin", "pointwise", "preserve_format",
-    "printoptions", "promote_types", "random", "save", "seed", "set_autocast_cache_enabled", "set_autocast_dtype",
-    "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads",
-    "set_printoptions", "set_rng_state", "short", "strided", "synchronize", "tensor", "testing", "uint8", "uint16",
-    "uint32", "uint64", "vision", "vmap",
+    "Generator", "GradScaler", "OutOfMemoryError", "Size", "Tensor", "amp", "are_deterministic_algorithms_enabled",
+    "as_tensor", "asarray", "autocast", "autograd", "backends", "bfloat16", "bilinear", "bool", "broadcast_shapes",
+    "can_cast", "cdouble", "cfloat", "channels_last", "channels_last_3d", "clear_autocast_cache", "compile",
+    "complex64", "complex128", "contiguous_format", "cosine_similarity", "cuda", "data", "default_generator",
+    "device", "double", "dtype", "e", "enable_grad", "explain_fallbacks", "finfo", "float", "float16", "float32",
+    "float64", "from_dlpack", "from_numpy", "frombuffer", "func", "get_autocast_dtype", "get_default_device",
+    "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_printoptions", "get_rng_state",
+    "half", "iinfo", "inf", "inference_mode", "initial_seed", "int", "int8", "int16", "int32", "int64", "io",
+    "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled", "is_complex", "is_floating_point",
+    "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "load", "long", "manual_seed", "nan", "newaxis",
+    "nn", "no_grad", "numel", "op", "ops", "optim", "pairwise_distance", "pi", "pixel_shuffle", "pixel_unshuffle",
+    "plugin", "pointwise", "preserve_format", "printoptions", "promote_types", "random", "save", "seed",
+    "set_autocast_cache_enabled", "set_autocast_dtype", "set_default_device", "set_default_dtype",
+    "set_float32_matmul_precision", "set_grad_enabled", "set_num_threads", "set_printoptions", "set_rng_state",
+    "short", "strided", "synchronize", "tensor", "testing", "threshold", "uint8", "uint16", "uint32", "uint64",
+    "use_deterministic_algorithms", "vision", "vmap",
 ]  # fmt: skip
 __all__ += _functions.__all__
 
 
 def __getattr__(name: str) -> _Any:
     module = _LAZY.get(name)
-    if module is not None or name in _PLUGINS:
-        home = _import_module("." + module, __name__) if module else _alias.namespace(_PLUGINS[name])
-        value = getattr(home, name)
-        globals()[name] = value
+    if module is not None:
+        value = globals()[name] = getattr(_alias.module(module), name)
         return value
     if name in _MODULES:
         return _import_module("." + name, __name__)

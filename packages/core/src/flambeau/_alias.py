@@ -16,7 +16,7 @@ from typing import Any
 
 from . import plugins
 
-__all__ = ["FIRST_PARTY", "install", "namespace"]
+__all__ = ["FIRST_PARTY", "install", "module", "namespace"]
 
 #: Namespaces that have shims here, and the module that each is; ``flambeau_<x>`` is in ``flambeau-<x>``.
 FIRST_PARTY = {
@@ -136,9 +136,18 @@ def namespace(name: str) -> ModuleType:
     target = FIRST_PARTY.get(name) or _third_party(name)
     if target is None:
         raise AttributeError(f"module 'flambeau' has no attribute {name!r}")
+    return module(name)
+
+
+def module(name: str) -> ModuleType:
+    """The module ``flambeau.<name>``, of this package or of a plugin.
+
+    Raises:
+        AttributeError: the plugin isn't installed; the message says which.
+    """
     try:
         return import_module(_PREFIX + name)
     except ModuleNotFoundError as error:
-        if error.name != target.partition(".")[0]:
+        if "pip install" not in str(error):
             raise
         raise AttributeError(str(error)) from None

@@ -9,8 +9,11 @@ from .devices import Device
 from .registry import backend_of
 
 __all__ = [
-    "get_num_threads", "is_complex", "is_floating_point", "is_tensor", "numel", "set_num_threads", "synchronize",
+    "are_deterministic_algorithms_enabled", "compile", "get_num_threads", "is_complex", "is_floating_point", "is_tensor",
+    "numel", "set_num_threads", "synchronize", "use_deterministic_algorithms",
 ]  # fmt: skip
+
+_asked = {"deterministic": False}
 
 
 def is_tensor(obj: Any) -> bool:
@@ -47,3 +50,23 @@ def synchronize(device: Any = "cpu") -> None:
     """Wait for all work of a device."""
     device = Device(device)
     backend_of(device).synchronize(device.slot)
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Ask for deterministic results; all results are, whatever is asked."""
+    _asked["deterministic"] = bool(mode)
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """What `use_deterministic_algorithms` was last told."""
+    return _asked["deterministic"]
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """The model or function itself: operators are compiled where they are defined, nothing is left to do here.
+
+    Args:
+        model: a module or function; without it, a decorator.
+        options: PyTorch's, not used.
+    """
+    return (lambda fn: fn) if model is None else model
