@@ -9,8 +9,8 @@ from .devices import Device
 from .registry import backend_of
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "compile", "get_num_threads", "is_complex", "is_floating_point", "is_tensor",
-    "numel", "set_num_threads", "synchronize", "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled", "compile", "get_num_threads", "is_complex", "is_floating_point",
+    "is_tensor", "numel", "set_num_threads", "synchronize", "use_deterministic_algorithms",
 ]  # fmt: skip
 
 _asked = {"deterministic": False}
