@@ -45,7 +45,9 @@ from .state import get_default_device, get_default_dtype, set_default_device, se
 # isort: on
 
 if TYPE_CHECKING:
-    from . import amp, autograd, backends, cuda, data, func, io, nn, ops, optim, plugin, random, testing, vision
+    from . import (  # isort: skip
+        amp, autograd, backends, cuda, data, func, io, nn, ops, optim, plugin, random, testing, vision,
+    )  # fmt: skip
     from .amp import (  # isort: skip
         GradScaler, autocast, clear_autocast_cache, get_autocast_dtype, is_autocast_available,
         is_autocast_cache_enabled, is_autocast_enabled, set_autocast_cache_enabled, set_autocast_dtype,
