@@ -174,7 +174,8 @@ def reductions(rows: int = 32, n: int = 1 << 17) -> bool:
             for m in (fb, torch):
                 got = None if m is None else run(m, m.from_numpy(x)).double().numpy()
                 found.append(float("nan") if got is None else float(np.abs(got - exact).mean() / per))
-            worse = found[0] > found[1] * 1.1 + 1e-8
+            # up to half a unit in the last place is the rounding of the result
+            worse = found[0] > found[1] * 1.1 + 3e-8
             good = good and not worse
             print(
                 f"| {name} | {kind} | {found[0]:.1e}{' **' if worse else ''} | {found[1]:.1e} |", flush=True
