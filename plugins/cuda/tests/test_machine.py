@@ -133,6 +133,19 @@ def test_waiting_inside_of_a_capture_is_an_error(device: str) -> None:
 
 
 @device
+def test_operands_on_two_devices_are_named(device: str) -> None:
+    x, y, at = fb.ones(3, 4, device=device), fb.ones(3, 4), fb.zeros(3, 1, dtype=fb.int64)
+    for call, names in (
+        (lambda: x + y, ("self", "other")),
+        (lambda: x.gather(1, at), ("self", "index")),
+        (lambda: fb.cat([x, y]), (r"tensors\[0\]", r"tensors\[1\]")),
+    ):
+        said = rf"{names[0]}: \[3, 4\] float32 {device}\S*, {names[1]}: \[3, \d\] \w+ cpu.* \.to\(device\)"
+        with pytest.raises(RuntimeError, match=f"Expected all tensors to be on the same device: got {said}"):
+            call()
+
+
+@device
 def test_streams_and_events(device: str) -> None:
     side = fb.cuda.Stream(device)
     start, end = fb.cuda.Event(enable_timing=True), fb.cuda.Event(enable_timing=True)
@@ -233,6 +246,31 @@ def test_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch, version: str, coun
 
     fake_cupy(monkeypatch, version, count)
     assert re.search(said, rt_cupy.diagnose())
+
+
+def test_both_wheels_of_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They write to the same folder: which of them is left isn't known."""
+    monkeypatch.setattr(rt_cupy, "_installed", lambda name: name != "cupy")
+    rt_cupy.wheels.cache_clear()
+    try:
+        assert not fb.cuda.is_available()
+        assert "pip uninstall -y cupy-cuda12x cupy-cuda13x" in fb.cuda.unavailable_reason()
+    finally:
+        rt_cupy.wheels.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("libcuda.so.1"), UserWarning("two of them"), RuntimeError("NumPy's ABI")]
+)
+def test_a_cupy_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    class Finder:
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+            if name == "cupy":
+                raise error
+
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
+    assert f"CuPy can't be imported ({error})" in fb.cuda.unavailable_reason()
 
 
 def test_every_name_of_cupy_is_there() -> None:

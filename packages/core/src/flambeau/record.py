@@ -391,7 +391,10 @@ class Op:
         for t in tensors:
             if t is not None and t.spec.device is not device:
                 if device is not None:
-                    got = {n: t for n, t in zip(self.names, tensors, strict=False) if t is not None}
+                    names = [self.names[k] for k in self.tensor_at]
+                    if len(names) < len(tensors):  # a list of them
+                        names = [f"{names[0]}[{k}]" for k in range(len(tensors))]
+                    got = {n: t for n, t in zip(names, tensors, strict=False) if t is not None}
                     wrong, do = "Expected all tensors to be on the same device", "Move them with .to(device)."
                     refuse(self.name, wrong, do=do, **got)
                 device = t.spec.device

@@ -7,7 +7,7 @@ from typing import Any
 
 from flambeau import Tensor
 
-__all__ = ["holders", "report"]
+__all__ = ["holders", "human", "report"]
 
 
 def _tensors(value: Any) -> list[Any]:
@@ -78,8 +78,21 @@ def holders(device: str, index: int, most: int = 6) -> str:
         return ""
     if not found:
         return ""
-    parts = [f"{label} {n / 2**20:.1f} MiB" for label, n in found[:most]]
+    parts = [f"{label} {human(n)}" for label, n in found[:most]]
     rest = sum(n for _, n in found[most:])
     if rest:
-        parts.append(f"others {rest / 2**20:.1f} MiB")
+        parts.append(f"others {human(rest)}")
     return f" Held by: {', '.join(parts)}."
+
+
+def human(n: float) -> str:
+    """Bytes in words.
+
+    >>> human(3 << 20)
+    '3 MiB'
+    """
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if n < 1024 or unit == "TiB":
+            break
+        n /= 1024
+    return f"{n:.4g} {unit}"

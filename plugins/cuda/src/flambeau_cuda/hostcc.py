@@ -68,8 +68,13 @@ def compiler() -> tuple[str, str]:
     )
 
 
-def build(source: str, options: Sequence[str]) -> bytes:
+def build(source: str, options: Sequence[str], shown: str = "") -> bytes:
     """The shared object of a source.
+
+    Args:
+        source: what is compiled.
+        options: more options of the compiler.
+        shown: what an error shows of it.
 
     Raises:
         CompileError: the compiler refuses it.
@@ -78,10 +83,9 @@ def build(source: str, options: Sequence[str]) -> bytes:
         out = Path(folder) / "k.so"
         command = [compiler()[0], *_FLAGS, *options, f"-I{KERNELS}", "-o", str(out), "-", "-lm"]
         done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CompileError(
-                f"[cuda-sim] {compiler()[0]} refuses a kernel:\n{done.stderr[:4000]}\n{source}"
-            )
+        if done.returncode or not out.exists():
+            said = f"refuses a kernel (exit status {done.returncode}):\n{done.stderr[:4000]}"
+            raise CompileError(f"[cuda-sim] {compiler()[0]} {said}\n{shown}")
         return out.read_bytes()
 
 
@@ -92,14 +96,9 @@ def _unit(texts: Iterable[Text]) -> str:
     for text in texts:
         lines = text.source.splitlines()
         includes.update(dict.fromkeys(line for line in lines if line.startswith("#include")))
-        rest = [line for line in lines if not line.startswith("#include")]
-        bodies += [
-            f"#define {text.name} {text.symbol}",
-            f"namespace n_{text.key} {{",
-            *rest,
-            "}",
-            f"#undef {text.name}",
-        ]
+        rest = ["" if line.startswith("#include") else line for line in lines]
+        start = [f"#define {text.name} {text.symbol}", f"namespace n_{text.key} {{", f'#line 1 "{text.name}"']
+        bodies += [*start, *rest, "}", f"#undef {text.name}"]
     return "\n".join([*includes, *bodies, ""])
 
 
@@ -110,7 +109,7 @@ def compiled(text: Text) -> Path:
         CompileError: the compiler refuses it.
     """
     path = text.path
-    return path if path.exists() else stored(path, build(_unit([text]), (text.level,)))
+    return path if path.exists() else stored(path, build(_unit([text]), (text.level,), text.source))
 
 
 def stored(path: Path, image: bytes) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 from flambeau.plugin import OutOfMemoryError
 
-from .holders import holders
+from .holders import holders, human
 from .runtime import Runtime
 
 __all__ = ["Pool", "human", "make_pool", "new_bins", "size_class"]
@@ -31,19 +31,6 @@ def size_class(nbytes: int) -> int:
         return _LEAST
     step = max(_LEAST, 1 << (nbytes - 1).bit_length() - 4)
     return -(-nbytes // step) * step
-
-
-def human(n: float) -> str:
-    """Bytes in words.
-
-    >>> human(3 << 20)
-    '3 MiB'
-    """
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if n < 1024 or unit == "TiB":
-            break
-        n /= 1024
-    return f"{n:.4g} {unit}"
 
 
 class _Bins(dict[int, list[int]]):

@@ -6,6 +6,7 @@ The only module that imports CuPy. CuPy is not used as an array library.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from .errors import Unavailable
@@ -34,12 +35,33 @@ CUPY_NAMES = (
 _INSTALL = "pip install 'flambeau[cuda13]' (driver 580 or newer) or 'flambeau[cuda12]'"
 
 
+@cache
+def wheels() -> tuple[str, ...]:
+    """The wheels of CuPy that are installed; they share one folder."""
+    return tuple(name for name in ("cupy-cuda12x", "cupy-cuda13x", "cupy") if _installed(name))
+
+
+def _installed(name: str) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return bool(version(name))
+    except PackageNotFoundError:
+        return False
+
+
 def diagnose() -> str:
     """Why no GPU can be used, and what would mend it; empty where one can."""
+    found = wheels()
+    if len(found) > 1:
+        return (
+            f"{' and '.join(found)} are installed, whose files overwrite each other. Remove them (pip uninstall -y "
+            f"{' '.join(found)}) and install one: {_INSTALL}."
+        )
     try:
         import cupy
         from cupy_backends.cuda.api import runtime
-    except ImportError as error:
+    except Exception as error:  # its libraries may be broken in any way
         return f"CuPy can't be imported ({error}). Install it: {_INSTALL}."
     major = int(cupy.__version__.partition(".")[0])
     if major < 14:
