@@ -3,22 +3,14 @@
    float: every element is summed over k in the same order whatever the number of threads. */
 /* cflags: -Wno-maybe-uninitialized */
 #include "bf16_gemm.h"
-#include "k_common.h"
+#include "k_gemm.h"
 
 #ifdef FBC_HAS_BF16
 #include <immintrin.h>
 enum { MR = 8, NV = 3, NR = NV * 16, KC = FBC_BF16_DEPTH / 2 /* pairs */, MC = 192 * MR, NC = 64 * NR };
-enum { WORTH = 1 << 19 /* multiplications that pay a task for another thread */ };
 enum { SLOT_GA = SLOT_N, SLOT_GB };
 void fbk_pack_f32__avx512(float *dst, int W, const float *src, int64_t n, int64_t ls, int64_t k, int64_t ks);
 
-typedef struct {
-    const fbc_bf16_product *g;
-    uint32_t *pa, *pb;
-    int64_t jc, nc, pc, kc, ic, mc; /* along k in pairs */
-    int64_t bm, bn, down;           /* a task's rows, and columns in panels; tasks below one another */
-    int direct, last;               /* a is read where it lies; the last step along k */
-} step;
 /* where panel j of n columns begins: three vectors each, but two and two rather than three and one at the end */
 static int64_t cut(int64_t j, int64_t n) {
     int64_t at = j * NR;
@@ -55,22 +47,6 @@ static void pack(uint32_t *dst, int W, const uint16_t *src, int64_t n, int64_t l
     }
     if (whole < k)
         for (int64_t i = 0; i < n; i++) dst[whole * W + i] = src[i * ls + 2 * whole * ks];
-}
-static void pack_b(void *ctx, int64_t lo, int64_t hi) {
-    const step *s = ctx;
-    const fbc_bf16_product *g = s->g;
-    for (int64_t j = lo; j < hi; j++) {
-        int64_t at = cut(j, s->nc);
-        pack(s->pb + j * NR * s->kc, NR, g->b + (s->jc + at) * g->bcs, cut(j + 1, s->nc) - at, g->bcs, g->brs, s->pc,
-             s->kc, g->K);
-    }
-}
-static void pack_a(void *ctx, int64_t lo, int64_t hi) {
-    const step *s = ctx;
-    const fbc_bf16_product *g = s->g;
-    for (int64_t i = lo; i < hi; i++)
-        pack(s->pa + i * MR * s->kc, MR, g->a + (s->ic + i * MR) * g->ars, MIN(MR, s->mc - i * MR), g->ars,
-             g->acs, s->pc, s->kc, g->K);
 }
 /* where a tile's sums go: added to c if acc; to out, rounded, in the last step */
 typedef struct {
@@ -135,53 +111,73 @@ PACKED(1) PACKED(2) PACKED(3)
 static void (*const tiles[5][NV])(int64_t, const uint16_t *, int64_t, int64_t, const uint32_t *, target,
                                   int64_t) = {OF(1), OF(2), OF(4), OF(8), {packed_1, packed_2, packed_3}};
 
-static void tile_task(void *ctx, int64_t lo, int64_t hi) {
-    const step *s = ctx;
-    const fbc_bf16_product *g = s->g;
-    for (int64_t t = lo; t < hi; t++) {
-        int64_t i0 = t % s->down * s->bm, i1 = MIN(i0 + s->bm, s->mc), p0 = t / s->down * s->bn,
-                j1 = cut(p0 + s->bn, s->nc);
-        for (int64_t p = p0, j = cut(p0, s->nc), n; j < j1; p++, j += n) {
-            n = cut(p + 1, s->nc) - j;
-            for (int64_t i = i0, r; i < i1; i += r) {
-                int64_t left = i1 - i, row = s->ic + i, column = s->jc + j;
-                int size = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
-                r = 1 << size;
-                target to = {g->c ? g->c + row * g->ldc + column : NULL, g->ldc,
-                             g->out && s->last ? g->out + row * g->ors + column : NULL, g->ors, s->pc > 0};
-                /* in a packed panel of eight rows, those from i on */
-                const uint16_t *a = s->direct ? g->a + row * g->ars + 2 * s->pc
-                                              : (const uint16_t *)(s->pa + i / MR * MR * s->kc + i % MR);
-                tiles[size == 3 && !s->direct ? 4 : size][ceil_div(n, 16) - 1](s->kc, a, s->direct ? g->ars : 2, s->direct ? 2 : 2 * MR,
-                                                 s->pb + p * NR * s->kc, to, n);
-            }
-        }
-    }
-}
-int64_t fbc_bf16_gemm(const fbc_bf16_product *g) {
-    int64_t pairs = (g->K + 1) / 2, steps = ceil_div(pairs, KC), long_ = ceil_div(pairs, steps);
-    step s = {.g = g, .direct = g->acs == 1 && g->K % 2 == 0 && g->N <= 4 * NR};
-    s.pa = fbk_scratch(SLOT_GA, (ceil_div(MIN(g->M, MC), MR) * MR * long_ + 64) * 4);
-    s.pb = fbk_scratch(SLOT_GB, (ceil_div(MIN(g->N, NC), NR) * NR * long_ + 64) * 4);
-    if (!s.pa || !s.pb) return FBK_ENOMEM;
-    for (s.jc = 0; s.jc < g->N; s.jc += NC) {
-        s.nc = MIN(NC, g->N - s.jc);
-        for (s.pc = 0; s.pc < pairs; s.pc += long_) {
-            s.kc = MIN(long_, pairs - s.pc), s.last = s.pc + s.kc >= pairs;
-            int64_t panels = ceil_div(s.nc, NR), tasks = 4 * fbc_get_num_threads();
-            fbk_par(panels, MAX(1, 16384 / (NR * s.kc)), pack_b, &s);
-            for (s.ic = 0; s.ic < g->M; s.ic += MC) {
-                s.mc = MIN(MC, g->M - s.ic);
-                if (!s.direct) fbk_par(ceil_div(s.mc, MR), MAX(1, 16384 / (MR * s.kc)), pack_a, &s);
-                s.bm = 16 * MR, s.bn = 10;
-                while (s.bn > 1 && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bn = (s.bn + 1) / 2;
-                while (s.bm > 4 * MR && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bm /= 2;
-                s.down = ceil_div(s.mc, s.bm);
-                fbk_par(s.down * ceil_div(panels, s.bn), MAX(1, WORTH / (s.bm * s.bn * NR * s.kc * 2)), tile_task, &s);
+/* The rows [m0, m1) and columns [n0, n1) of the product, by one thread. */
+static int64_t block(const fbc_bf16_product *g, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+    enum { BM = 16 * MR, BP = 10 }; /* rows, panels of a round of tiles */
+    int64_t pairs = (g->K + 1) / 2, kstep = ceil_div(pairs, ceil_div(pairs, KC));
+    const int direct = g->acs == 1 && g->K % 2 == 0 && n1 - n0 <= 4 * NR; /* a is read where it lies */
+    uint32_t *pa = fbk_scratch(SLOT_GA, (ceil_div(MIN(m1 - m0, MC), MR) * MR * kstep + 64) * 4);
+    uint32_t *pb = fbk_scratch(SLOT_GB, (ceil_div(MIN(n1 - n0, NC), NR) * NR * kstep + 64) * 4);
+    if (!pa || !pb) return FBK_ENOMEM;
+    for (int64_t jc = n0; jc < n1; jc += NC) {
+        int64_t nc = MIN(NC, n1 - jc), panels = ceil_div(nc, NR);
+        for (int64_t pc = 0; pc < pairs; pc += kstep) {
+            int64_t kc = MIN(kstep, pairs - pc);
+            int64_t few = g->bcs == 1 ? 16 : kc; /* some of b's rows after another, all panels: whole lines and pages */
+            for (int64_t k0 = 0; k0 < kc; k0 += few)
+                for (int64_t p = 0; p < panels; p++) {
+                    int64_t j = cut(p, nc);
+                    pack(pb + p * NR * kc + k0 * NR, NR, g->b + (jc + j) * g->bcs, cut(p + 1, nc) - j, g->bcs, g->brs, pc + k0,
+                         MIN(few, kc - k0), g->K);
+                }
+            for (int64_t ic = m0; ic < m1; ic += MC) {
+                int64_t mc = MIN(MC, m1 - ic);
+                for (int64_t i = 0; i < mc && !direct; i += MR)
+                    pack(pa + i * kc, MR, g->a + (ic + i) * g->ars, MIN(MR, mc - i), g->ars, g->acs, pc, kc, g->K);
+                for (int64_t p0 = 0; p0 < panels; p0 += BP)
+                    for (int64_t i0 = 0; i0 < mc; i0 += BM) {
+                        int64_t i1 = MIN(i0 + BM, mc), j1 = cut(p0 + BP, nc);
+                        for (int64_t p = p0, j = cut(p0, nc), n; j < j1; p++, j += n) {
+                            n = cut(p + 1, nc) - j;
+                            for (int64_t i = i0, r; i < i1; i += r) {
+                                int64_t left = i1 - i, row = ic + i, column = jc + j;
+                                int size = left >= 8 ? 3 : left >= 4 ? 2 : left >= 2 ? 1 : 0;
+                                r = 1 << size;
+                                target to = {g->c ? g->c + row * g->ldc + column : NULL, g->ldc,
+                                             g->out && pc + kc >= pairs ? g->out + row * g->ors + column : NULL, g->ors, pc > 0};
+                                /* in a packed panel of eight rows, those from i on */
+                                const uint16_t *a = direct ? g->a + row * g->ars + 2 * pc
+                                                           : (const uint16_t *)(pa + i / MR * MR * kc + i % MR);
+                                tiles[size == 3 && !direct ? 4 : size][ceil_div(n, 16) - 1](
+                                    kc, a, direct ? g->ars : 2, direct ? 2 : 2 * MR, pb + p * NR * kc, to, n);
+                            }
+                        }
+                    }
             }
         }
     }
     return 0;
+}
+typedef struct {
+    const fbc_bf16_product *g;
+    int64_t down, across, rc;
+} split;
+static void block_task(void *ctx, int64_t lo, int64_t hi) {
+    split *s = ctx;
+    const fbc_bf16_product *g = s->g;
+    int64_t strips = ceil_div(g->M, MR), vectors = ceil_div(g->N, 16);
+    for (int64_t t = lo; t < hi; t++) {
+        int64_t r = t % s->down, c = t / s->down;
+        int64_t rc = block(g, r * strips / s->down * MR, MIN(g->M, (r + 1) * strips / s->down * MR), c * vectors / s->across * 16,
+                           MIN(g->N, (c + 1) * vectors / s->across * 16));
+        if (rc) __atomic_store_n(&s->rc, rc, __ATOMIC_RELAXED);
+    }
+}
+int64_t fbc_bf16_gemm(const fbc_bf16_product *g) {
+    split s = {.g = g};
+    fbk_split(g->M, g->N, g->K / 2, MR, 16, 0, &s.down, &s.across);
+    fbk_par(s.down * s.across, 1, block_task, &s);
+    return s.rc;
 }
 #else
 int64_t fbc_bf16_gemm(const fbc_bf16_product *g) { return FBK_EUNSUP; }

@@ -23,6 +23,26 @@ typedef struct {
     const void *bias; /* added at the end, or NULL */
     int64_t bias_rs, bias_cs;
 } fbk_gemm;
+/* Into how many blocks threads divide a product of [M, K] and [K, N]: `down` by rows (in strips of mr) and `across` by columns (in
+   vectors of vl). As many as there are threads, more where they are large, so that one held up elsewhere has less to do. A block packs
+   its rows and columns itself: of the ways to cut, the one that packs least. dear: packing columns costs much more than rows. */
+static inline void fbk_split(int64_t M, int64_t N, int64_t K, int64_t mr, int64_t vl, int dear, int64_t *down, int64_t *across) {
+    int64_t threads = fbc_in_parallel() ? 1 : fbc_get_num_threads(), least = 1 << 18;
+    double work = (double)M * (double)N * (double)K, best = 0;
+    int64_t blocks = threads * (work < (double)(1 << 27) ? 1 : work < (double)(1 << 30) ? 2 : 4);
+    *down = *across = 1;
+    if (threads == 1) return;
+    if ((double)blocks > work / (double)least) blocks = (int64_t)(work / (double)least);
+    for (int64_t across_ = 1; across_ <= blocks; across_++) {
+        int64_t down_ = blocks / across_, strips = (M + mr - 1) / mr, vectors = (N + vl - 1) / vl;
+        if (down_ * across_ != blocks || down_ > strips || across_ > vectors) continue;
+        /* packing, and the larger block's share beyond its due */
+        double cost = (double)(across_ * M) + (double)(down_ * N) * (dear ? 8 : 1), most = (double)((strips + down_ - 1) / down_ * mr),
+               wide = (double)((vectors + across_ - 1) / across_ * vl);
+        cost += (most * wide * (double)blocks - (double)M * (double)N) / 16;
+        if (best == 0 || cost < best) best = cost, *down = down_, *across = across_;
+    }
+}
 #define fbk_gemm_run FBC_ISA_NAME(fbk_gemm_run_)
 int64_t fbk_gemm_run(int dtype, const fbk_gemm *g); /* dtype: DT_F32 or DT_F64 */
 

@@ -126,24 +126,6 @@ INL int64_t NAME(cut)(int64_t j, int64_t n) {
     return NV == 3 && v % NV == 1 && j > 0 && at + VL >= n ? at - VL : at;
 }
 
-typedef struct {
-    const fbk_gemm *g;
-    T *pa, *pb;
-    int64_t jc, nc, pc, kc, ic, mc, bm, bn, nbm; /* bn: a task's columns, in panels */
-    int first;
-} NAME(step);
-static void NAME(pack_b_task)(void *ctx, int64_t lo, int64_t hi) {
-    const NAME(step) *s = ctx;
-    for (int64_t j = lo; j < hi; j++) {
-        int64_t at = NAME(cut)(j, s->nc);
-        s->g->pack_b(s->g->b, s->pb + j * NR * s->kc, s->pc, s->kc, s->jc + at, NAME(cut)(j + 1, s->nc) - at);
-    }
-}
-static void NAME(pack_a_task)(void *ctx, int64_t lo, int64_t hi) {
-    const NAME(step) *s = ctx;
-    for (int64_t i = lo; i < hi; i++)
-        s->g->pack_a(s->g->a, s->pa + i * MR * s->kc, s->ic + i * MR, MIN(MR, s->mc - i * MR), s->pc, s->kc);
-}
 static void NAME(bias)(const fbk_gemm *g, int64_t i0, int64_t m, int64_t j0, int64_t n) {
     const T *bias = g->bias;
     for (int64_t i = i0; i < i0 + m; i++) {
@@ -154,52 +136,68 @@ static void NAME(bias)(const fbk_gemm *g, int64_t i0, int64_t m, int64_t j0, int
             for (int64_t j = 0; j < n; j++) c[j] += bias[i * g->bias_rs + (j0 + j) * g->bias_cs];
     }
 }
-static void NAME(tile_task)(void *ctx, int64_t lo, int64_t hi) {
-    const NAME(step) *s = ctx;
-    const fbk_gemm *g = s->g;
-    for (int64_t t = lo; t < hi; t++) {
-        int64_t i0 = t % s->nbm * s->bm, p0 = t / s->nbm * s->bn, i1 = MIN(i0 + s->bm, s->mc),
-                j0 = NAME(cut)(p0, s->nc), j1 = NAME(cut)(p0 + s->bn, s->nc);
-        for (int64_t p = p0, j = j0, n; j < j1; p++, j += n) {
-            n = NAME(cut)(p + 1, s->nc) - j;
-            int w = (int)ceil_div(n, VL) - 1;
-            const T *b = s->pb + p * NR * s->kc;
-            for (int64_t i = i0; i < i1; i += MR) {
-                int64_t m = MIN(MR, i1 - i);
-                T *c = (T *)g->c + (s->ic + i) * g->ldc + s->jc + j;
-                NAME(tileps)
-                [NAME(rowsel)(m)][w](s->kc, s->pa + i * s->kc, b, c, g->ldc, m, n, g->acc || !s->first);
-            }
-        }
-        if (g->bias && s->pc + s->kc >= g->K) NAME(bias)(g, s->ic + i0, i1 - i0, s->jc + j0, j1 - j0);
-    }
-}
-static int64_t NAME(gemm)(const fbk_gemm *g) {
-    const int64_t MCB = 192 * MR, NC = 64 * NR;
-    NAME(step) s = {.g = g};
-    int64_t ksteps = ceil_div(g->K, KC), kstep = ceil_div(g->K, ksteps);
-    s.pa = fbk_scratch(SLOT_GA, (PADDED(MIN(g->M, MCB), MR) * kstep + 64) * (int64_t)sizeof(T));
-    s.pb = fbk_scratch(SLOT_GB, (PADDED(MIN(g->N, NC), NR) * kstep + 64) * (int64_t)sizeof(T));
-    if (!s.pa || !s.pb) return FBK_ENOMEM;
-    for (s.jc = 0; s.jc < g->N; s.jc += NC) {
-        s.nc = MIN(NC, g->N - s.jc);
-        for (s.pc = 0; s.pc < g->K; s.pc += kstep) {
-            s.kc = MIN(kstep, g->K - s.pc);
-            s.first = s.pc == 0;
-            fbk_par(ceil_div(s.nc, NR), MAX(1, 32768 / (NR * s.kc)), NAME(pack_b_task), &s);
-            for (s.ic = 0; s.ic < g->M; s.ic += MCB) {
-                s.mc = MIN(MCB, g->M - s.ic);
-                fbk_par(ceil_div(s.mc, MR), MAX(1, 32768 / (MR * s.kc)), NAME(pack_a_task), &s);
-                int64_t panels = ceil_div(s.nc, NR), tasks = 4 * fbc_get_num_threads();
-                s.bm = 16 * MR, s.bn = MAX(1, 512 / NR);
-                while (s.bn > 1 && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bn = (s.bn + 1) / 2;
-                while (s.bm > 4 * MR && ceil_div(s.mc, s.bm) * ceil_div(panels, s.bn) < tasks) s.bm /= 2;
-                s.nbm = ceil_div(s.mc, s.bm);
-                fbk_par(s.nbm * ceil_div(panels, s.bn), MAX(1, WORTH / (s.bm * s.bn * NR * s.kc)), NAME(tile_task), &s);
+/* The rows [m0, m1) and columns [n0, n1) of the product, by one thread. */
+static int64_t NAME(block)(const fbk_gemm *g, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+    const int64_t MCB = 192 * MR, NC = 64 * NR, BM = 16 * MR, BP = MAX(1, 512 / NR); /* rows, panels of a round of tiles */
+    int64_t kstep = ceil_div(g->K, ceil_div(g->K, KC));
+    T *pa = fbk_scratch(SLOT_GA, (PADDED(MIN(m1 - m0, MCB), MR) * kstep + 64) * (int64_t)sizeof(T));
+    T *pb = fbk_scratch(SLOT_GB, (PADDED(MIN(n1 - n0, NC), NR) * kstep + 64) * (int64_t)sizeof(T));
+    if (!pa || !pb) return FBK_ENOMEM;
+    for (int64_t jc = n0; jc < n1; jc += NC) {
+        int64_t nc = MIN(NC, n1 - jc), panels = ceil_div(nc, NR);
+        for (int64_t pc = 0; pc < g->K; pc += kstep) {
+            int64_t kc = MIN(kstep, g->K - pc);
+            /* of a matrix some rows after another, all panels: whole lines and pages */
+            int64_t few = g->pack_b == NAME(pack_b) && ((const fbk_mat *)g->b)->cs == 1 ? 32 : kc;
+            for (int64_t k0 = 0; k0 < kc; k0 += few)
+                for (int64_t p = 0; p < panels; p++) {
+                    int64_t j = NAME(cut)(p, nc);
+                    g->pack_b(g->b, pb + p * NR * kc + k0 * NR, pc + k0, MIN(few, kc - k0), jc + j, NAME(cut)(p + 1, nc) - j);
+                }
+            for (int64_t ic = m0; ic < m1; ic += MCB) {
+                int64_t mc = MIN(MCB, m1 - ic);
+                for (int64_t i = 0; i < mc; i += MR) g->pack_a(g->a, pa + i * kc, ic + i, MIN(MR, mc - i), pc, kc);
+                for (int64_t p0 = 0; p0 < panels; p0 += BP)
+                    for (int64_t i0 = 0; i0 < mc; i0 += BM) {
+                        int64_t i1 = MIN(i0 + BM, mc), j0 = NAME(cut)(p0, nc), j1 = NAME(cut)(p0 + BP, nc);
+                        for (int64_t p = p0, j = j0, n; j < j1; p++, j += n) {
+                            n = NAME(cut)(p + 1, nc) - j;
+                            int w = (int)ceil_div(n, VL) - 1;
+                            for (int64_t i = i0; i < i1; i += MR) {
+                                int64_t m = MIN(MR, i1 - i);
+                                NAME(tileps)
+                                [NAME(rowsel)(m)][w](kc, pa + i * kc, pb + p * NR * kc, (T *)g->c + (ic + i) * g->ldc + jc + j,
+                                                     g->ldc, m, n, g->acc || pc);
+                            }
+                        }
+                        if (g->bias && pc + kc >= g->K) NAME(bias)(g, ic + i0, i1 - i0, jc + j0, j1 - j0);
+                    }
             }
         }
     }
     return 0;
+}
+/* Each thread packs what it needs itself: to fetch what another core has just written costs more than to pack it twice. */
+typedef struct {
+    const fbk_gemm *g;
+    int64_t down, across, rc;
+} NAME(split);
+static void NAME(block_task)(void *ctx, int64_t lo, int64_t hi) {
+    NAME(split) *s = ctx;
+    const fbk_gemm *g = s->g;
+    int64_t strips = ceil_div(g->M, MR), vectors = ceil_div(g->N, VL);
+    for (int64_t t = lo; t < hi; t++) {
+        int64_t r = t % s->down, c = t / s->down;
+        int64_t rc = NAME(block)(g, r * strips / s->down * MR, MIN(g->M, (r + 1) * strips / s->down * MR),
+                                 c * vectors / s->across * VL, MIN(g->N, (c + 1) * vectors / s->across * VL));
+        if (rc) __atomic_store_n(&s->rc, rc, __ATOMIC_RELAXED);
+    }
+}
+static int64_t NAME(gemm)(const fbk_gemm *g) {
+    NAME(split) s = {.g = g};
+    fbk_split(g->M, g->N, g->K, MR, VL, g->pack_b != NAME(pack_b), &s.down, &s.across);
+    fbk_par(s.down * s.across, 1, NAME(block_task), &s);
+    return s.rc;
 }
 /* Without packing, B's rows contiguous: for small products, and for few rows. */
 typedef struct {

@@ -2,6 +2,8 @@
 
 A call publishes a job in a slot; idle workers join it by CAS on the slot's state while its open bit is set, claim chunks by
 fetch_add, and leave. The caller works too, closes the slot when no chunk is left, and waits only for the workers that joined.
+Each thread begins with a stretch of chunks of its own, the same in every call, so what it wrote the last time lies in its caches;
+then it helps the others.
 Threads start at the first call that can use them; after a fork the child starts its own. */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -27,7 +29,9 @@ typedef struct {
     fbc_chunk_fn fn;
     void *ctx;
     _Atomic int64_t n;
-    _Alignas(64) _Atomic int64_t next;
+    _Atomic int cpu; /* the caller's, or -1 */
+    _Atomic int stretches;
+    struct { _Alignas(64) _Atomic int64_t next; } stretch[MAX_THREADS];
 } slot_t;
 
 static slot_t slots[SLOTS];
@@ -141,20 +145,78 @@ int fbc_get_num_threads(void) {
 void fbc_set_num_threads(int n) { atomic_store(&n_threads, clamp(n)); }
 
 /* ---- workers ---- */
+static inline int64_t stretch_end(int64_t n, int stretches, int k) { return n / stretches * (k + 1) + n % stretches * (k + 1) / stretches; }
+
 static void run_chunks(slot_t *slot, int worker) {
     int64_t n = atomic_load_explicit(&slot->n, memory_order_relaxed);
-    for (int64_t i; (i = atomic_fetch_add_explicit(&slot->next, 1, memory_order_relaxed)) < n;)
-        slot->fn(slot->ctx, i, worker);
+    int all = atomic_load_explicit(&slot->stretches, memory_order_relaxed);
+    for (int k = 0, s = worker % all; k < all; k++, s = s + 1 < all ? s + 1 : 0) {
+        _Atomic int64_t *next = &slot->stretch[s].next;
+        int64_t end = stretch_end(n, all, s);
+        while (atomic_load_explicit(next, memory_order_relaxed) < end) {
+            int64_t i = atomic_fetch_add_explicit(next, 1, memory_order_relaxed);
+            if (i < end) slot->fn(slot->ctx, i, worker);
+        }
+    }
 }
 
 static inline int has_chunks(slot_t *slot) {
-    return atomic_load_explicit(&slot->next, memory_order_relaxed) < atomic_load_explicit(&slot->n, memory_order_relaxed);
+    int64_t n = atomic_load_explicit(&slot->n, memory_order_relaxed);
+    int all = atomic_load_explicit(&slot->stretches, memory_order_relaxed);
+    for (int s = 0; s < all; s++)
+        if (atomic_load_explicit(&slot->stretch[s].next, memory_order_relaxed) < stretch_end(n, all, s)) return 1;
+    return 0;
 }
+
+/* Workers stay off their caller's CPU. Left alone, Linux often wakes a worker there, where the two take turns while another CPU lies
+   idle, above all on virtual machines, whose idle CPUs count as taken away by the host; it may be milliseconds until one is moved. So
+   the caller's CPU is taken out of what the workers may use whenever it has changed: by the caller before it wakes them, by a worker
+   that finds itself there. All else is left to the system. */
+#ifdef __linux__
+static _Atomic int kept_off = -1;       /* the CPU that workers stay off */
+static _Atomic int64_t kept_at;         /* when that was changed, ms */
+static _Atomic int ids[MAX_THREADS];    /* of the workers' threads */
+static int this_cpu(void) { return sched_getcpu(); }
+static void keep_off(int cpu, int only) { /* only: 0, or the one worker that calls */
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
+    cpu_set_t may;
+    if (cpu < 0 || ms - atomic_load(&kept_at) < 2 || sched_getaffinity(getpid(), sizeof may, &may) || CPU_COUNT(&may) < 2) return;
+    CPU_CLR(cpu, &may);
+    atomic_store(&kept_at, ms);
+    if (only) {
+        sched_setaffinity(0, sizeof may, &may);
+        return;
+    }
+    atomic_store(&kept_off, cpu);
+    for (int w = 1; w <= atomic_load(&started); w++) {
+        int id = atomic_load(&ids[w]);
+        if (id) sched_setaffinity(id, sizeof may, &may);
+    }
+}
+static void note_worker(int worker) { atomic_store(&ids[worker], (int)syscall(SYS_gettid)); }
+static void forget_workers(void) {
+    for (int w = 0; w < MAX_THREADS; w++) atomic_store(&ids[w], 0);
+    atomic_store(&kept_off, -1);
+}
+#else
+static const int kept_off = -1;
+static int this_cpu(void) { return -1; }
+static void keep_off(int cpu, int only) { (void)cpu, (void)only; }
+static void note_worker(int worker) { (void)worker; }
+static void forget_workers(void) {}
+#endif
 
 static int join_any(int worker) {
     for (int s = 0; s < SLOTS; s++) {
         slot_t *slot = &slots[s];
         uint32_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+        int cpu = atomic_load_explicit(&slot->cpu, memory_order_relaxed);
+        if ((state & OPEN) && cpu >= 0 && cpu == this_cpu()) {
+            keep_off(cpu, worker);
+            state = atomic_load_explicit(&slot->state, memory_order_acquire);
+        }
         while ((state & OPEN) && has_chunks(slot))
             if (atomic_compare_exchange_weak_explicit(&slot->state, &state, state + 1, memory_order_acquire, memory_order_acquire)) {
                 run_chunks(slot, worker);
@@ -168,6 +230,7 @@ static int join_any(int worker) {
 static void *worker_main(void *arg) {
     int worker = (int)(intptr_t)arg;
     inside = 1;
+    note_worker(worker);
     for (;;) {
         uint32_t seen = atomic_load(&epoch);
         if (worker < atomic_load_explicit(&n_threads, memory_order_relaxed) && join_any(worker)) continue;
@@ -214,11 +277,18 @@ void fbc_parallel(int64_t n_chunks, fbc_chunk_fn fn, void *ctx) {
         return;
     }
     slot->fn = fn, slot->ctx = ctx;
+    int cpu = this_cpu();
+    atomic_store_explicit(&slot->cpu, cpu, memory_order_relaxed);
     atomic_store_explicit(&slot->n, n_chunks, memory_order_relaxed);
-    atomic_store_explicit(&slot->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->stretches, threads, memory_order_relaxed);
+    for (int s = 0; s < threads; s++)
+        atomic_store_explicit(&slot->stretch[s].next, s ? stretch_end(n_chunks, threads, s - 1) : 0, memory_order_relaxed);
     atomic_store(&slot->state, OPEN);
     atomic_fetch_add(&epoch, 1);
-    if (atomic_load(&sleepers)) wake(&epoch, atomic_load(&started) < threads ? threads - 1 : MAX_THREADS);
+    if (atomic_load(&sleepers)) {
+        if (cpu != kept_off) keep_off(cpu, 0);
+        wake(&epoch, atomic_load(&started) < threads ? threads - 1 : MAX_THREADS);
+    }
     inside = 1;
     run_chunks(slot, 0);
     inside = 0;
@@ -292,6 +362,7 @@ static void after_fork_child(void) {
     memset(slots, 0, sizeof slots);
     atomic_store(&sleepers, 0);
     atomic_store(&started, 0);
+    forget_workers();
     inside = 0;
     pthread_mutex_init(&start_lock, NULL);
 }
