@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from . import plan as plans
 from . import tape
-from ._methods import TensorMethods
 from .errors import message
 from .state import modes
 
 if TYPE_CHECKING:
+    from ._methods import TensorMethods  # what records give to tensors; see _methods.pyi
     from ._tensor import Tensor
     from .layout import Spec
     from .storage import Storage
+
+else:
+    TensorMethods = object  # the methods are put on the tensor class itself by install.py
 
 __all__ = ["Recorded"]
 

@@ -286,7 +286,8 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
     value = resolved(value)
     if value.spec.device is not t.spec.device:
         value = value.to(t.spec.device)
-    check_shape(op, broadcast_shapes(value.spec.shape, t.spec.shape, op=op), t.spec.shape)
+    if value.spec.shape != t.spec.shape:
+        check_shape(op, broadcast_shapes(value.spec.shape, t.spec.shape, op=op), t.spec.shape)
     if op != "copy_":
         check_cast(op, value.spec.dtype, t.spec.dtype)
     recording = (not GRAD_OFF or modes.grad) and (value.rg or t.rg or is_leaf_view(t))
