@@ -43,6 +43,8 @@ CALLS = {
     "combinations": [call(T(4, distinct=True), 2)],
     "rot90": [call(T(3, 4)), call(T(3, 4), 3)],
     "logcumsumexp": [call(T(3, 4), 1), call(T(3, 4), 0), call(T(5), -1), call(T(), 0), call(T(0, 3), 1)],
+    "kthvalue": [call(T(3, 5, distinct=True), 2), call(T(5, distinct=True), 3, 0, True)],
+    "median": [call(T(3, 5, distinct=True)), call(T(3, 5, distinct=True), 1), call(T(4, 2, distinct=True), 0, True)],
     "hash_tensor": [call(T(3, 4)), call(T(3, 4), 1)],
     # linalg
     **dict.fromkeys(("linalg.det", "linalg.slogdet", "linalg.inv", "linalg.inv_ex"), _SQUARE),
@@ -131,7 +133,10 @@ SKIPPED = {
     ),
     "polar_values": "part of another op",
     **dict.fromkeys("linalg.lu_solve lu lu_solve".split(), "need factors: tested by name"),
-    **dict.fromkeys("svd_lowrank pca_lowrank lobpcg".split(), "random: tested by name"),
+    **dict.fromkeys(
+        "svd_lowrank pca_lowrank lobpcg cauchy_fill geometric_fill log_normal_fill".split(),
+        "random: tested by name",
+    ),
     **dict.fromkeys(
         "istft masked.logaddexp chain_matmul polygamma".split(), "other arguments: tested by name"
     ),

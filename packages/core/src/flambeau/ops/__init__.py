@@ -31,9 +31,7 @@ _CAST = """addr angle atleast_1d cat column_stack div divide dstack hstack hypot
     normal nansum nanmean outer pow round sinc stack std true_divide var vstack nuclear_norm"""
 _EXACT = """bitwise_not ceil complex floor frac isneginf isposinf nan_to_num neg round sgn sign
     signbit trunc abs positive"""
-_APART = (
-    "cat gather_along index_select kthvalue masked_select_any multinomial nonzero_places take take_along_dim"
-)
+_APART = "cat gather_along index_select masked_select_any multinomial nonzero_places take take_along_dim"
 products.inner.casts_out = lambda a, b: not (a.ndim and b.ndim)
 for _name, _op in OPS.items():
     if _name in _CAST.split():

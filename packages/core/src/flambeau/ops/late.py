@@ -22,21 +22,23 @@ NAMES = {
         cdist chain_matmul cholesky cholesky_inverse cholesky_solve combinations corrcoef cov cross
         cumulative_trapezoid det diff einsum float_power float_power_ frexp gcd gcd_ geqrf gradient
         hamming_window hann_window hash_tensor heaviside heaviside_ histc histogram histogramdd i0 i0_ igamma
-        igamma_ igammac igammac_ inverse isin istft kaiser_window kron lcm lcm_ ldexp ldexp_ lobpcg logaddexp
-        logaddexp2 logcumsumexp logdet logit logit_ lu lu_solve lu_unpack matrix_exp matrix_power mode mvlgamma
-        mvlgamma_ nanmedian nanquantile nextafter nextafter_ orgqr ormqr pca_lowrank pinverse poisson polar
-        polygamma qr quantile renorm renorm_ rot90 searchsorted sinc sinc_ slogdet stft svd svd_lowrank
-        tensordot trapezoid trapz triangular_solve unique unique_consecutive unravel_index vander""",
+        igamma_ igammac igammac_ inverse isin istft kaiser_window kron kthvalue lcm lcm_ ldexp ldexp_ lobpcg
+        logaddexp logaddexp2 logcumsumexp logdet logit logit_ lu lu_solve lu_unpack matrix_exp matrix_power
+        median mode mvlgamma mvlgamma_ nanmedian nanquantile nextafter nextafter_ orgqr ormqr pca_lowrank
+        pinverse poisson polar polygamma qr quantile renorm renorm_ rot90 searchsorted sinc sinc_ slogdet stft
+        svd svd_lowrank tensordot trapezoid trapz triangular_solve unique unique_consecutive unravel_index
+        vander""",
 }
 #: Methods of tensors likewise.
 METHODS = {
     "nn": "hardshrink prelu",
-    "math": """bincount cholesky cholesky_inverse cholesky_solve combinations corrcoef cov cross det
-        diff float_power float_power_ frexp gcd gcd_ geqrf hash_tensor heaviside heaviside_ histc histogram i0
-        i0_ igamma igamma_ igammac igammac_ inverse istft kron lcm lcm_ ldexp ldexp_ logaddexp logaddexp2
-        logcumsumexp logdet logit logit_ lu lu_solve matrix_exp matrix_power mode mvlgamma mvlgamma_ nanmedian
-        nanquantile nextafter nextafter_ orgqr ormqr pinverse polygamma polygamma_ qr quantile renorm renorm_
-        rot90 sinc sinc_ slogdet stft svd tensordot triangular_solve unique unique_consecutive""",
+    "math": """bincount cauchy_ cholesky cholesky_inverse cholesky_solve combinations corrcoef cov
+        cross det diff float_power float_power_ frexp gcd gcd_ geometric_ geqrf hash_tensor heaviside heaviside_
+        histc histogram i0 i0_ igamma igamma_ igammac igammac_ inverse istft kron kthvalue lcm lcm_ ldexp ldexp_
+        log_normal_ logaddexp logaddexp2 logcumsumexp logdet logit logit_ lu lu_solve matrix_exp matrix_power
+        median mode mvlgamma mvlgamma_ nanmedian nanquantile nextafter nextafter_ orgqr ormqr pinverse polygamma
+        polygamma_ qr quantile renorm renorm_ rot90 sinc sinc_ slogdet stft svd tensordot triangular_solve
+        unique unique_consecutive""",
 }
 
 _owners = {name: extra for extra, names in NAMES.items() for name in names.split()}

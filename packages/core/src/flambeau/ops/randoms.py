@@ -315,46 +315,6 @@ def _exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | No
     return assign(self, (u.neg().log1p() / -lambd).to(self.spec.dtype), "exponential_")
 
 
-def _spread(name: str, doc: str, good: Any, what: str, fill: Any) -> None:
-    """An in-place sampler that turns uniform numbers of float64 into a distribution."""
-
-    def fn(self: Tensor, *args: float, generator: Generator | None = None, **kwargs: float) -> Tensor:
-        given = {**dict(zip(fill.__code__.co_varnames[1:], args, strict=False)), **kwargs}
-        values = [
-            given.get(n, d)
-            for n, d in zip(fill.__code__.co_varnames[1:], fill.__defaults__ or (None,), strict=True)
-        ]
-        if not good(*values):
-            raise RuntimeError(f"[{name}] expects {what}, but found {', '.join(map(str, values))}.")
-        u = rand(self.spec.shape, generator=generator, device=self.device, dtype=dt.float64)
-        return assign(self, fill(u, *values).to(self.spec.dtype), name)
-
-    fn.__doc__ = doc
-    composite(function=False, name=name + "fill", export=name)(fn)
-
-
-_spread(
-    "cauchy_", "Overwrite with Cauchy-distributed numbers.", lambda median, sigma: sigma > 0, "sigma > 0.0",
-    lambda u, median=0.0, sigma=1.0: ((u - 0.5) * math.pi).tan() * sigma + median,
-)  # fmt: skip
-_spread(
-    "geometric_", "Overwrite with numbers of trials until the first success.", lambda p: p is not None and 0 < p < 1,
-    "p to be in (0, 1)", lambda u, p=None: (u.neg().log1p() / math.log1p(-p)).ceil().clamp(min=1),
-)  # fmt: skip
-
-
-@composite(function=False, export="log_normal_", name="log_normal_fill")
-def _log_normal_(
-    self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
-) -> Tensor:
-    """Overwrite with numbers whose logarithms are normal."""
-    if std <= 0:
-        raise RuntimeError(f"[log_normal_] expects std > 0.0, but found std={std}.")
-    return assign(
-        self, fill_random(new_tensor(self.spec.like()), _NORMAL, generator, mean, std).exp(), "log_normal_"
-    )
-
-
 @composite()
 def multinomial(
     self: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None

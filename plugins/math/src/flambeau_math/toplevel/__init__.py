@@ -11,12 +11,13 @@ from . import (
     matrices,
     numeric,
     ranks,
+    sampling,
     sets,
     spectra,
     statistics,
 )
 
 __all__ = [
-    "calculus", "combining", "einsum", "logsums", "lowrank", "matrices", "numeric", "ranks", "sets", "spectra",
-    "statistics",
+    "calculus", "combining", "einsum", "logsums", "lowrank", "matrices", "numeric", "ranks", "sampling", "sets",
+    "spectra", "statistics",
 ]  # fmt: skip

@@ -55,6 +55,45 @@ def mode(self: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
 
 
 @top.composite()
+def kthvalue(self: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The k-th smallest element along a dimension and where it is."""
+    d = wrap_dim(dim, self.ndim, "kthvalue")
+    n = self.shape[d] if self.ndim else 1
+    if not 1 <= k <= n:
+        raise RuntimeError(
+            f"[kthvalue] selected number k out of range for dimension {dim}: got k={k}, size {n}."
+        )
+    values, indices = OPS["sort_pair"](self, d, False, True)
+    if self.ndim:
+        values, indices = values.narrow(d, k - 1, 1), indices.narrow(d, k - 1, 1)
+        if not keepdim:
+            values, indices = values.squeeze(d), indices.squeeze(d)
+    return named("kthvalue", "values indices", values, indices)
+
+
+@top.composite()
+def median(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower median; NaN if there is one. With ``dim`` also where it is."""
+    if dim is None:
+        flat = self.reshape(-1)
+        n = flat.shape[0]
+        if not n:
+            return self.new_full((), float("nan"))
+        low = OPS["sort_pair"](flat, 0, False, True)[0]
+        return fb.where(low[-1] != low[-1], low[-1], low[(n - 1) // 2])
+    d = wrap_dim(dim, self.ndim, "median")
+    n = self.shape[d] if self.ndim else 1
+    values, indices = OPS["sort_pair"](self, d, False, True)
+    if self.ndim:
+        (mv, mi), (lv, li) = ([t.narrow(d, at, 1) for t in (values, indices)] for at in ((n - 1) // 2, n - 1))
+        nan = lv != lv
+        values, indices = fb.where(nan, lv, mv), fb.where(nan, li, mi)
+        if not keepdim:
+            values, indices = values.squeeze(d), indices.squeeze(d)
+    return named("median", "values indices", values, indices)
+
+
+@top.composite()
 def nanmedian(self: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN; NaN where nothing is. With ``dim`` also where it is."""
     no_complex("nanmedian", self.spec.dtype)
@@ -174,3 +213,6 @@ def hash_tensor(self: Tensor, dim: Any = (), *, keepdim: bool = False, mode: int
         bits = fb.cat([half, bits.narrow(-1, n - 1, 1)], -1) if n % 2 else half
     shape = [1 if d in dims else n for d, n in enumerate(self.shape) if keepdim or d not in dims]
     return bits.contiguous().view(fb.uint64).reshape(shape)  # type: ignore[no-any-return]
+
+
+kthvalue.apart_out = True  # out= may not be the input
