@@ -201,3 +201,10 @@ def test_transforms_and_windows() -> None:
         for sym in (True, False):
             got = getattr(fb.signal.windows, name)(9, sym=sym, dtype=fb.float64)
             np.testing.assert_allclose(got.numpy(), getattr(windows, name)(9, sym=sym), atol=1e-7)
+
+
+def test_contraction_with_lists_of_dimensions_into_out() -> None:
+    x, out = fb.arange(6.0).reshape(2, 3), fb.empty(3, 3)
+    for _ in range(2):
+        assert fb.tensordot(x, x, dims=([0], [0]), out=out) is out
+        assert fb.equal(out, x.T @ x)

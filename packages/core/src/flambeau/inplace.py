@@ -147,7 +147,8 @@ def write_out(op: Op, values: list[Any], out: Any) -> Any:
     if modes.grad and any(isinstance(v, plans.TENSOR) and v.rg for v in values):
         wrong = "functions with out=... arguments don't support automatic differentiation"
         refuse(op.name, f"{wrong}, but one of the arguments requires grad", do="Drop out=, or use no_grad().")
-    if op.tensor_at and isinstance(out, plans.TENSOR) and not out.rg and out.mem.watch is None:
+    planned = op.tensor_at and op.kind != "composite"
+    if planned and isinstance(out, plans.TENSOR) and not out.rg and out.mem.watch is None:
         key, tensors, numbers = op.read(values)
         plan: Any = op.plans.get(key)
         launch = None if plan is None else getattr(plan.run, "launch", None)
