@@ -1,7 +1,7 @@
 """Kinds of records, and the decorators that make them.
 
 `kernel` (a backend's entry or native kernel writes the result), `view` (the result shares the input's memory),
-`composite` (written in other public ops), and `pointwise` (a program; see pointwise.py).
+`composite` (written in other public ops), and `pointwise` (a program; see ops/pointwise.py).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ for its type, a list for the tuple of its parts, anything else for itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -101,19 +101,16 @@ class Op:
         self.__doc__ = fn.__doc__
         self.__name__ = self.name
         self.__wrapped__ = fn
-        self._rules: Rules | None = None
         self.settle()
 
     def settle(self) -> None:
         """Work out what follows from the parameters."""
         self.tensor_at = tuple(k for k, p in enumerate(self.params) if p.is_tensor)
 
-    @property
+    @cached_property
     def rules(self) -> Rules:
         """The gradient rules, in the form that the tape asks for."""
-        if self._rules is None:
-            self._rules = Rules(self)
-        return self._rules
+        return Rules(self)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -345,9 +342,8 @@ class Op:
         """
         default = self.default
         if default is None:
-            refuse(
-                self.name, f"device {backend.name!r} has no kernel and the op no default", "another device"
-            )
+            wrong = f"device {backend.name!r} has no kernel and the op no default"
+            refuse(self.name, wrong, "another device")
         names, n = self.names, self.n_positional
         places = list(zip(self.tensor_at, self.spans(values), strict=True))
         known = [None if p.is_tensor else v for p, v in zip(self.params, values, strict=True)]

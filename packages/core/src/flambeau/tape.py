@@ -336,7 +336,7 @@ def edge_of(t: Any) -> tuple[Any, int] | None:
     return (t.node or t, t.nr) if t.rg else None
 
 
-#: Set by ops.views: gives a view whose base was written in place the node that fits its base's new history.
+#: Set by rebase.py: gives a view whose base was written in place the node that fits its base's new history.
 refresh_view: Callable[[Tensor], None]
 
 
