@@ -15,12 +15,12 @@ from typing import Any as _Any
 from . import _alias, _functions
 from ._functions import *  # noqa: F403
 from ._tensor import Tensor
-from .custom import op
 from .devices import Device as device
 from .dtypes import DType as dtype
 from .errors import OutOfMemoryError
 from .layout import Size, broadcast_shapes
 from .ops import late
+from .ops.custom import op
 from .ops.interop import as_tensor, asarray, from_numpy, frombuffer, tensor
 from .ops.pointwise import custom as pointwise
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
-from flambeau.custom import quietly
+from flambeau.ops.custom import quietly
 from flambeau.plugin import backend_of, message, new_tensor
 
 if TYPE_CHECKING:
-    from flambeau.custom import CustomOp
+    from flambeau.ops.custom import CustomOp
     from flambeau.plugin import Call
 
 __all__ = ["check_op"]
 
 
 def check_op(op: CustomOp, values: list[Any], gradients: bool, rtol: float | None) -> None:
-    """See `flambeau.custom.CustomOp.check`; ``values`` are all arguments in order."""
+    """See `flambeau.ops.custom.CustomOp.check`; ``values`` are all arguments in order."""
     op.check_tensors(values)
     _, tensors, _ = op.read(values)
     call = op.infer(values)

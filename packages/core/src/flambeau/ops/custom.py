@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._alias import namespace
-from .errors import refuse
-from .layout import Spec
-from .op import Call, Op
-from .state import grad_mode
+from .._alias import namespace
+from ..errors import refuse
+from ..layout import Spec
+from ..op import Call, Op
+from ..state import grad_mode
 
 if TYPE_CHECKING:
-    from .backend import Backend
+    from ..backend import Backend
 
 __all__ = ["CustomOp", "op"]
 
@@ -85,7 +85,7 @@ class CustomOp(Op):
 
     def run_on_arrays(self, outs: Sequence[Any], ins: Sequence[Any], attrs: dict[str, Any]) -> None:
         """Run the reference implementation and copy its results."""
-        from .ops.interop import as_tensor
+        from .interop import as_tensor
 
         assert self.on_arrays is not None
         arrays = [None if t is None else t.numpy(force=True) for t in ins]
@@ -132,7 +132,8 @@ def op(fn: Callable[..., Any] | None = None, *, vjp: Any = None, name: str | Non
     The decorated function says what the result is: it gets the specs of the tensors (dtype, shape, device; ``x.like()``
     makes another) and the other arguments, and returns a spec, or a tuple of specs. Parameters that are annotated as
     Tensor, or neither annotated nor with a default, take tensors. What computes it is given by decorators of
-    `flambeau.custom.CustomOp`: ``composite``, ``reference``, ``kernel(device)``; `CustomOp.check` tests all of them.
+    `flambeau.ops.custom.CustomOp`: ``composite``, ``reference``, ``kernel(device)``; `CustomOp.check` tests all of
+    them.
 
     Args:
         vjp: the gradient of each tensor parameter by name (None: it has none): functions whose parameters say what
