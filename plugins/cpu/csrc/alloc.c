@@ -3,7 +3,7 @@
 Classes up to 1 MiB are carved from slabs, larger blocks are mapped one by one. Slabs, and blocks from 1 MiB on, are advised to huge
 pages and aligned to them: the first touch of 4 KiB pages costs more than most arithmetic, and pages of which the system chooses the
 places share lines of the second-level cache while others lie idle (half of it was lost now and then). A freed block goes to its class's list;
-when the cache of mapped blocks outgrows the memory in use by 1 GiB, the classes longest unused are given back. */
+a request whose class has none takes a free block of up to twice its size before the system is asked. When the cache of mapped blocks outgrows the memory in use by 1 GiB, the classes longest unused are given back. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -50,6 +50,32 @@ static inline int64_t class_bytes(int c) {
     if (c < 8) return (int64_t)(c + 1) << 6;
     int top = c / 8 + 2;
     return ((int64_t)(c % 8 + 9) << (top - 3)) << 6;
+}
+
+/* ---- blocks lent to a smaller class: where they are and what class they belong to. Called locked. ---- */
+enum { LENT = 1024, LEND_MIN = 64 << 10, LEND_STEPS = 8 };
+static struct { void *p; int class; } lent[LENT]; /* open addressing */
+static int lent_count;
+static inline int home(const void *p) { return (int)(((uintptr_t)p >> 12) * 0x9E3779B1u >> 7) & (LENT - 1); }
+static void lend(void *p, int class) {
+    int i = home(p);
+    while (lent[i].p) i = (i + 1) & (LENT - 1);
+    lent[i].p = p, lent[i].class = class, lent_count++;
+}
+/* The class of a block that was asked for as one of class c; it's no longer lent. */
+static int class_back(void *p, int c) {
+    int i = home(p);
+    while (lent[i].p && lent[i].p != p) i = (i + 1) & (LENT - 1);
+    if (!lent[i].p) return c;
+    c = lent[i].class;
+    lent[i].p = NULL, lent_count--;
+    for (int j = (i + 1) & (LENT - 1); lent[j].p; j = (j + 1) & (LENT - 1)) { /* those behind may move up */
+        void *q = lent[j].p;
+        int class = lent[j].class;
+        lent[j].p = NULL, lent_count--;
+        lend(q, class);
+    }
+    return c;
 }
 
 static char *map(int64_t nbytes) {
@@ -144,10 +170,15 @@ void *fbc_alloc(int64_t nbytes) {
     lock();
     if (injected(nbytes)) goto out;
     if (FBC_UNLIKELY(stats.limit && stats.allocated + nbytes > stats.limit)) goto out;
-    block_t *b = lists[c].head;
-    if (FBC_LIKELY(b != NULL)) lists[c].head = b->next, p = b;
-    else if (!(p = fresh(c, size))) goto out;
-    if (size > SLAB_MAX) lists[c].used_at = ++clock_;
+    int from = c;
+    if (FBC_UNLIKELY(!lists[c].head) && size >= LEND_MIN && lent_count < LENT / 2)
+        while (++from <= c + LEND_STEPS && !lists[from].head) {}
+    block_t *b = from <= c + LEND_STEPS ? lists[from].head : NULL;
+    if (FBC_LIKELY(b != NULL)) {
+        lists[from].head = b->next, p = b;
+        if (from != c) lend(p, from), size = class_bytes(from);
+    } else if (from = c, !(p = fresh(c, size))) goto out;
+    if (size > SLAB_MAX) lists[from].used_at = ++clock_;
     stats.cached -= size;
     stats.allocated += nbytes;
     stats.allocations++;
@@ -164,6 +195,7 @@ void fbc_free(void *p, int64_t nbytes) {
     int c = class_of(nbytes);
     block_t *b = p;
     lock();
+    if (FBC_UNLIKELY(lent_count) && nbytes > LEND_MIN / 2) c = class_back(p, c);
     SHUT_BLOCK(p, class_bytes(c));
     OPEN_BLOCK(p, sizeof *b);
     b->next = lists[c].head;

@@ -17,6 +17,9 @@
 #define KEEP(v)
 #endif
 #define KC 256
+#ifndef DIRECT
+#define DIRECT 12 /* panels of columns up to which a's rows are read where they lie */
+#endif
 #define WORTH (1 << 18) /* multiplications that pay a task for another thread */
 enum { SLOT_GA = SLOT_N, SLOT_GB };
 

@@ -136,10 +136,28 @@ static void NAME(bias)(const fbk_gemm *g, int64_t i0, int64_t m, int64_t j0, int
             for (int64_t j = 0; j < n; j++) c[j] += bias[i * g->bias_rs + (j0 + j) * g->bias_cs];
     }
 }
+INL int64_t NAME(exact)(int64_t left) { /* rows of the largest tile that has no more */
+    return left >= MR ? MR : left >= 6 && MR > 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
+/* a's rows [i0, i0 + m) in panels; where its columns are contiguous, four panels at a time so that whole lines are read */
+static void NAME(pack_rows)(const fbk_gemm *g, T *pa, int64_t i0, int64_t m, int64_t k0, int64_t k) {
+    const fbk_mat *a = g->a;
+    int64_t i = 0;
+    if (g->pack_a == NAME(pack_a) && a->rs == 1)
+        for (; i + 4 * MR <= m; i += 4 * MR) {
+            const T *src = (const T *)a->p + i0 + i + k0 * a->cs;
+            for (int64_t p = 0; p < k; p++)
+                for (int u = 0; u < 4; u++)
+                    memcpy(pa + (i + u * MR) * k + p * MR, src + p * a->cs + u * MR, MR * sizeof(T));
+        }
+    for (; i < m; i += MR) g->pack_a(g->a, pa + i * k, i0 + i, MIN(MR, m - i), k0, k);
+}
 /* The rows [m0, m1) and columns [n0, n1) of the product, by one thread. */
 static int64_t NAME(block)(const fbk_gemm *g, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
     const int64_t MCB = 192 * MR, NC = 64 * NR, BM = 16 * MR, BP = MAX(1, 512 / NR); /* rows, panels of a round of tiles */
     int64_t kstep = ceil_div(g->K, ceil_div(g->K, KC));
+    const fbk_mat *rows = g->pack_a == NAME(pack_a) ? g->a : NULL;
+    const int direct = rows && rows->cs == 1 && n1 - n0 <= DIRECT * NR; /* too few columns for packing a to pay */
     T *pa = fbk_scratch(SLOT_GA, (PADDED(MIN(m1 - m0, MCB), MR) * kstep + 64) * (int64_t)sizeof(T));
     T *pb = fbk_scratch(SLOT_GB, (PADDED(MIN(n1 - n0, NC), NR) * kstep + 64) * (int64_t)sizeof(T));
     if (!pa || !pb) return FBK_ENOMEM;
@@ -156,16 +174,22 @@ static int64_t NAME(block)(const fbk_gemm *g, int64_t m0, int64_t m1, int64_t n0
                 }
             for (int64_t ic = m0; ic < m1; ic += MCB) {
                 int64_t mc = MIN(MCB, m1 - ic);
-                for (int64_t i = 0; i < mc; i += MR) g->pack_a(g->a, pa + i * kc, ic + i, MIN(MR, mc - i), pc, kc);
+                if (!direct) NAME(pack_rows)(g, pa, ic, mc, pc, kc);
                 for (int64_t p0 = 0; p0 < panels; p0 += BP)
                     for (int64_t i0 = 0; i0 < mc; i0 += BM) {
                         int64_t i1 = MIN(i0 + BM, mc), j0 = NAME(cut)(p0, nc), j1 = NAME(cut)(p0 + BP, nc);
                         for (int64_t p = p0, j = j0, n; j < j1; p++, j += n) {
                             n = NAME(cut)(p + 1, nc) - j;
                             int w = (int)ceil_div(n, VL) - 1;
-                            for (int64_t i = i0; i < i1; i += MR) {
-                                int64_t m = MIN(MR, i1 - i);
-                                NAME(tileps)
+                            for (int64_t i = i0, m; i < i1; i += m) {
+                                m = direct ? NAME(exact)(i1 - i) : MIN(MR, i1 - i);
+                                if (direct)
+                                    NAME(tiles)
+                                    [NAME(rowsel)(m)][w](kc, (const T *)rows->p + (ic + i) * rows->rs + pc, rows->rs, 1,
+                                                         pb + p * NR * kc, NR, (T *)g->c + (ic + i) * g->ldc + jc + j, g->ldc, m,
+                                                         n, g->acc || pc);
+                                else
+                                    NAME(tileps)
                                 [NAME(rowsel)(m)][w](kc, pa + i * kc, pb + p * NR * kc, (T *)g->c + (ic + i) * g->ldc + jc + j,
                                                      g->ldc, m, n, g->acc || pc);
                             }
@@ -223,8 +247,7 @@ static void NAME(direct_task)(void *ctx, int64_t lo, int64_t hi) {
             }
             /* rows of exactly as many as there are: those behind a's last one may not be readable */
             for (int64_t i = i0, r; i < i1; i += r) {
-                int64_t left = i1 - i;
-                r = left >= MR ? MR : left >= 6 && MR > 6 ? 6 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+                r = NAME(exact)(i1 - i);
                 const NAME(tile_fn) *tile = NAME(tiles)[NAME(rowsel)(r)];
                 T *c = (T *)g->c + i * g->ldc + j;
                 if (full)

@@ -71,6 +71,12 @@ FBC_INLINE void gru_unit(int64_t n, int64_t H, const float *x, const float *hw, 
     SAVE(gates, r), SAVE(gates + H, z), SAVE(gates + 2 * H, m), SAVE(gates + 3 * H, q);
     SAVE(h, vf_fma(z, LOAD(h0) - m, m));
 }
+/* Asks for `blocks` pieces of n floats, H apart, that the next step reads or writes: they are too short for the processor to see
+   them coming. Addresses behind the end do no harm. */
+#define SOON(p, blocks, n, write) \
+    for (int64_t b_ = 0; b_ < (blocks); b_++) \
+        for (int64_t j_ = 0; j_ < (n); j_ += 16) __builtin_prefetch((const float *)(p) + b_ * H + j_, write, 3);
+
 /* operands: lstm h, last c, c, gates, x, h0, c0, w; gru h, gates, x, h0, w, bias */
 static void forward(const recurrent *r, int64_t t, int64_t group, int64_t first, int64_t end) {
     const int64_t N = r->N, H = r->H, GH = r->G * H, lanes = r->G * VW, W = wide(r->G), u0 = group * VW,
@@ -84,7 +90,9 @@ static void forward(const recurrent *r, int64_t t, int64_t group, int64_t first,
                     *h0 = t ? h - N * H : (const float *)r->at[r->gru ? 3 : 5] + n0 * H;
         for (int64_t j = 0; j < lanes; j += W)
             product(m, H, h0, H, w + j * H, MIN(W, lanes - j), hw + j, lanes, MIN(W, lanes - j), 0);
-        for (int64_t i = 0; i < m; i++)
+        for (int64_t i = 0; i < m; i++) {
+            SOON(x + (N + i) * GH + u0, r->G, VW, 0)
+            SOON(gates + (N + i) * 4 * H + u0, 4, VW, 1)
             for (int64_t u = u0; u < u1; u += VF_LANES) {
                 int64_t n = MIN(VF_LANES, H - u), row = i * H + u;
                 const float *own = hw + i * lanes + (u - u0);
@@ -97,6 +105,7 @@ static void forward(const recurrent *r, int64_t t, int64_t group, int64_t first,
                 const float *c0 = t ? c - N * H : (const float *)r->at[6] + n0 * H;
                 lstm_unit(n, H, x + i * GH + u, own, c0 + row, gates + i * 4 * H + u, c + row, h + row);
             }
+        }
     }
 }
 
@@ -138,7 +147,15 @@ static void backward(const recurrent *r, int64_t turn, int64_t group, int64_t fi
                 dh + first * H + u0, H, u1 - u0, r->gru);
     if (t < 0) return;
     const float *gh = at[3] ? (const float *)at[3] + t * N * H : NULL;
-    for (int64_t i = first; i < end; i++)
+    for (int64_t i = first; i < end; i++) {
+        if (t) {
+            int64_t next = (t - 1) * N + i;
+            SOON((const float *)at[r->gru ? 6 : 8] + next * 4 * H + u0, 4, PAIR, 0)
+            SOON((const float *)at[0] + next * GH + u0, r->G, PAIR, 1)
+            if (r->gru) SOON((const float *)at[1] + next * GH + u0, 3, PAIR, 1)
+            if (gh) SOON(gh - (N - i) * H + u0, 1, PAIR, 0)
+            if (t > 1) SOON((const float *)at[r->gru ? 5 : 7] + (next - N) * H + u0, 1, PAIR, 0)
+        }
         for (int64_t u = u0; u < u1; u += VF_LANES) {
             int64_t n = MIN(VF_LANES, H - u), row = i * H + u, in = t * N * H + row, of = (t * N + i) * GH + u;
             VF d = LOAD(dh + row);
@@ -150,6 +167,7 @@ static void backward(const recurrent *r, int64_t turn, int64_t group, int64_t fi
             else
                 lstm_unit_backward(n, H, d, dc + row, gates, (const float *)at[7] + in, before, (float *)at[0] + of);
         }
+    }
 }
 
 typedef void (*group_fn)(const recurrent *, int64_t, int64_t, int64_t, int64_t);

@@ -129,6 +129,25 @@ def test_blocks_are_used_again() -> None:
         assert engine.memory_stats().system_allocations == before
 
 
+def test_a_larger_free_block_is_lent() -> None:
+    """A request without a free block of its class takes a larger one, which returns to its own class."""
+    engine.empty_cache()
+    made = [engine.allocate(9 * MIB) for _ in range(20)]
+    for p in made:
+        engine.free(p, 9 * MIB)
+    before = engine.memory_stats()
+    lent = [engine.allocate(5 * MIB + k) for k in range(20)]
+    assert set(lent) == set(made)
+    for k in np.random.default_rng(0).permutation(20):
+        engine.free(lent[k], 5 * MIB + int(k))
+    after = engine.memory_stats()
+    assert (after.cached, after.reserved) == (before.cached, before.reserved)
+    assert {engine.allocate(9 * MIB) for _ in range(20)} == set(made)
+    for p in made:
+        engine.free(p, 9 * MIB)
+    engine.empty_cache()
+
+
 def test_empty_cache() -> None:
     engine.free(engine.allocate(50 * MIB), 50 * MIB)
     before = engine.memory_stats()
