@@ -112,6 +112,10 @@ class Backend(ABC):
     def copy_in(self, handle: Any, offset: int, data: Any) -> None:
         """Copy a contiguous host buffer to memory at a byte offset; the buffer may be reused on return."""
 
+    def copy_in_later(self, handle: Any, offset: int, data: Any) -> None:
+        """As `copy_in`, but the host needn't wait: the buffer stays as it is until the device has read it."""
+        self.copy_in(handle, offset, data)
+
     @abstractmethod
     def copy_out(self, handle: Any, offset: int, nbytes: int) -> Any:
         """Copy memory at a byte offset into a new bytes-like object on the host, once all work on it is done."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .plugins import BUILT_IN
+
 __all__ = ["Device", "device_stack"]
 
+#: Types of which there is one, in the host's memory or in none: their names take no index.
+_HOST = BUILT_IN | {"cpu"}
 #: Devices entered by ``with flambeau.device(...)``; the last one is where creation functions create.
 device_stack: list[Device] = []
 
@@ -21,11 +25,13 @@ class Device:
     1
     """
 
-    __slots__ = ("index", "slot", "type")
+    __slots__ = ("home", "index", "slot", "type")
     _known: dict[tuple[str, int | None], Device] = {}
     type: str
     index: int | None
     slot: int
+    #: Where tensors of this name are: with an index, but on the host. `flambeau.cuda.set_device` may move it.
+    home: Device
 
     def __new__(cls, type: Any = "cpu", index: int | None = None) -> Device:
         if isinstance(type, Device):
@@ -46,6 +52,7 @@ class Device:
             self = object.__new__(cls)
             self.type, self.index, self.slot = name, index, index or 0
             cls._known[name, index] = self
+            self.home = self if index is not None or name in _HOST else cls(name, 0)
         return self
 
     def __repr__(self) -> str:

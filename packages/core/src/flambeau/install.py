@@ -35,8 +35,10 @@ ELSEWHERE = {
     "__array_wrap__": "ops.interop.array_wrap", "__deepcopy__": "copying.deepcopy",
     "__dlpack__": "ops.dlpack.to_dlpack", "__dlpack_device__": "ops.dlpack.dlpack_device",
     "__getitem__": "ops.indexing.getitem", "__reduce_ex__": "copying.reduce_ex", "__repr__": "printing.tensor_str",
-    "__setitem__": "ops.indexing.setitem", "data_ptr": "ops.host.data_ptr", "item": "ops.host.item",
-    "numpy": "ops.interop.to_numpy", "to": "ops.copies.to", "tolist": "ops.host.tolist", "type": "ops.copies.as_type",
+    "__setitem__": "ops.indexing.setitem", "data_ptr": "ops.host.data_ptr", "is_pinned": "cuda.is_pinned",
+    "item": "ops.host.item", "numpy": "ops.interop.to_numpy", "pin_memory": "cuda.pin_memory",
+    "record_stream": "cuda.record_stream", "to": "ops.copies.to", "tolist": "ops.host.tolist",
+    "type": "ops.copies.as_type",
 }  # fmt: skip
 
 

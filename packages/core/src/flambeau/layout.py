@@ -211,6 +211,7 @@ def spec_of(
     flipped: bool = False,
 ) -> Spec:
     """The interned spec of a dtype, shape, device and strides (dense where not given)."""
+    device = device.home
     if strides is None:
         key = (dtype, shape if isinstance(shape, tuple) else tuple(shape), device)
         spec = _dense.get(key)

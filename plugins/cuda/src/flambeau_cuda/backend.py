@@ -15,6 +15,7 @@ from .faults import Faults
 from .memory import make_pool, new_bins
 from .multi import plan_many
 from .offsets import Offsets
+from .pinned import Pinned
 from .runtime import Module, Runtime
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class GpuBackend(Backend):
         self._count = count
         self.immediate = immediate
         self.made_streams = [
-            runtime.new_stream(k) if not runtime.simulated else (0, None) for k in range(count)
+            runtime.new_stream(k) if not runtime.simulated or count > 1 else (0, None) for k in range(count)
         ]
         self.current = list(self.made_streams)
         self.queues = [[s[0]] for s in self.made_streams]
@@ -56,6 +57,7 @@ class GpuBackend(Backend):
         self._plans: dict[Any, Any] = {}
         self._blas: dict[int, Any] = {}
         self._dnn: dict[int, Any] = {}
+        self.pinned = Pinned()
         self.faults = [Faults(self, k) for k in range(count)]
         for k in range(count - 1, -1, -1):
             runtime.use(k)
@@ -97,6 +99,24 @@ class GpuBackend(Backend):
 
         return on_device
 
+    def enter(self, index: int) -> None:
+        """Make a device the current one, where there are several."""
+        if self._count > 1:
+            self.runtime.use(index)
+
+    def fill(self, address: int, byte: int, nbytes: int, index: int) -> None:
+        """Set every byte, in the order of the device's stream."""
+        self.enter(index)
+        self.runtime.fill(address, byte, nbytes, self.queues[index][0])
+
+    def follow(self, index: int, stream: int, of: int) -> None:
+        """Let a device's stream wait for the work so far of a stream of another one."""
+        self.enter(of)
+        event, keep = self.runtime.new_event(False)
+        self.runtime.record(event, stream)
+        self.runtime.wait(self.queues[index][0], event)
+        del keep
+
     def remembered(self, key: Any, make: Callable[[], Any]) -> Any:
         """A plan by its key, made when it is first asked for."""
         found = self._plans.get(key)
@@ -112,6 +132,8 @@ class GpuBackend(Backend):
             blas = self.runtime.blas(index)
             if hasattr(blas, "attach"):
                 blas.attach(self.queues[index])
+            if blas is not None:
+                blas.guard = lambda launch: self.guarded(launch, index)
             self._blas[index] = blas
         return self._blas[index]
 
@@ -143,6 +165,21 @@ class GpuBackend(Backend):
             self.runtime.to_device(handle + offset, address, nbytes, self.queues[index][0], True)
         del keep
 
+    def copy_in_later(self, handle: int, offset: int, data: Any) -> None:
+        """Copy a host buffer to the device; from pinned memory the host goes on at once."""
+        address, nbytes, keep = host_address(data)
+        index = self._index_of(handle)
+        room = self.pinned.find(address, nbytes) if nbytes else None
+        if room is None:
+            self.copy_in(handle, offset, data)
+            return
+        self.refuse_in_capture("copy from the host")
+        self.enter(index)
+        stream = self.queues[index][0]
+        self.runtime.to_device(handle + offset, address, nbytes, stream, False)
+        self.pinned.keep(self.runtime, stream, room)
+        del keep
+
     def copy_out(self, handle: int, offset: int, nbytes: int) -> Any:
         """Copy device memory to new bytes."""
         room = bytearray(nbytes)
@@ -160,10 +197,11 @@ class GpuBackend(Backend):
         if nbytes:
             a, b = self._index_of(out), self._index_of(src)
             if a != b:
-                self.runtime.stream_synchronize(self.queues[b][0])
+                self.follow(a, self.queues[b][0], b)
+            self.enter(a)
             self.runtime.across(out, src, nbytes, self.queues[a][0])
-            if a != b:
-                self.runtime.stream_synchronize(self.queues[a][0])
+            if a != b:  # the source may be written over, or freed, from then on
+                self.follow(b, self.queues[a][0], a)
 
     def refuse_in_capture(self, what: str) -> None:
         """Raise where a graph is being captured and the host would have to wait.
@@ -211,6 +249,7 @@ class GpuBackend(Backend):
         mine = self.queues[index][0]
         if self.runtime.simulated or stream == mine:
             return
+        self.enter(index)
         event, keep = self.runtime.new_event(False)
         self.runtime.record(event, mine)
         # DLPack: 1 is the legacy default stream, 2 the per-thread one; CUDA calls them by the same numbers.

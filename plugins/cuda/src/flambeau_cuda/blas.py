@@ -83,7 +83,13 @@ def matrix(shape: Sequence[int], strides: Sequence[int], step: int) -> Matrix | 
 
 
 class Lt:
-    """A library of products; what is common to both."""
+    """A library of products; what is common to both.
+
+    Attributes:
+        guard: makes a launch one that first makes its device the current one, where there are several.
+    """
+
+    guard: Callable[[Launch], Launch] = staticmethod(lambda launch: launch)
 
     def prepare(self, product: Product) -> Launch | None:
         """``launch(d, a, b, bias)``, or None where the library has no way to do it."""
@@ -207,7 +213,8 @@ class _Choice:
     def __call__(self, tf32: bool, aligned: int) -> Launch | None:
         key = tf32, aligned
         if key not in self.made:
-            self.made[key] = self.lt.prepare(self.product._replace(tf32=tf32, aligned=aligned))
+            made = self.lt.prepare(self.product._replace(tf32=tf32, aligned=aligned))
+            self.made[key] = None if made is None else self.lt.guard(made)
         return self.made[key]
 
 

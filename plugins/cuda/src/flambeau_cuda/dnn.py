@@ -174,7 +174,7 @@ class Cudnn:
             if biased:
                 self._check(add(handle, one_at, bd, bias, one_at, result, out), "bias")
 
-        return launch
+        return self.backend.guarded(launch, self.index)
 
     def pick(self, *sizes: Any) -> Launch | None:
         """`plan` for the present setting of TensorFloat-32, which may change between calls."""

@@ -99,9 +99,5 @@ def from_cuda_array(source: Any, backend: GpuBackend | None = None) -> Tensor:
 
 def _wait(backend: GpuBackend, index: int, stream: int) -> None:
     """Let the current stream wait for another library's."""
-    mine = backend.queues[index][0]
-    if stream != mine:
-        event, keep = backend.runtime.new_event(False)
-        backend.runtime.record(event, stream)
-        backend.runtime.wait(mine, event)
-        del keep
+    if stream != backend.queues[index][0]:
+        backend.follow(index, stream, index)

@@ -39,9 +39,8 @@ class Faults:
     def prepare(self) -> None:
         """Make the word."""
         if not self.address:
-            runtime, stream = self.backend.runtime, self.backend.queues[self.index][0]
-            self.address = runtime.malloc(8, self.index)
-            runtime.fill(self.address, 0xFF, 8, stream)
+            self.address = self.backend.runtime.malloc(8, self.index)
+            self.backend.fill(self.address, 0xFF, 8, self.index)
 
     def begin(self, describe: Describe) -> tuple[int, int]:
         """Before a launch: the word's address and the launch's number.
@@ -77,7 +76,7 @@ class Faults:
         if word.value == _NONE:
             self.noted.clear()
             return
-        runtime.fill(self.address, 0xFF, 8, stream)
+        self.backend.fill(self.address, 0xFF, 8, self.index)
         describe = self.noted.get(word.value >> 40)
         self.noted.clear()
         if describe is None:

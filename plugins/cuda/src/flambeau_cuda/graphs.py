@@ -15,7 +15,7 @@ from .doors import place
 from .memory import new_bins
 from .recording import Recording
 
-__all__ = ["CUDAGraph", "graph", "is_current_stream_capturing"]
+__all__ = ["CUDAGraph", "graph", "graph_pool_handle", "is_current_stream_capturing"]
 
 
 class CUDAGraph:
@@ -55,6 +55,7 @@ class CUDAGraph:
             raise RuntimeError("[graph] a graph is being captured already. Captures can't be nested.")
         self._backend, self._index = backend, index
         backend.synchronize(index)
+        backend.enter(index)
         backend.faults[index].prepare()
         backend.offsets.prepare(index)
         blas = backend.blas(index)
@@ -108,6 +109,7 @@ class CUDAGraph:
             seed = default_generator.initial_seed() ^ self._seed
             backend.offsets.set(self._index, now - self._base, seed)
             default_generator.stream = now + self._used
+        backend.enter(self._index)
         backend.runtime.replay(self._graph, backend.queues[self._index][0])
         backend.faults[self._index].pending = True
 
@@ -160,6 +162,11 @@ class graph:
                 self.graph.reset()
         finally:
             self.inside.__exit__(kind, error, trace)
+
+
+def graph_pool_handle() -> Any:
+    """Memory for several graphs to share, whose replays must not overlap: the ``pool`` of `graph`."""
+    return new_bins()
 
 
 def is_current_stream_capturing() -> bool:

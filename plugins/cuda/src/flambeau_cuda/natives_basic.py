@@ -114,7 +114,7 @@ def _embedding_backward(backend: GpuBackend, ins: Sequence[Spec | None], attrs: 
             flat = _Flat(index.spec, ip, count)
             order = s.room(8 * count)
             order_places(backend, order, flat, 0, 1, count, rows)
-            backend.runtime.fill(out.ptr, 0, nbytes, backend.queues[slot][0])
+            backend.fill(out.ptr, 0, nbytes, slot)
             faults = backend.faults[slot]
             shape = index.spec.shape
             describe = describer(backend, "embedding", index, 0, rows, lambda at: unravel(at, shape))

@@ -309,7 +309,7 @@ def _pool(name: str, back: bool, adaptive: bool = False) -> Any:
                 )
             with Scratch(backend, slot) as s:
                 if name == "max_pool_backward":
-                    backend.runtime.fill(out.ptr, 0, out.spec.nbytes, backend.queues[slot][0])
+                    backend.fill(out.ptr, 0, out.spec.nbytes, slot)
                     places = s.dense(ins[1])
                 else:
                     places = outs[1].ptr if len(outs) > 1 and outs[1] is not None else 0

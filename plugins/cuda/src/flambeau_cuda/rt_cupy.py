@@ -28,10 +28,19 @@ CUPY_NAMES = (
             "streamSynchronize", "streamQuery", "streamWaitEvent", "eventRecord", "eventQuery",
             "eventSynchronize", "eventElapsedTime", "hostAlloc", "freeHost", "driverGetVersion", "runtimeGetVersion",
             "memcpyHostToDevice", "memcpyDeviceToHost", "memcpyDefault", "CUDARuntimeError",
-            "pointerGetAttributes", "graphLaunch",
+            "pointerGetAttributes", "graphLaunch", "deviceCanAccessPeer",
         )
     ),
 )  # fmt: skip
+#: Further properties under PyTorch's names; not every version of CUDA tells them all.
+_PROPERTIES = {
+    "max_threads_per_multi_processor": "maxThreadsPerMultiProcessor", "max_threads_per_block": "maxThreadsPerBlock",
+    "regs_per_multiprocessor": "regsPerMultiprocessor", "shared_memory_per_block": "sharedMemPerBlock",
+    "shared_memory_per_multiprocessor": "sharedMemPerMultiprocessor", "is_integrated": "integrated",
+    "is_multi_gpu_board": "isMultiGpuBoard", "memory_bus_width": "memoryBusWidth", "pci_bus_id": "pciBusID",
+    "pci_device_id": "pciDeviceID", "pci_domain_id": "pciDomainID", "clock_rate": "clockRate",
+    "memory_clock_rate": "memoryClockRate",
+}  # fmt: skip
 _INSTALL = "pip install 'flambeau[cuda13]' (driver 580 or newer) or 'flambeau[cuda12]'"
 
 
@@ -133,8 +142,11 @@ class CupyRuntime(Runtime):
                 "multi_processor_count": int(raw["multiProcessorCount"]),
                 "warp_size": int(raw["warpSize"]),
                 "l2_cache_size": int(raw["l2CacheSize"]),
+                "L2_cache_size": int(raw["l2CacheSize"]),
                 "shared_memory_per_block_optin": int(raw["sharedMemPerBlockOptin"]),
+                "uuid": raw.get("uuid"),
             }
+            found |= {name: int(raw[theirs]) for name, theirs in _PROPERTIES.items() if theirs in raw}
         return found
 
     def use(self, index: int) -> None:
@@ -277,6 +289,22 @@ class CupyRuntime(Runtime):
         from cupy_backends.cuda.api import runtime
 
         runtime.graphLaunch(graph.graphExec, stream)
+
+    # Several devices
+
+    def can_access_peer(self, index: int, other: int) -> bool:
+        return index == other or bool(self.api.deviceCanAccessPeer(index, other))
+
+    def communicator(self, devices: Sequence[int]) -> Any:
+        try:
+            from cupy.cuda import nccl
+        except ImportError as error:
+            raise RuntimeError(
+                f"[nccl] NCCL can't be loaded: {error}. Install it: pip install nvidia-nccl-cu13 (or -cu12)."
+            ) from None
+        from .nccl import NcclCommunicator
+
+        return NcclCommunicator(nccl, list(devices))
 
     # Products
 

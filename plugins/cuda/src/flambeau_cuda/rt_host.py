@@ -53,6 +53,11 @@ class HostRuntime(Runtime):
     def __init__(self) -> None:
         self._lock = RLock()
         self._rooms: dict[int, Any] = {}
+        self._count = int(os.environ.get("FLAMBEAU_CUDA_SIM_DEVICES", "1"))
+        self._now = 0
+        #: The device of each allocation and stream, where there are several.
+        self._places: dict[int, int] = {}
+        self._streams: dict[int, int] = {}
         self._entries: dict[int, Any] = {}
         self._order = int(os.environ.get("FLAMBEAU_CUDA_SIM_SEED", "0"))
         scheduler = (KERNELS / "simrt.cpp").read_text()
@@ -76,7 +81,7 @@ class HostRuntime(Runtime):
     # Devices
 
     def device_count(self) -> int:
-        return 1
+        return self._count
 
     def properties(self, index: int) -> dict[str, Any]:
         return {
@@ -85,7 +90,10 @@ class HostRuntime(Runtime):
         }  # fmt: skip
 
     def use(self, index: int) -> None:
-        pass
+        self._now = index
+
+    def index_of(self, address: int) -> int:
+        return self._places.get(address, 0)
 
     def synchronize(self, index: int) -> None:
         pass
@@ -102,11 +110,13 @@ class HostRuntime(Runtime):
         ctypes.memset(start, _PATTERN, nbytes + 3 * _ZONE)
         ctypes.memset(address, 0xFF, nbytes)
         self._rooms[address] = room
+        self._places[address] = index
         return address
 
     def release(self, address: int, nbytes: int, index: int) -> None:
         self.check(address, nbytes)
         self._rooms.pop(address)
+        self._places.pop(address)
 
     def check(self, address: int, nbytes: int) -> None:
         """Look at an allocation's red zones.
@@ -155,6 +165,7 @@ class HostRuntime(Runtime):
 
     def new_stream(self, index: int, priority: int = 0) -> tuple[int, Any]:
         n = self._number()
+        self._streams[n] = index
         return n, n
 
     def stream_synchronize(self, stream: int) -> None:
@@ -219,6 +230,11 @@ class HostRuntime(Runtime):
             0 < gx < 1 << 31 and 0 < gy < 65536 and 0 < gz < 65536 and 0 < bx * by * bz <= 1024 and bz <= 64
         ):
             raise RuntimeError(f"[cuda-sim] invalid launch: grid {gx, gy, gz}, block {bx, by, bz}.")
+        if self._streams.get(stream, self._now) != self._now:
+            raise RuntimeError(
+                f"[cuda-sim] invalid launch: got a stream of device {self._streams[stream]}, needed: one of the "
+                f"current device, {self._now}."
+            )
         first = ctypes.c_void_p.from_address(params).value
         if self.recording is not None:  # recorded, not run, as on a GPU
             struct = ctypes.string_at(first or 0, self._sizes[params])
@@ -254,6 +270,13 @@ class HostRuntime(Runtime):
             array = (ctypes.c_void_p * 1)(ctypes.addressof(room))
             gx, gy, gz, bx, by, bz, smem = sizes
             self.launch(fn, gx, gy, gz, bx, by, bz, smem, stream, ctypes.addressof(array), 0)
+
+    # Several devices
+
+    def communicator(self, devices: Sequence[int]) -> Any:
+        from .nccl import HostCommunicator
+
+        return HostCommunicator()
 
     # Products
 

@@ -182,6 +182,20 @@ class Runtime(ABC):
     def replay(self, graph: Any, stream: int) -> None:
         """Run a recorded graph."""
 
+    # Several devices
+
+    def can_access_peer(self, index: int, other: int) -> bool:
+        """Whether a device reads another's memory directly."""
+        return True
+
+    @abstractmethod
+    def communicator(self, devices: Sequence[int]) -> Any:
+        """What sums up and hands round over devices of this process (see nccl.py).
+
+        Raises:
+            RuntimeError: NCCL isn't installed.
+        """
+
     # Products
 
     def dnn(self, backend: Any, index: int) -> Any:

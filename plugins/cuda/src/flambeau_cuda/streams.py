@@ -10,7 +10,10 @@ from typing import Any
 
 from .doors import place
 
-__all__ = ["Event", "Stream", "current_stream", "default_stream", "set_stream", "stream"]
+__all__ = [
+    "Event", "ExternalStream", "Stream", "StreamContext", "current_stream", "default_stream",
+    "get_stream_from_external", "record_stream", "set_stream", "stream",
+]  # fmt: skip
 
 
 class Stream:
@@ -139,6 +142,42 @@ def set_stream(stream: Stream) -> None:
     stream.backend.choose_stream(stream.index, stream.cuda_stream, stream.raw)
 
 
+class ExternalStream(Stream):
+    """A stream that another library has made; it must outlive this object.
+
+    Args:
+        stream_ptr: its address.
+        device: where (default: the current device).
+    """
+
+    def __init__(self, stream_ptr: int, device: Any = None) -> None:
+        super().__init__(device, _known=(stream_ptr, None))
+
+
+def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
+    """Another library's stream."""
+    return ExternalStream(data_ptr, device)
+
+
+def record_stream(t: Any, stream: Stream) -> None:
+    """Say that another stream works with a tensor: its memory is not used again before that stream is done so far.
+
+    Args:
+        t: a tensor on the stream's device.
+    """
+    mem, backend = t.mem, stream.backend
+    free = mem.free
+    if free is None:  # foreign memory
+        return
+
+    def free_later(handle: Any, nbytes: int, slot: int) -> None:
+        if backend.capture is None and backend.queues[slot][0] != stream.cuda_stream:
+            backend.follow(slot, stream.cuda_stream, slot)
+        free(handle, nbytes, slot)
+
+    mem.free = free_later
+
+
 class stream:
     """Context manager: work goes to a stream.
 
@@ -158,3 +197,6 @@ class stream:
     def __exit__(self, *exc: object) -> None:
         if self.wanted is not None:
             self.wanted.backend.choose_stream(self.wanted.index, *self.before)
+
+
+StreamContext = stream

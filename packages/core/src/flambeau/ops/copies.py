@@ -72,8 +72,8 @@ class _Transfer:
 _TRANSFER = _Transfer()
 
 
-def transfer(t: Tensor, device: Device) -> Tensor:
-    """A dense copy on another device."""
+def transfer(t: Tensor, device: Device, later: bool = False) -> Tensor:
+    """A dense copy on another device; ``later``: the host needn't wait for it."""
     source = registry.backend_of(t.spec.device)
     target = registry.backend_of(device)
     dense = t if t.spec.dense else clone(t, memory_format="contiguous_format")
@@ -84,7 +84,13 @@ def transfer(t: Tensor, device: Device) -> Tensor:
         if source is target and not at:
             source.copy_across(out.mem.handle, dense.mem.handle, spec.nbytes)
         else:
-            target.copy_in(out.mem.handle, 0, source.copy_out(dense.mem.handle, at, spec.nbytes))
+            seen = source.host_buffer(dense.mem) if source.host_visible else None
+            data = (
+                source.copy_out(dense.mem.handle, at, spec.nbytes)
+                if seen is None
+                else seen[at : at + spec.nbytes]
+            )
+            (target.copy_in_later if later else target.copy_in)(out.mem.handle, 0, data)
     if will_record((t,)):
         out.node = make_node(Kind(_TRANSFER, [t.spec], (spec,)), [edge_of(t)])
         out.rg = True
@@ -119,10 +125,10 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             refuse("to", "takes a dtype, a device or a tensor", argument=a, error=TypeError)
     t = self
     if device is not None:
-        target = Device(device)
+        target = Device(device).home
         if target is not t.spec.device:
             registry.backend_of(target)
-            t = transfer(t, target)
+            t = transfer(t, target, bool(kwargs.get("non_blocking")) or flags[:1] == [True])
     if dtype is not None and dtype is not t.spec.dtype:
         return _copy_to(t, dtype, memory_format)  # type: ignore[no-any-return]
     copy = copy or flags[1:2] == [True]  # positional: non_blocking, copy
