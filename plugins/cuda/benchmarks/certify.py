@@ -1,7 +1,7 @@
 """All that is checked on a GPU, in one command: ``python plugins/cuda/benchmarks/certify.py [--out FOLDER]``.
 
-The plugin's tests with the conformance suite (bad indices are looked for at once), the tests of deferred errors, graphs
-and streams, training that must equal the CPU's, and NVIDIA's compute-sanitizer over a sample of kernels where it is
+The plugin's tests with the conformance suite (bad indices are looked for at once), the tests of deferred errors, graphs,
+streams and the allocator once more without that, training that must equal the CPU's, and NVIDIA's compute-sanitizer over a sample of kernels where it is
 installed. The exit status is 1 if anything fails.
 """
 
@@ -65,9 +65,9 @@ def main() -> int:
     ]
     workers = ["-n", given.workers]
     steps = [
-        run("suite", [*pytest, *workers, TESTS, "-k", "TestGpu or (test_values or test_machine or test_compile) and not sim"], given.out, given.limit,
+        run("suite", [*pytest, *workers, TESTS, "-k", "not sim"], given.out, given.limit,
             FLAMBEAU_CUDA_LAUNCH_BLOCKING="1"),
-        run("machine", [*pytest, f"{TESTS}/test_machine.py"], given.out, given.limit),
+        run("machine", [*pytest, f"{TESTS}/test_machine.py", f"{TESTS}/test_steps.py", "-k", "not sim"], given.out, given.limit),
         run("training", [sys.executable, str(HERE / "training.py")], given.out, given.limit),
     ]  # fmt: skip
     sanitizer = shutil.which("compute-sanitizer")

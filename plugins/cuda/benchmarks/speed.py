@@ -100,6 +100,12 @@ def pair(*shape: int, dtype: str = "float32", grad: bool = False) -> tuple[Any, 
     return a, b
 
 
+def round_convolutions(allowed: bool) -> None:
+    """Whether float32 convolutions round to TensorFloat-32, on both sides."""
+    for lib in (fb, torch) if torch is not None else (fb,):
+        lib.backends.cudnn.allow_tf32 = allowed
+
+
 def small() -> None:
     """Eager calls on small tensors: what a call costs the host."""
     (x, tx), (y, ty) = pair(64, 64), pair(64, 64)
@@ -226,7 +232,7 @@ def layers() -> None:
     f, tf = fnn.functional, torch.nn.functional
     (x, tx) = pair(8192, 50304, dtype="bfloat16")
     t = fb.randint(0, 50304, (8192,), device=DEVICE)
-    tt = torch.randint(0, 50304, (8192,), device="cuda")
+    tt = torch.randint(0, 50304, (8192,), device="cuda") if torch is not None else None
     case(
         "layers",
         "cross_entropy bf16 8192x50304",
@@ -241,17 +247,26 @@ def layers() -> None:
         ((64, 256, 14, 14), (256, 256, 3, 3), {"padding": 1}),
         ((64, 3, 224, 224), (64, 3, 7, 7), {"stride": 2, "padding": 3}),
     ):
-        for dtype in ("float32", "bfloat16"):
+        for dtype, tf32, channels_last in (
+            ("float32", False, False), ("float32", True, False), ("bfloat16", True, False), ("bfloat16", True, True),
+        ):  # fmt: skip
             (x, tx), (k, tk) = pair(*shape, dtype=dtype), pair(*w, dtype=dtype)
+            if channels_last:
+                x, k = (t.contiguous(memory_format=fb.channels_last) for t in (x, k))
+                if torch is not None:
+                    tx, tk = (t.contiguous(memory_format=torch.channels_last) for t in (tx, tk))
+            round_convolutions(tf32)
             flop = 2 * shape[0] * w[0] * w[1] * w[2] * w[3] * shape[2] * shape[3] / kw.get("stride", 1) ** 2
+            how = "channels last" if channels_last else "TF32" if tf32 and dtype == "float32" else ""
             case(
                 "layers",
-                f"conv2d {dtype} {shape} {w}",
+                f"conv2d {dtype} {how} {shape} {w}",
                 lambda: f.conv2d(x, k, **kw),
                 lambda: tf.conv2d(tx, tk, **kw),
                 flop,
                 "FLOP",
             )
+            round_convolutions(True)
     for causal in (False, True):
         (q, tq), (k, tk), (v, tv) = (pair(8, 12, 1024, 64, dtype="bfloat16") for _ in range(3))
         case(
@@ -260,7 +275,8 @@ def layers() -> None:
             lambda: tf.scaled_dot_product_attention(tq, tk, tv, is_causal=causal), 4 * 8 * 12 * 1024 * 1024 * 64 / (2 if causal else 1), "FLOP",
         )  # fmt: skip
     w, tw = pair(50304, 768, grad=True)
-    i, ti = fb.randint(0, 50304, (8, 1024), device=DEVICE), torch.randint(0, 50304, (8, 1024), device="cuda")
+    i = fb.randint(0, 50304, (8, 1024), device=DEVICE)
+    ti = torch.randint(0, 50304, (8, 1024), device="cuda") if torch is not None else None
 
     def ours() -> None:
         f.embedding(i, w).sum().backward()
@@ -283,10 +299,10 @@ def training() -> None:
 
     for name, dtype, batch in (
         ("GPT-2 small, 8 x 1024, bf16", "bfloat16", 8),
-        ("ResNet-50, 64 x 224 x 224, fp32", "float32", 64),
+        ("ResNet-50, 64 x 224 x 224, TF32", "float32", 64),
     ):
         steps = []
-        for lib in (fb, torch):
+        for lib in (fb, torch) if torch is not None else (fb,):
             make = gpt if "GPT" in name else resnet50
             model = make(lib).to("cuda").to(getattr(lib, dtype))
             optimizer = lib.optim.AdamW(model.parameters(), lr=1e-4)
@@ -319,19 +335,14 @@ def training() -> None:
                 optimizer.step()
                 return loss
 
-            steps.append((step, grads, optimizer))
-        case("training", name, steps[0][0], steps[1][0])
+            steps.append((step,))
+        theirs = steps[1][0] if len(steps) > 1 else None
+        case("training", name, steps[0][0], theirs)
         graph = fb.cuda.CUDAGraph()
         with fb.cuda.graph(graph):
-            steps[0][1]()
-        optimizer = steps[0][2]
-
-        def captured(graph: Any = graph, optimizer: Any = optimizer) -> None:
-            graph.replay()
-            optimizer.step()
-
-        case("training", f"{name}, captured here", captured, steps[1][0])
-        del steps, graph, optimizer, captured
+            steps[0][0]()  # with the optimizer's step
+        case("training", f"{name}, captured here", graph.replay, theirs)
+        del steps, graph, theirs
         fb.cuda.empty_cache()
         torch.cuda.empty_cache()
 
@@ -346,8 +357,9 @@ def main() -> None:
         "torch",
         torch.__version__ if torch is not None else None,
     )
-    if torch is not None:  # the same arithmetic on both sides: float32 in float32
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    for lib in (fb, torch) if torch is not None else (fb,):  # the same arithmetic on both sides
+        lib.backends.cuda.matmul.allow_tf32 = False
+    round_convolutions(True)
     asked = [a for a in sys.argv[1:] if not a.startswith("--")] or list(GROUPS)
     for name in asked:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import types
 from typing import Any
@@ -78,6 +79,28 @@ def test_blocks_of_a_graph_stay_with_it() -> None:
     assert allocate(700, 0) != a
     free(inside, 700, 0)
     assert allocate(700, 0) != inside
+
+
+@device
+def test_the_allocator_under_stress(device: str) -> None:
+    rng = random.Random(1)
+    held: dict[int, Any] = {}
+    before = fb.cuda.memory_allocated(device)
+    streams = [fb.cuda.default_stream(device), fb.cuda.Stream(device)]
+    for k in range(5000 if device == "cuda" else 200):
+        with fb.cuda.stream(rng.choice(streams)):
+            n = int(2 ** rng.uniform(0, 24 if device == "cuda" else 12))
+            held[k] = fb.full((n,), k, dtype=fb.int32, device=device)
+        while len(held) > 40 or (held and rng.random() < 0.4):
+            name = rng.choice(list(held))
+            t = held.pop(name)
+            fb.cuda.synchronize(device)
+            assert int(t[0]) == int(t[-1]) == name
+    for name, t in held.items():
+        assert bool((t == name).all())
+    held.clear()
+    del t
+    assert fb.cuda.memory_allocated(device) == before
 
 
 @device

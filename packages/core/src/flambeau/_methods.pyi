@@ -1068,10 +1068,16 @@ class TensorMethods:
         """``t[index] = value``: the value broadcasts and is converted to the tensor's dtype."""
     def data_ptr(self) -> _int:
         """The address of a tensor's first element; 0 where the host has none for it."""
+    def is_pinned(self, device: Any = None) -> _bool:
+        """Whether a tensor lies in page-locked memory."""
     def item(self) -> Any:
         """The value of a tensor of one element as a Python number."""
     def numpy(self, *, force: _bool = False) -> Any:
         """A tensor as an array on the same memory."""
+    def pin_memory(self, device: Any = None) -> Any:
+        """A copy of a CPU tensor in page-locked memory, from which ``to("cuda", non_blocking=True)`` doesn't wait."""
+    def record_stream(self, stream: Any) -> None:
+        """Say that another stream works with a tensor: its memory is not used again before that stream is done so far."""
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
         """Another dtype or device: ``to(dtype)``, ``to(device)``, ``to(device, dtype)`` or ``to(other)``."""
     def tolist(self) -> Any:

@@ -1,17 +1,20 @@
 """Convolutions by cuDNN, through ctypes; where it isn't installed our own kernels are used.
 
-Algorithms are picked by cuDNN's heuristics among the deterministic ones. float32 is computed in float32, unless
+The graph interface is asked first (dnn_graph.py), the older one where that has no way. Algorithms are picked by cuDNN's
+heuristics among the deterministic ones. float32 is computed in float32, unless
 `flambeau.backends.cudnn.allow_tf32` allows TensorFloat-32, as it does unless it is turned off.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau.backends import cudnn
 
+from .dnn_graph import Refused, convolution_plan, operation
 from .errors import Unavailable
 from .nvrtc import find_library
 
@@ -74,6 +77,7 @@ class Cudnn:
             )  # fmt: skip
         lib.cudnnAddTensor.argtypes = (ctypes.c_void_p,) * 7
         lib.cudnnSetStream.argtypes = (ctypes.c_void_p,) * 2
+        lib.cudnnBackendExecute.argtypes = (ctypes.c_void_p,) * 3
 
     @staticmethod
     def _check(code: int, what: str) -> None:
@@ -107,12 +111,84 @@ class Cudnn:
                 weight; 2: gradient of the weight, from the input and the gradient of the result.
             x, w, y: shapes of input, weight and result.
         """
-        lib, code = self.lib, _TYPES.get(dtype)
-        if code is None:
+        if dtype not in _TYPES:
             return None
         if len(x) == 3:  # cuDNN has at least two spatial dimensions
             x, w, y = ((*s[:2], 1, s[2]) for s in (x, w, y))
             stride, padding, dilation = (1, *stride), (0, *padding), (1, *dilation)
+        by_graph = self._graph_launch(kind, dtype, x, w, y, stride, padding, dilation, biased, tf32)
+        older = functools.partial(
+            self._older_plan, kind, dtype, x, w, y, stride, padding, dilation, groups, biased, tf32
+        )
+        return older() if by_graph is None else self._with_way_out(by_graph, older)
+
+    def _with_way_out(self, first: Callable[..., int], older: Callable[[], Launch | None]) -> Launch:
+        """A launch by the graph interface, and by the older one from where that fails."""
+        made: list[Launch | None] = []
+
+        def launch(out: int, a: int, b: int, bias: int = 0) -> None:
+            if not made:
+                status = first(out, a, b, bias)
+                if not status:
+                    return
+                made.append(older())
+                if made[0] is None:
+                    made.clear()
+                    self._check(status, "execute")
+            chosen = made[0]
+            assert chosen is not None
+            chosen(out, a, b, bias)
+
+        return launch
+
+    def _graph_launch(
+        self, kind: int, dtype: str, x: Sequence[int], w: Sequence[int], y: Sequence[int], stride: Sequence[int],
+        padding: Sequence[int], dilation: Sequence[int], biased: bool, tf32: bool,
+    ) -> Callable[..., int] | None:  # fmt: skip
+        """``launch(out, a, b, bias)`` that returns cuDNN's status, or None where the graph interface has no way."""
+        code, handle = _TYPES[dtype], self.handle.value or 0
+        try:
+            made = operation(self.lib, kind, code, dtype == "float64", x, w, y, stride, padding, dilation)
+            plan = convolution_plan(self.lib, handle, made, dtype == "float32" and not tf32, _MOST_SCRATCH)
+        except Refused:
+            return None
+        if plan is None:
+            return None
+        pool, queue = self.backend.pools[self.index], self.backend.queues[self.index]
+        whole = y if kind == 0 else x
+        result = self._tensor(code, whole)
+        bd = self._tensor(code, (1, whole[1], *(1 for _ in whole[2:]))) if biased else 0
+        part = ctypes.c_double if dtype == "float64" else ctypes.c_float
+        one = part(1)
+        one_at, add, room_of = ctypes.addressof(one), self.lib.cudnnAddTensor, plan.workspace
+
+        def launch(out: int, a: int, b: int, bias: int = 0, _keep: Any = one) -> int:
+            self.backend.enter(self.index)
+            self._follow(queue[0])
+            room = pool.allocate(room_of) if room_of else 0
+            # Input, weight and result: of the gradients a, b are (weight, gradient) and (input, gradient).
+            places = ((a, b, out), (out, a, b), (a, out, b))[kind]
+            status = plan.run(*places, room)
+            if room_of:
+                pool.free(room, room_of)
+            if not status and biased:
+                self._check(add(handle, one_at, bd, bias, one_at, result, out), "bias")
+            return status
+
+        return launch
+
+    def _follow(self, stream: int) -> None:
+        """Let the handle's work go to a stream."""
+        if self.stream != stream:
+            self.lib.cudnnSetStream(self.handle.value, stream)
+            self.stream = stream
+
+    def _older_plan(
+        self, kind: int, dtype: str, x: Sequence[int], w: Sequence[int], y: Sequence[int], stride: Sequence[int],
+        padding: Sequence[int], dilation: Sequence[int], groups: int, biased: bool, tf32: bool,
+    ) -> Launch | None:  # fmt: skip
+        """The same by the older interface, which needs an algorithm for each call."""
+        lib, code = self.lib, _TYPES[dtype]
         filter_desc, conv = ctypes.c_void_p(), ctypes.c_void_p()
         xd, yd = self._tensor(code, x), self._tensor(code, y)
         self._check(lib.cudnnCreateFilterDescriptor(ctypes.byref(filter_desc)), "filter")
@@ -162,9 +238,7 @@ class Cudnn:
         bd = self._tensor(code, (1, whole[1], *(1 for _ in whole[2:]))) if biased else 0
 
         def launch(out: int, a: int, b: int, bias: int = 0, _keep: Any = (one, zero)) -> None:
-            if self.stream != queue[0]:
-                self.lib.cudnnSetStream(handle, queue[0])
-                self.stream = queue[0]
+            self._follow(queue[0])
             room = pool.allocate(scratch) if scratch else 0
             code = run(handle, one_at, first, a, second, b, cd, algo, room, scratch, zero_at, last, out)
             if scratch:
@@ -179,14 +253,20 @@ class Cudnn:
     def pick(self, *sizes: Any) -> Launch | None:
         """`plan` for the present setting of TensorFloat-32, which may change between calls."""
         plan: Any = self.plan
-        made: dict[bool, Launch | None] = {False: plan(*sizes, False)}
-        if made[False] is None or sizes[1] != "float32":
-            return made[False]
+        now = cudnn.allow_tf32 and sizes[1] == "float32"
+        made: dict[bool, Launch | None] = {now: plan(*sizes, now)}
+        if made[now] is None or sizes[1] != "float32":
+            return made[now]
 
         def launch(out: int, a: int, b: int, bias: int = 0) -> None:
             tf32 = cudnn.allow_tf32
             if tf32 not in made:
-                made[tf32] = plan(*sizes, tf32) or made[False]
+                made[tf32] = plan(*sizes, tf32)
+                if made[tf32] is None:
+                    raise RuntimeError(
+                        f"[convolution] cuDNN has no deterministic way with allow_tf32={tf32}: got {sizes[1]} "
+                        f"{list(sizes[2])} and {list(sizes[3])}. Set flambeau.backends.cudnn.allow_tf32 = {not tf32}."
+                    )
             chosen = made[tf32]
             assert chosen is not None
             chosen(out, a, b, bias)

@@ -159,7 +159,7 @@ def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
     return ExternalStream(data_ptr, device)
 
 
-def record_stream(t: Any, stream: Stream) -> None:
+def record_stream(t: Any, stream: Any) -> None:
     """Say that another stream works with a tensor: its memory is not used again before that stream is done so far.
 
     Args:
