@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import flambeau
-from flambeau.plugin import BackendError, backend_of, loaded_backends
+from flambeau.plugin import BackendError, backend_of, forget_plans, loaded_backends
 
 from .backend import GpuBackend
 from .memory import human
@@ -109,7 +109,9 @@ def set_device(device: Any) -> None:
     backend.runtime.use(index)
     _current[0] = index
     named: Any = flambeau.device(backend.name)  # tensors that are created on "cuda" are created there
-    named.home, named.slot = flambeau.device(f"{backend.name}:{index}"), index
+    if named.slot != index:
+        named.home, named.slot = flambeau.device(f"{backend.name}:{index}"), index
+        forget_plans()  # they were made for where the name led before
 
 
 class device:
