@@ -132,17 +132,16 @@ class Pattern:
         return out
 
 
+def _expanded(s: Spec, shape: Sequence[int]) -> Spec:
+    return spec_of(s.dtype, shape, s.device, expand_strides(s.shape, s.strides, shape))
+
+
 def run_program(
     typed: TypedProgram, out: Spec, specs: Sequence[Spec], numbers: int = 0, into: bool = False
 ) -> Callable[..., Any]:
     """A function that runs a program with one result for tensors of these specs and then numbers."""
     backend = registry.backend_of(out.device)
-    ins = [
-        s
-        if s.shape == out.shape
-        else spec_of(s.dtype, out.shape, s.device, expand_strides(s.shape, s.strides, out.shape))
-        for s in specs
-    ]
+    ins = [s if s.shape == out.shape else _expanded(s, out.shape) for s in specs]
 
     def body(outs: Any, ins: Any, numbers: Any) -> None:
         backend.run_program(typed, outs, ins, typed.fit(numbers))
@@ -190,13 +189,8 @@ class Derived:
         common = result_type_of([s for k, s in enumerate(specs) if k not in raw])
         if specs[0].dtype.is_complex and not common.is_complex:
             common = common.to_complex()
-        typed = self.program.typed(
-            [s.dtype for s in specs],
-            (dtype if dtype.is_complex or not common.is_complex else common,),
-            common,
-            raw,
-            (),
-            default_dtype(),
-        )
+        want = dtype if dtype.is_complex or not common.is_complex else common
+        ins = [s.dtype for s in specs]
+        typed = self.program.typed(ins, (want,), common, raw, default=default_dtype())
         out = spec_of(typed.outs[0], shape, specs[0].device)
         return Plan(self.name, run_program(typed, out, specs, len(numbers)), self, specs, (out,))

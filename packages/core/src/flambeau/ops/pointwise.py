@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import dtypes as dt
 from .. import registry
+from ..errors import refuse
 from ..inplace import check_cast, check_shape
 from ..layout import Spec, broadcast_shapes, dense_strides, expand_strides, spec_of
 from ..op import NUMBERS, Op, Param, register, unflipped
@@ -104,15 +105,12 @@ class Pointwise(Op):
         if len(devices) < 2:
             return values, False
         target = next((t.spec.device for t in tensors if t.spec.ndim or t.spec.device.type != "cpu"), None)
-        moved = [
-            v.to(target)
-            if p.is_tensor and hasattr(v, "spec") and not v.spec.ndim and v.spec.device.type == "cpu"
-            else v
-            for p, v in zip(self.params, values, strict=True)
-        ]
-        self.common_device(
-            [v for p, v in zip(self.params, moved, strict=True) if p.is_tensor and hasattr(v, "spec")]
-        )
+        moved = list(values)
+        for k in self.tensor_at:
+            spec = getattr(values[k], "spec", None)
+            if spec is not None and not spec.ndim and spec.device.type == "cpu":
+                moved[k] = values[k].to(target)
+        self.common_device([moved[k] for k in self.tensor_at if hasattr(moved[k], "spec")])
         return moved, True
 
     def pattern(self, values: list[Any]) -> Pattern:
@@ -135,16 +133,13 @@ class Pointwise(Op):
         """Promotion, broadcasting, checks and the program for these specs; ``into``: to be written over the first."""
         pattern = self.pattern(values)
         specs = [t.spec for t in tensors]
+        ins = [s.dtype for s in specs]
         if not specs:
-            raise TypeError(
-                f"[{self.name}] needs at least one Tensor: got only numbers. Wrap one with flambeau.tensor()."
-            )
+            do = "Wrap one with flambeau.tensor()."
+            refuse(self.name, "needs at least one Tensor: got only numbers", do=do, error=TypeError)
         roles = [p for p, s in zip(self.params, pattern.shape, strict=True) if s == "t"]
-        numbers = [
-            type(v)
-            for p, s, v in zip(self.params, pattern.shape, values, strict=True)
-            if s == "s" and p.is_tensor and p.name not in self.raw
-        ]
+        given = zip(self.params, pattern.shape, values, strict=True)
+        numbers = [type(v) for p, s, v in given if s == "s" and p.is_tensor and p.name not in self.raw]
         counted = [s for s, p in zip(specs, roles, strict=True) if p.name not in self.raw]
         common = result_type_of(counted, numbers) if counted or numbers else specs[0].dtype
         result = self.result
@@ -155,8 +150,7 @@ class Pointwise(Op):
             for d in seen:
                 self.check(self.name, d)
         if result == "natural":
-            ins = [s.dtype for s in specs]
-            made = pattern.program.typed(ins, None, common, frozenset(), (), default_dtype()).outs[0]
+            made = pattern.program.typed(ins, None, common, default=default_dtype()).outs[0]
             out_dtype = common if made.rank == common.rank == 2 else made
         else:
             out_dtype = result(common) if callable(result) else _RESULTS[result](common)
@@ -168,9 +162,7 @@ class Pointwise(Op):
             out = into
         else:
             out = spec_of(out_dtype, shape, specs[0].device, result_strides(shape, specs))
-        typed = pattern.program.typed(
-            [s.dtype for s in specs], (out.dtype,), common, raw, (), default_dtype()
-        )
+        typed = pattern.program.typed(ins, (out.dtype,), common, raw, default=default_dtype())
         recorded = self.differentiable and out.dtype.rank > 1
         run = run_program(typed, out, specs, pattern.shape.count("s"), into is not None)
         if self.guard is not None and common.rank < 2 and not registry.backend_of(out.device).asynchronous:
