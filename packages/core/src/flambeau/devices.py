@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plugins import BUILT_IN
+__all__ = ["BUILT_IN", "Device", "device_stack"]
 
-__all__ = ["Device", "device_stack"]
-
+#: Device types that plugins can't provide because the core does.
+BUILT_IN = frozenset({"meta", "reference"})
 #: Types of which there is one, in the host's memory or in none: their names take no index.
 _HOST = BUILT_IN | {"cpu"}
 #: Devices entered by ``with flambeau.device(...)``; the last one is where creation functions create.

@@ -25,15 +25,13 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from .devices import BUILT_IN
 from .errors import BackendError, refuse
 
 __all__ = [
     "BUILT_IN", "Entry", "PluginError", "PluginWarning", "entries", "failures", "find", "has_backend_entry",
     "install_command", "load", "load_backend_entry", "refresh", "status", "warn_of_built_in",
 ]  # fmt: skip
-
-#: Device types that plugins can't provide because the core does.
-BUILT_IN = frozenset({"meta", "reference"})
 
 
 class PluginError(RuntimeError):

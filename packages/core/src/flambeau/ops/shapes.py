@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from .._tensor import Tensor
+from ..errors import refuse
 from ..inplace import check_leaf, touched
 from ..layout import Spec, broadcast_shapes, wrap_dim, wrap_dims
 from ..op import composite
@@ -41,9 +42,8 @@ def _flat_sizes(shape: tuple[int, ...], start: int, end: int) -> tuple[int, ...]
     n = len(shape)
     a, b = wrap_dim(start, n, "flatten", "start_dim"), wrap_dim(end, n, "flatten", "end_dim")
     if a > b:
-        raise RuntimeError(
-            f"[flatten] flatten() has invalid args: start_dim cannot come after end_dim: got {start}, {end}."
-        )
+        wrong = f"flatten() has invalid args: start_dim cannot come after end_dim: got {start}, {end}"
+        refuse("flatten", wrong)
     merged = 1
     for size in shape[a : b + 1]:
         merged *= size
@@ -95,10 +95,9 @@ _swapped: Callable[[Tensor, int, int], Tensor] = transpose.short()
 def _moved(n: int, source: Any, destination: Any) -> tuple[int, ...]:
     a, b = wrap_dims(source, n, "movedim"), wrap_dims(destination, n, "movedim")
     if len(a) != len(b):
-        raise RuntimeError(
-            f"[movedim] Invalid source or destination dims: source ({list(ints(source))}) should contain the same "
-            f"number of dims as destination ({list(ints(destination))})."
-        )
+        wrong = f"Invalid source or destination dims: source ({list(ints(source))}) should contain the same "
+        wrong += f"number of dims as destination ({list(ints(destination))})"
+        refuse("movedim", wrong)
     rest = iter([d for d in range(n) if d not in a])
     moved = dict(zip(b, a, strict=True))
     return tuple(moved[k] if k in moved else next(rest) for k in range(n))
@@ -116,10 +115,9 @@ def movedim(self: Tensor, source: int | Sequence[int], destination: int | Sequen
 def t(self: Spec) -> Any:
     """The transpose of a matrix; vectors stay; a view."""
     if self.ndim > 2:
-        raise RuntimeError(
-            f"[t] t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D: got {list(self.shape)}. "
-            "Use .mT or transpose()."
-        )
+        wrong = f"t() expects a tensor with <= 2 dimensions, but self is {self.ndim}D: got "
+        wrong += f"{list(self.shape)}"
+        refuse("t", wrong, do="Use .mT or transpose().")
     return self.shape[::-1], self.strides[::-1], 0
 
 
@@ -150,9 +148,8 @@ def adjoint(self: Tensor) -> Tensor:
 def matrix_h(self: Tensor) -> Tensor:
     """The conjugate transpose of a matrix."""
     if self.spec.ndim not in (0, 2):
-        raise RuntimeError(
-            f"[H] tensor.H is only supported on matrices (2-D tensors): got {self.spec.ndim}-D tensor. Use .mH."
-        )
+        wrong = f"tensor.H is only supported on matrices (2-D tensors): got {self.spec.ndim}-D tensor"
+        refuse("H", wrong, do="Use .mH.")
     turned = _swapped(self, 0, 1) if self.spec.ndim else self.view(())
     return turned.conj() if self.spec.dtype.is_complex else turned
 

@@ -118,17 +118,15 @@ def key_along(shape: Sequence[int], dim: int, item: int | Range) -> Key:
 @lru_cache(1 << 14)
 def _select_key(shape: tuple[int, ...], dim: int, index: int) -> Key:
     if not shape:
-        raise IndexError(
-            "[select] select() cannot be applied to a 0-dim tensor. Use .item() or a larger tensor."
-        )
+        wrong = "select() cannot be applied to a 0-dim tensor"
+        refuse("select", wrong, do="Use .item() or a larger tensor.", error=IndexError)
     d = wrap_dim(dim, len(shape), "select")
     n = shape[d]
     at = index.__index__()
     if not -n <= at < n:
-        raise IndexError(
-            f"[select] index {at} out of range for tensor of size {list(shape)} at dimension {d}: needed: a number in "
-            f"[{-n}, {n - 1}]."
-        )
+        wrong = f"index {at} out of range for tensor of size {list(shape)} at dimension {d}: needed: a "
+        wrong += f"number in [{-n}, {n - 1}]"
+        refuse("select", wrong, error=IndexError)
     return key_along(shape, d, at % n)
 
 
@@ -151,16 +149,14 @@ def _narrow_key(shape: tuple[int, ...], dim: int, first: int, count: int) -> Key
     if count < 0:
         raise RuntimeError(f"[narrow] length must be non-negative: got {count}.")
     if not -n <= first <= n:
-        raise IndexError(
-            f"[narrow] start out of range (expected to be in range of [{-n}, {n}], but got {first}) at dimension {d} "
-            f"of {list(shape)}."
-        )
+        wrong = f"start out of range (expected to be in range of [{-n}, {n}], but got {first}) at dimension "
+        wrong += f"{d} of {list(shape)}"
+        refuse("narrow", wrong, error=IndexError)
     first = first + n if first < 0 else first
     if first + count > n:
-        raise RuntimeError(
-            f"[narrow] start ({first}) + length ({count}) exceeds dimension size ({n}): "
-            f"got dimension {d} of {list(shape)}."
-        )
+        wrong = f"start ({first}) + length ({count}) exceeds dimension size ({n}): got dimension {d} of "
+        wrong += f"{list(shape)}"
+        refuse("narrow", wrong)
     return key_along(shape, d, (first, count, 1))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .._tensor import Tensor
+from ..errors import refuse
 from ..layout import Spec, wrap_dim
 from ..op import composite
 from ..op import view as view_op
@@ -76,10 +77,9 @@ def split(self: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 
         return split_with_sizes(self, size, dim)  # type: ignore[no-any-return]
     d, n = _dim_of("split", self, dim)
     if size < 0 or (size == 0 and n):
-        raise RuntimeError(
-            f"[split] split expects split_size be non-negative, and positive unless the dimension is empty: got "
-            f"split_size={size} for dimension {d} of {list(self.shape)}."
-        )
+        wrong = "split expects split_size be non-negative, and positive unless the dimension is empty: got "
+        wrong += f"split_size={size} for dimension {d} of {list(self.shape)}"
+        refuse("split", wrong)
     count = max(1, -(-n // size)) if size else 1
     sizes = (*[size] * (count - 1), n - size * (count - 1))
     return split_parts(self, sizes, d)  # type: ignore[no-any-return]
@@ -91,15 +91,12 @@ def split_with_sizes(self: Tensor, split_sizes: Sequence[int], dim: int = 0) -> 
     d, n = _dim_of("split_with_sizes", self, dim)
     sizes = ints(split_sizes)
     if any(k < 0 for k in sizes):
-        raise RuntimeError(
-            f"[split_with_sizes] split_with_sizes expects split_sizes have only non-negative entries: "
-            f"got {list(sizes)}."
-        )
+        wrong = f"split_with_sizes expects split_sizes have only non-negative entries: got {list(sizes)}"
+        refuse("split_with_sizes", wrong)
     if sum(sizes) != n:
-        raise RuntimeError(
-            f"[split_with_sizes] split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
-            f"dimension {d}): got {list(sizes)}."
-        )
+        wrong = f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+        wrong += f"dimension {d}): got {list(sizes)}"
+        refuse("split_with_sizes", wrong)
     return split_parts(self, sizes, d)  # type: ignore[no-any-return]
 
 
@@ -123,10 +120,9 @@ def tensor_split(
     given: Any = indices_or_sections
     if hasattr(given, "spec"):
         if given.spec.ndim > 1 or given.spec.dtype.rank != 1:
-            raise RuntimeError(
-                "[tensor_split] tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
-                f"one-dimensional integer tensor: got {list(given.shape)} {given.dtype.name}."
-            )
+            wrong = "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or "
+            wrong += f"one-dimensional integer tensor: got {list(given.shape)} {given.dtype.name}"
+            refuse("tensor_split", wrong)
         given = given.tolist()
     if isinstance(given, int):
         if given <= 0:
@@ -143,17 +139,15 @@ def tensor_split(
 
 def _axis_split(op: str, self: Any, given: Any, dim: int, least: int) -> Any:
     if self.spec.ndim < least:
-        raise RuntimeError(
-            f"[{op}] {op} requires a tensor with at least {least} dimension"
-            f"{'s' if least > 1 else ''}, but got a tensor with {self.spec.ndim} dimensions."
-        )
+        wrong = f"{op} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got "
+        wrong += f"a tensor with {self.spec.ndim} dimensions"
+        refuse(op, wrong)
     if isinstance(given, int):
         n = self.spec.shape[dim]
         if given <= 0 or n % given:
-            raise RuntimeError(
-                f"[{op}] attempted to split along dimension {dim}, but the size of the dimension {n} is not divisible "
-                f"by the split_size {given}."
-            )
+            wrong = f"attempted to split along dimension {dim}, but the size of the dimension {n} is not "
+            wrong += f"divisible by the split_size {given}"
+            refuse(op, wrong)
     return tensor_split(self, given, dim)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._tensor import Tensor
 from ..dtypes import DType
+from ..errors import refuse
 from ..layout import Spec, contiguous_strides, expand_strides, spec_of, view_strides, wrap_dim, wrap_dims
 from ..op import Call, composite, kernel
 from ..op import view as view_op
@@ -41,14 +42,10 @@ def infer_sizes(op: str, shape: Sequence[int], numel: int) -> tuple[int, ...]:
     known = 1
     for s in sizes:
         if s < -1:
-            raise RuntimeError(
-                f"[{op}] invalid shape dimension {s}: got {list(sizes)}, needed: sizes >= 0, or one -1."
-            )
+            refuse(op, f"invalid shape dimension {s}: got {list(sizes)}, needed: sizes >= 0, or one -1")
         known *= 1 if s == -1 else s
     if len(unknown) > 1:
-        raise RuntimeError(
-            f"[{op}] only one dimension can be inferred: got {list(sizes)}. Give all but one size."
-        )
+        refuse(op, f"only one dimension can be inferred: got {list(sizes)}", do="Give all but one size.")
     if unknown:
         if known == 0 or numel % known:
             raise RuntimeError(f"[{op}] shape '{list(sizes)}' is invalid for input of size {numel}.")
@@ -64,11 +61,10 @@ def _view_shape(self: Spec, shape: Sequence[int]) -> Any:
     sizes = infer_sizes("view", shape, self.numel)
     strides = contiguous_strides(sizes) if self.dense else view_strides(self.shape, self.strides, sizes)
     if strides is None:
-        raise RuntimeError(
-            f"[view] view size is not compatible with input tensor's size and stride: got {list(self.shape)} with "
-            f"strides {list(self.strides)}, seen as {list(sizes)} a dimension would span two pieces of memory. Use "
-            ".reshape(...)."
-        )
+        wrong = f"view size is not compatible with input tensor's size and stride: got {list(self.shape)} "
+        wrong += f"with strides {list(self.strides)}, seen as {list(sizes)} a dimension would span two "
+        wrong += "pieces of memory"
+        refuse("view", wrong, do="Use .reshape(...).")
     return sizes, strides, 0
 
 
@@ -78,16 +74,14 @@ def _view_dtype(self: Spec, dtype: DType) -> Any:
     if have == want:
         return self.shape, self.strides, 0, dtype
     if not self.ndim or self.strides[-1] != 1 or (want > have and self.shape[-1] * have % want):
-        raise RuntimeError(
-            f"[view] can't view {self.dtype.name} of shape {list(self.shape)} and strides {list(self.strides)} as "
-            f"{dtype.name}: the last dimension must be contiguous and its bytes a multiple of the new element's. Use "
-            ".contiguous()."
-        )
+        wrong = f"can't view {self.dtype.name} of shape {list(self.shape)} and strides {list(self.strides)} "
+        wrong += f"as {dtype.name}: the last dimension must be contiguous and its bytes a multiple of the "
+        wrong += "new element's"
+        refuse("view", wrong, do="Use .contiguous().")
     outer = [st * have // want for st in self.strides[:-1]]
     if any(st * have % want for st in self.strides[:-1]):
-        raise RuntimeError(
-            f"[view] strides {list(self.strides)} are no multiples of {dtype.name}. Use .contiguous()."
-        )
+        wrong = f"strides {list(self.strides)} are no multiples of {dtype.name}"
+        refuse("view", wrong, do="Use .contiguous().")
     return (*self.shape[:-1], self.shape[-1] * have // want), (*outer, 1), 0, dtype
 
 
@@ -166,10 +160,9 @@ def permute(self: Spec, dims: Sequence[int]) -> Any:
     """The dimensions in another order."""
     order = wrap_dims(ints(dims), self.ndim, "permute")
     if len(order) != self.ndim:
-        raise RuntimeError(
-            f"[permute] number of dimensions differs: got dims={order} for {list(self.shape)}, needed: each of "
-            f"its {self.ndim} dimensions once."
-        )
+        wrong = f"number of dimensions differs: got dims={order} for {list(self.shape)}, needed: each of "
+        wrong += f"its {self.ndim} dimensions once"
+        refuse("permute", wrong)
     return [self.shape[d] for d in order], [self.strides[d] for d in order], 0
 
 
@@ -179,10 +172,9 @@ def expand(self: Spec, size: Sequence[int], *, implicit: bool = False) -> Any:
     sizes = list(ints(size))
     lead = len(sizes) - self.ndim
     if lead < 0:
-        raise RuntimeError(
-            f"[expand] the number of sizes provided ({len(sizes)}) must be greater or equal to the number of "
-            f"dimensions in the tensor ({self.ndim}): got {sizes} for {list(self.shape)}."
-        )
+        wrong = f"the number of sizes provided ({len(sizes)}) must be greater or equal to the number of "
+        wrong += f"dimensions in the tensor ({self.ndim}): got {sizes} for {list(self.shape)}"
+        refuse("expand", wrong)
     for k, n in enumerate(sizes):
         have = self.shape[k - lead] if k >= lead else 1
         if n == -1 and k >= lead:
@@ -218,9 +210,7 @@ def _as_strided_view(
     sizes, strides = ints(size), ints(stride)
     offset = self.offset if storage_offset is None else storage_offset
     if len(sizes) != len(strides):
-        raise RuntimeError(
-            f"[as_strided] mismatch in length of strides and shape: got {sizes} and {strides}."
-        )
+        refuse("as_strided", f"mismatch in length of strides and shape: got {sizes} and {strides}")
     spec = spec_of(self.spec.dtype, sizes, self.spec.device, strides)
     low, high = spec.extent()
     if (
@@ -228,11 +218,10 @@ def _as_strided_view(
         or offset < 0
         or (high >= low and (offset + high + 1) * spec.itemsize > self.mem.nbytes)
     ):
-        raise RuntimeError(
-            f"[as_strided] out of bounds: sizes {list(sizes)}, strides {list(strides)}, storage_offset {offset} need "
-            f"{(offset + high + 1) * spec.itemsize} bytes of a memory of {self.mem.nbytes}; strides and offset must "
-            "not be negative."
-        )
+        wrong = f"out of bounds: sizes {list(sizes)}, strides {list(strides)}, storage_offset {offset} need "
+        wrong += f"{(offset + high + 1) * spec.itemsize} bytes of a memory of {self.mem.nbytes}; strides and "
+        wrong += "offset must not be negative"
+        refuse("as_strided", wrong)
     base = self.base if self.base is not None and self.base.spec.dtype is self.spec.dtype else self
     r: Tensor = as_strided_base(base, sizes, strides, offset, base_offset=base.offset)
     return r if r.spec.flipped == self.spec.flipped else OPS["flip_sign"](r)
@@ -245,9 +234,8 @@ def _as_strided_replaced(
     """A copy with one of its `as_strided` views replaced by ``src``."""
     seen = _as_strided_view(self, size, stride, storage_offset)  # checks
     if src.spec.shape != seen.spec.shape:
-        raise RuntimeError(
-            f"[as_strided_scatter] expected src to have the view's shape {list(seen.shape)}: got {list(src.shape)}."
-        )
+        wrong = f"expected src to have the view's shape {list(seen.shape)}: got {list(src.shape)}"
+        refuse("as_strided_scatter", wrong)
     offset = (self.offset if storage_offset is None else storage_offset) - self.offset
     r: Tensor = as_strided_scatter(self, src.to(self.spec.dtype), ints(size), ints(stride), offset)
     return r
