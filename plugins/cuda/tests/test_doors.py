@@ -139,3 +139,22 @@ def test_one_device_by_two_names() -> None:
     assert (x + y).tolist() == [2, 2]
     assert x.to("cuda-sim:0") is x
     assert y.to(SIM) is y
+
+
+def test_loaders_pin_their_batches() -> None:
+    class Samples(fb.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> Any:
+            return {"x": fb.full((3,), float(index)), "name": str(index)}, index
+
+    loader: Any = fb.data.DataLoader(Samples(), 2, pin_memory=True, pin_memory_device=SIM)
+    batches = list(loader)
+    assert [b[0]["name"] for b in batches] == [["0", "1"], ["2", "3"]]
+    for batch, labels in batches:
+        assert fb.cuda.is_pinned(batch["x"], SIM)
+        assert fb.cuda.is_pinned(labels, SIM)
+        assert batch["x"].to(SIM, non_blocking=True)[:, 0].tolist() == labels.tolist()
+    plain = list(fb.data.DataLoader(Samples(), 2, pin_memory=True))
+    assert not fb.cuda.is_pinned(plain[0][1], SIM)

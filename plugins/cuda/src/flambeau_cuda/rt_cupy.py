@@ -19,6 +19,7 @@ __all__ = ["CUPY_NAMES", "CupyRuntime", "diagnose"]
 CUPY_NAMES = (
     ("cupy.cuda", "Device"), ("cupy.cuda", "is_available"), ("cupy.cuda", "Stream"), ("cupy.cuda", "Event"),
     ("cupy.cuda.function", "Module"), ("cupy_backends.cuda.api.driver", "launchKernel"),
+    ("cupy_backends.cuda.api.driver", "funcGetAttribute"), ("cupy_backends.cuda.api.driver", "funcSetAttribute"),
     *(
         ("cupy_backends.cuda.api.runtime", name)
         for name in (
@@ -242,6 +243,7 @@ class CupyRuntime(Runtime):
 
     def load(self, image: bytes, names: Sequence[str], index: int) -> Module:
         from cupy.cuda.function import Module as Loaded
+        from cupy_backends.cuda.api import driver
 
         self.use(index)
         module = Loaded()
@@ -249,6 +251,8 @@ class CupyRuntime(Runtime):
         functions = {}
         for name in names:
             functions[name] = int(module.get_function(name).ptr)
+            # Asking for an attribute loads the kernel now; its first launch may be inside of a captured graph.
+            driver.funcGetAttribute(0, functions[name])
         return Module(functions, module)
 
     def launch(

@@ -43,7 +43,7 @@ class DataLoader(Generic[T_co]):
         batch_sampler: which indices make each batch; excludes the arguments above and ``drop_last``.
         num_workers: processes that make batches; 0 makes them here.
         collate_fn: makes a batch of a list of samples; `default_collate` by default.
-        pin_memory: accepted; host memory needs no pinning here.
+        pin_memory: put batches into page-locked memory, from which copies to a GPU needn't wait; nothing without one.
         drop_last: leave out a last batch that is smaller.
         timeout: seconds to wait for a batch from a worker; 0 waits as long as it lives.
         worker_init_fn: called in each worker with its number.
@@ -51,7 +51,7 @@ class DataLoader(Generic[T_co]):
         generator: where the order and the workers' seeds come from.
         prefetch_factor: batches per worker that are made ahead; 2 by default.
         persistent_workers: keep the workers from one pass to the next.
-        pin_memory_device: accepted.
+        pin_memory_device: for which device's copies (default: ``"cuda"``).
         in_order: accepted; batches always come in order.
 
     >>> dataset = fb.data.TensorDataset(fb.arange(5), fb.arange(5) * 10)
@@ -139,6 +139,12 @@ class DataLoader(Generic[T_co]):
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
+        batches = self._batches()
+        if self.pin_memory and (self.pin_memory_device or fb.cuda.is_available()):
+            return (_pinned(batch, self.pin_memory_device or None) for batch in batches)
+        return batches
+
+    def _batches(self) -> Iterator[Any]:
         seed = draw_seed(
             self.generator
         )  # with and without workers, so that both see the same numbers after it
@@ -162,6 +168,19 @@ class DataLoader(Generic[T_co]):
         if self.persistent_workers:
             self._pool = pool
         return Pass(pool, indices, seed, self.persistent_workers)
+
+
+def _pinned(batch: Any, device: str | None) -> Any:
+    """A batch with its tensors in page-locked memory."""
+    if isinstance(batch, fb.Tensor):
+        return fb.cuda.pin_memory(batch, device)
+    if isinstance(batch, dict):
+        return {name: _pinned(part, device) for name, part in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_pinned(part, device) for part in batch))
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(_pinned(part, device) for part in batch)
+    return batch.pin_memory() if hasattr(batch, "pin_memory") else batch
 
 
 def _here(indices: Iterator[Any], fetch: Fetch) -> Iterator[Any]:
