@@ -115,25 +115,36 @@ static void masked(const attention *a, int64_t n, int64_t h, int64_t i, int64_t 
     else
         for (int64_t j = 0; j < w; j++) r[j] += x[j];
 }
-/* Of c keys, the first `w` count for a row: the others become -INFINITY as far as the row's tiles are read; returns how
-   far, in whole vectors. */
-INL int64_t closed(float *r, int64_t w, int64_t c) {
-    int64_t end = PANELS(MIN(c, w + F32_MR - 1), 2 * VW);
+/* Of c keys, the first `w` count for a row: the rest of the last vector becomes -INFINITY; returns where that ends. */
+INL int64_t closed(float *r, int64_t w) {
+    int64_t end = PANELS(w, VW);
     for (int64_t j = w; j < end; j++) r[j] = -INFINITY;
     return end;
 }
+/* Behind it, as far as the row's neighbours in a tile may see, there are zeros. */
+INL void cleared(float *r, int64_t from, int64_t w, int64_t c) {
+    for (int64_t j = from; j < MIN(c, w + F32_MR - 1); j++) r[j] = 0;
+}
 INL float most_of(const float *r, int64_t end) { /* NaN doesn't count */
     vf a = splatf(-INFINITY), b = a;
-    for (int64_t j = 0; j < end; j += 2 * VW) a = maxf_(ldf(r + j), a), b = maxf_(ldf(r + j + VW), b);
+    int64_t j = 0;
+    for (; j + 2 * VW <= end; j += 2 * VW) a = maxf_(ldf(r + j), a), b = maxf_(ldf(r + j + VW), b);
+    if (j < end) a = maxf_(ldf(r + j), a);
     return hmaxf(maxf_(a, b));
 }
 INL float exp_row(float *r, float top, int64_t end) {
     const vf t = splatf(top);
     vf s0 = {0}, s1 = {0};
-    for (int64_t j = 0; j < end; j += 2 * VW) {
+    int64_t j = 0;
+    for (; j + 2 * VW <= end; j += 2 * VW) {
         vf x = vexpf_(ldf(r + j) - t), y = vexpf_(ldf(r + j + VW) - t);
         s0 += x, s1 += y;
         stf(r + j, x), stf(r + j + VW, y);
+    }
+    if (j < end) {
+        vf x = vexpf_(ldf(r + j) - t);
+        s0 += x;
+        stf(r + j, x);
     }
     return hsumf(s0 + s1);
 }
@@ -157,7 +168,7 @@ static void forward_tile(const attention *a, const forward_memory *w, int64_t n,
     scores(E, w->q + at * E, w->k, w->s, m, c, sees);
     for (int64_t i = 0; i < m; i++) {
         float *r = w->s + i * BK;
-        int64_t keys = MAX(0, MIN(c, sees + i)), end = closed(r, keys, c);
+        int64_t keys = MAX(0, MIN(c, sees + i)), end = closed(r, keys);
         if (a->mask) masked(a, n, h, i0 + i, j0, keys, r);
         float most = most_of(r, end);
         if (most == -INFINITY)
@@ -168,7 +179,8 @@ static void forward_tile(const attention *a, const forward_memory *w, int64_t n,
     for (int64_t i = 0; i < m; i += VW) stf(factor + i, vexpf_(ldf(before + i) - ldf(top + i)));
     for (int64_t i = 0; i < m; i++) {
         float *r = w->s + i * BK;
-        int64_t end = PANELS(MIN(c, MAX(0, MIN(c, sees + i)) + F32_MR - 1), 2 * VW);
+        int64_t keys = MAX(0, MIN(c, sees + i)), end = PANELS(keys, VW);
+        cleared(r, end, keys, c);
         if (top[i] == -INFINITY) { /* nothing to see yet */
             memset(r, 0, (size_t)end * 4);
             continue;
@@ -243,14 +255,14 @@ static void backward_tile(const attention *a, const backward_memory *w, const fl
     scores(V, w->g + i0 * V, w->va, w->d, m, c, sees);
     for (int64_t i = 0; i < m; i++) {
         float *s = w->s + i * BK, *d = w->d + i * BK;
-        int64_t keys = MAX(0, MIN(c, sees + i)), end = closed(s, keys, c);
+        int64_t keys = MAX(0, MIN(c, sees + i)), end = closed(s, keys);
         if (a->mask) masked(a, n, h, i0 + i, j0, keys, s);
         const vf off = splatf(lse[i0 + i]), t = splatf(w->dot[i0 + i]);
         for (int64_t j = 0; j < end; j += VW) {
             vf x = vexpf_(ldf(s + j) - off);
             stf(s + j, x), stf(d + j, x * (ldf(d + j) - t));
         }
-        for (int64_t j = keys; j < end; j++) d[j] = 0; /* whatever stood there */
+        cleared(s, end, keys, c), cleared(d, keys, keys, c); /* whatever stood there */
     }
     gathered(m, w->s, w->gb + i0 * vc, w->gv, c, V, sees);
     gathered(m, w->d, w->qb + i0 * ec, w->gk, c, E, sees);
