@@ -156,9 +156,7 @@ def check_number(op: str, value: Any, d: dt.DType) -> Any:
         return bool(value)
     if type(value) is complex:
         if value.imag:
-            raise RuntimeError(
-                f"[{op}] value {value} cannot be converted to {d.name} without losing its imaginary part."
-            )
+            refuse(op, f"value {value} cannot be converted to {d.name} without losing its imaginary part")
         value = value.real
     if d.is_floating_point:
         if math.isfinite(value) and abs(value) > _finfo(d).max:
@@ -327,9 +325,8 @@ def arange(start: Number, end: Number | None = None, step: Number = 1, **made: C
     if by == 0:
         raise _StepZero(f"[arange] step must be nonzero: got {step}.")
     if (by > 0) != (last >= first) and last != first:
-        raise RuntimeError(
-            f"[arange] upper bound and lower bound inconsistent with step sign: got {first} to {last} by {by}."
-        )
+        wrong = f"upper bound and lower bound inconsistent with step sign: got {first} to {last} by {by}"
+        refuse("arange", wrong)
     n = max(0, math.ceil((last - first) / by)) if floats else max(0, -((first - last) // by))
     out = make("arange", (int(n),), dtype=dtype, **made)
     hold = dt.float64 if dtype.rank > 1 else dt.int64
@@ -382,10 +379,9 @@ def empty_permuted(size: Sequence[int], physical_layout: Sequence[int], **made: 
     """An uninitialised tensor without gaps whose dimensions lie in memory in a given order, outermost first."""
     sizes, order = _sizes("empty_permuted", size), ints(physical_layout)
     if len(sizes) != len(order):
-        raise RuntimeError(
-            f"[empty_permuted] Number of dimensions in size does not match the length of the physical_layout: got "
-            f"{len(sizes)} and {len(order)}."
-        )
+        wrong = "Number of dimensions in size does not match the length of the physical_layout: got "
+        wrong += f"{len(sizes)} and {len(order)}"
+        refuse("empty_permuted", wrong)
     if any(not 0 <= d < len(sizes) for d in order):
         raise RuntimeError(f"[empty_permuted] Dimension out of range in physical_layout: got {list(order)}.")
     if len(set(order)) != len(order):

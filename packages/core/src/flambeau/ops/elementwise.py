@@ -20,10 +20,8 @@ Any_ = Any
 
 def _no_bool_sub(op: str, d: dt.DType) -> None:
     if d is dt.bool_:
-        raise RuntimeError(
-            f"[{op}] Subtraction, the `-` operator, with a bool tensor is not supported: needed: numbers. Use "
-            "`^` or logical_xor(), or `~` to invert a mask."
-        )
+        wrong = "Subtraction, the `-` operator, with a bool tensor is not supported: needed: numbers"
+        refuse(op, wrong, do="Use `^` or logical_xor(), or `~` to invert a mask.")
 
 
 def _no_zero(op: str, divisor: Any) -> None:
@@ -34,9 +32,8 @@ def _no_zero(op: str, divisor: Any) -> None:
 
 def _no_negative(op: str, exponent: Any) -> None:
     if not hasattr(exponent, "spec") and exponent < 0:
-        raise RuntimeError(
-            f"[{op}] Integers to negative integer powers are not allowed: got {exponent}. Use x.float() ** exponent."
-        )
+        wrong = f"Integers to negative integer powers are not allowed: got {exponent}"
+        refuse(op, wrong, do="Use x.float() ** exponent.")
 
 
 # Arithmetic

@@ -55,10 +55,9 @@ def _check_index(op: str, s: Spec, dim: int, index: Spec, against: Spec, apart: 
     if max(index.ndim, 1) != max(against.ndim, 1):
         if index.numel == 0 and op == "gather":
             return
-        raise RuntimeError(
-            f"[{op}] Index tensor must have the same number of dimensions as {'input' if apart else 'src'} tensor: got "
-            f"index {list(index.shape)} for {list(against.shape)}."
-        )
+        wrong = f"Index tensor must have the same number of dimensions as {'input' if apart else 'src'} "
+        wrong += f"tensor: got index {list(index.shape)} for {list(against.shape)}"
+        refuse(op, wrong)
     for d, (n, m) in enumerate(zip(index.shape, against.shape, strict=False)):
         if n > m and not (apart and d == dim) and index.numel:
             raise RuntimeError(
@@ -309,9 +308,8 @@ def scatter_reduce(
         include_self: whether the elements that are written to take part.
     """
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
-        raise RuntimeError(
-            f"[scatter_reduce] reduce argument must be either sum, prod, mean, amax or amin, got {reduce}."
-        )
+        wrong = f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}"
+        refuse("scatter_reduce", wrong)
     i = as_index("scatter_reduce", index)
     start = self
     if not include_self:

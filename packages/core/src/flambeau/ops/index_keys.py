@@ -8,6 +8,7 @@ from typing import Any
 from .. import dtypes as dt
 from .. import plan as plans
 from .._tensor import Tensor
+from ..errors import refuse
 from ..layout import Spec
 from .slicing import Key
 
@@ -85,18 +86,16 @@ def _entry(i: Any, t: Tensor) -> Any:
         )
         i, d = i != 0, dt.bool_
     if d.rank > 1 or (i.spec.ndim and d not in _INDICES):
-        raise IndexError(
-            f"[getitem] tensors used as indices must be long, int, byte or bool tensors: got {list(i.shape)} {d.name}. "
-            "Convert with .long()."
-        )
+        wrong = f"tensors used as indices must be long, int, byte or bool tensors: got {list(i.shape)} "
+        wrong += f"{d.name}"
+        refuse("getitem", wrong, do="Convert with .long().", error=IndexError)
     if not i.spec.ndim:
         return Flag(bool(i)) if d is dt.bool_ else int(i)
     if i.spec.device is not t.spec.device:
         if i.spec.device.type != "cpu":
-            raise RuntimeError(
-                f"[getitem] indices should be either on cpu or on the same device as the indexed tensor "
-                f"({t.device}): got {i.device}. Move them with .to(device)."
-            )
+            wrong = "indices should be either on cpu or on the same device as the indexed tensor "
+            wrong += f"({t.device}): got {i.device}"
+            refuse("getitem", wrong, do="Move them with .to(device).")
         i = i.to(t.spec.device)
     return i if d is dt.bool_ or d is dt.int64 else i.long()
 
@@ -152,10 +151,9 @@ def read_index(t: Tensor, index: Any) -> tuple[Key, list[Advanced]]:
                 raise IndexError(f"[getitem] index is out of bounds for dimension {d} with size 0.")
             if e.spec.dtype is dt.bool_ and e.spec.shape != spec.shape[d : d + k]:
                 at = next(j for j in range(k) if e.spec.shape[j] != spec.shape[d + j])
-                raise IndexError(
-                    f"[getitem] The shape of the mask {list(e.shape)} at index {at} does not match the shape of the "
-                    f"indexed tensor {list(t.shape)} at index {d + at}."
-                )
+                wrong = f"The shape of the mask {list(e.shape)} at index {at} does not match the shape of "
+                wrong += f"the indexed tensor {list(t.shape)} at index {d + at}"
+                refuse("getitem", wrong, error=IndexError)
             tensors.append((v, k, e))
             key += [(0, n, 1) for n in spec.shape[d : d + k]]
             d, v = d + k, v + k

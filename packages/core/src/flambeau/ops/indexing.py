@@ -13,6 +13,7 @@ from .. import dtypes as dt
 from .. import plan as plans
 from .. import registry
 from .._tensor import Tensor
+from ..errors import refuse
 from ..inplace import assign, check_writable, overlaps, refresh_view, touched
 from ..layout import spec_of
 from ..op import NUMBERS, composite, resolved
@@ -280,10 +281,9 @@ def as_value(t: Tensor, value: Any) -> Tensor:
     if type(value) in NUMBERS:
         return full((), check_number("setitem", value, t.spec.dtype), dtype=t.spec.dtype, device=t.device)  # type: ignore[no-any-return]
     if isinstance(value, str) or not (hasattr(value, "__array__") or hasattr(value, "__len__")):
-        raise TypeError(
-            f"[setitem] can't assign a {type(value).__name__} to a {t.dtype.name} tensor: needed: a number, a tensor, "
-            "an array or a list of numbers."
-        )
+        wrong = f"can't assign a {type(value).__name__} to a {t.dtype.name} tensor: needed: a number, a "
+        wrong += "tensor, an array or a list of numbers"
+        refuse("setitem", wrong, error=TypeError)
     from .interop import as_tensor
 
     return as_tensor(value, device=t.device)
@@ -310,10 +310,9 @@ def _put_value(t: Tensor, part: Any, tensors: list[Advanced], value: Any) -> Non
 
 def _listed_indices(op: str, self: Tensor, indices: Sequence[Any], values: Any) -> list[Advanced]:
     if values.spec.dtype is not self.spec.dtype:
-        raise RuntimeError(
-            f"[{op}] Index put requires the source and destination dtypes match, got {self.dtype.name} for the "
-            f"destination and {values.dtype.name} for the source."
-        )
+        wrong = f"Index put requires the source and destination dtypes match, got {self.dtype.name} for the "
+        wrong += f"destination and {values.dtype.name} for the source"
+        refuse(op, wrong)
     entries = tuple(slice(None) if i is None else i for i in indices)
     if not entries or len(entries) > max(self.spec.ndim, 1):
         raise too_many(self.spec.ndim)

@@ -74,9 +74,8 @@ def _cat_layout(specs: Sequence[Spec], dim: int) -> Call:
         raise ValueError("[cat] expected a non-empty list of Tensors: got none.")
     for k, s in enumerate(specs):
         if not s.ndim:
-            raise RuntimeError(
-                f"[cat] zero-dimensional tensor (at position {k}) cannot be concatenated. Use stack, or reshape(1)."
-            )
+            wrong = f"zero-dimensional tensor (at position {k}) cannot be concatenated"
+            refuse("cat", wrong, do="Use stack, or reshape(1).")
     first = next((s for s in specs if not _nothing(s)), specs[0])
     d = wrap_dim(dim, first.ndim, "cat")
     total = 0
@@ -84,10 +83,9 @@ def _cat_layout(specs: Sequence[Spec], dim: int) -> Call:
         if _nothing(s):
             continue
         if s.ndim != first.ndim:
-            raise RuntimeError(
-                f"[cat] Tensors must have same number of dimensions: got {first.ndim} and {s.ndim} "
-                f"({list(first.shape)} and {list(s.shape)} at position {k})."
-            )
+            wrong = f"Tensors must have same number of dimensions: got {first.ndim} and {s.ndim} "
+            wrong += f"({list(first.shape)} and {list(s.shape)} at position {k})"
+            refuse("cat", wrong)
         for e, (n, m) in enumerate(zip(s.shape, first.shape, strict=True)):
             if e != d and n != m:
                 raise RuntimeError(
@@ -140,10 +138,9 @@ def _stack_layout(specs: Sequence[Spec], dim: int) -> Call:
     first = specs[0]
     for k, s in enumerate(specs):
         if s.shape != first.shape:
-            raise RuntimeError(
-                f"[stack] stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 and "
-                f"{list(s.shape)} at entry {k}. Use cat for different sizes."
-            )
+            wrong = f"stack expects each tensor to be equal size, but got {list(first.shape)} at entry 0 "
+            wrong += f"and {list(s.shape)} at entry {k}"
+            refuse("stack", wrong, do="Use cat for different sizes.")
     d = wrap_dim(dim, first.ndim + 1, "stack")
     out = spec_of(result_type_of(specs), (*first.shape[:d], len(specs), *first.shape[d:]), first.device)
     strides = (*out.strides[:d], *out.strides[d + 1 :])
@@ -205,14 +202,11 @@ def repeat(self: Tensor, repeats: Sequence[int]) -> Tensor:
     times, s = ints(repeats), self.spec
     lead = len(times) - s.ndim
     if lead < 0:
-        raise RuntimeError(
-            f"[repeat] Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: got "
-            f"{list(times)} for {list(s.shape)}."
-        )
+        wrong = "Number of dimensions of repeat dims can not be smaller than number of dimensions of "
+        wrong += f"tensor: got {list(times)} for {list(s.shape)}"
+        refuse("repeat", wrong)
     if any(n < 0 for n in times):
-        raise RuntimeError(
-            f"[repeat] Trying to create tensor with negative dimension: got repeats {list(times)}."
-        )
+        refuse("repeat", f"Trying to create tensor with negative dimension: got repeats {list(times)}")
     shape = (1,) * lead + tuple(s.shape)
     total = [n * m for n, m in zip(times, shape, strict=True)]
     one: list[int] = []
@@ -303,9 +297,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         raise RuntimeError("[meshgrid] meshgrid expects a non-empty TensorList: got none.")
     for x in given:
         if x.ndim > 1:
-            raise RuntimeError(
-                f"[meshgrid] Expected 0D or 1D tensor in the tensor list but got: {list(x.shape)} {x.dtype.name}."
-            )
+            wrong = f"Expected 0D or 1D tensor in the tensor list but got: {list(x.shape)} {x.dtype.name}"
+            refuse("meshgrid", wrong)
     swap = indexing == "xy" and len(given) > 1
     if swap:
         given[0], given[1] = given[1], given[0]
@@ -325,9 +318,8 @@ def sum_to_size(self: Tensor, size: Sequence[int]) -> Tensor:
     sizes, s = ints(size), self.spec
     lead = s.ndim - len(sizes)
     if lead < 0 or any(m not in (1, n) for n, m in zip(s.shape[lead:], sizes, strict=True)):
-        raise RuntimeError(
-            f"[sum_to_size] size {list(sizes)} is not expandable to size {list(s.shape)}: needed: equal sizes, or 1."
-        )
+        wrong = f"size {list(sizes)} is not expandable to size {list(s.shape)}: needed: equal sizes, or 1"
+        refuse("sum_to_size", wrong)
     if not sizes:
         return self.sum()
     dims = [d for d, n in enumerate(s.shape) if d < lead or (sizes[d - lead] == 1 and n != 1)]

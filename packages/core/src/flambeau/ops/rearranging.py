@@ -80,9 +80,7 @@ def roll(self: Spec, shifts: int | Sequence[int], dims: int | Sequence[int] = ()
     if not by:
         raise RuntimeError("[roll] `shifts` required: got none.")
     if len(by) != len(along) and not (not along and len(by) == 1):
-        raise RuntimeError(
-            f"[roll] shifts and dimensions must align: got shifts: {len(by)}, dims: {len(along)}."
-        )
+        refuse("roll", f"shifts and dimensions must align: got shifts: {len(by)}, dims: {len(along)}")
     if along and not self.ndim:
         raise IndexError(f"[roll] Dimension specified as {along[0]} but tensor has no dimensions.")
     for d in along:
@@ -170,9 +168,8 @@ def _diag_embed_default(self: Any, offset: int = 0, dim1: int = -2, dim2: int = 
 def diag_embed(self: Spec, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices of zeros with the last dimension on their diagonals."""
     if not self.ndim:
-        raise IndexError(
-            "[diag_embed] Dimension out of range: got a 0-d tensor, needed: at least 1 dimension."
-        )
+        wrong = "Dimension out of range: got a 0-d tensor, needed: at least 1 dimension"
+        refuse("diag_embed", wrong, error=IndexError)
     n = self.ndim + 1
     a, b = wrap_dim(dim1, n, "diag_embed", "dim1"), wrap_dim(dim2, n, "diag_embed", "dim2")
     if a == b:
@@ -236,10 +233,9 @@ def constant_pad(self: Spec, widths: Sequence[int], value: Any) -> Any:
     shape = [n + widths[2 * d] + widths[2 * d + 1] for d, n in enumerate(self.shape)]
     for d, n in enumerate(shape):
         if n < 0:
-            raise RuntimeError(
-                f"[pad] The input size {self.shape[d]}, plus negative padding {widths[2 * d]} and {widths[2 * d + 1]} "
-                f"resulted in a negative output size, which is invalid. Check dimension {d} of your input."
-            )
+            wrong = f"The input size {self.shape[d]}, plus negative padding {widths[2 * d]} and "
+            wrong += f"{widths[2 * d + 1]} resulted in a negative output size, which is invalid"
+            refuse("pad", wrong, do=f"Check dimension {d} of your input.")
     return Call(self.like(shape=shape))
 
 
