@@ -14,7 +14,7 @@ typedef struct {
     const float *w, *bias;
     float *gw;
     int64_t T, CT, P, cols, pad, ld; /* taps; windows' rows; positions of an image, of all, in whole vectors, in memory */
-    float *win, *wint, *grad, *out; /* windows [CT][ld], transposed [cols][CT]; gy [O][ld]; gradient of windows [cols][CT] */
+    float *win, *grad, *out; /* windows [CT][ld]; gy [O][ld]; gradient of windows [cols][CT] */
     int64_t rc;
 } few;
 
@@ -73,12 +73,20 @@ static void forward(void *ctx, int64_t lo, int64_t hi) { /* panels of outputs */
             }
     }
 }
-static void weight(void *ctx, int64_t lo, int64_t hi) { /* panels of outputs */
+static void weight(void *ctx, int64_t lo, int64_t hi) { /* panels of (channel, tap) */
     few *f = ctx;
-    for (int64_t o = lo * F32_MR; o < MIN(hi * F32_MR, f->g->O); o += F32_MR)
-        for (int64_t j = 0; j < f->CT; j += F32_NR)
-            TILE(f->cols, f->grad + o * f->ld, f->ld, 1, f->wint + j, f->CT, f->gw + o * f->CT + j, f->CT,
-                 MIN(F32_MR, f->g->O - o), MIN(F32_NR, f->CT - j), 0);
+    float *b = fbk_scratch(SLOT_D, (F32_NR * f->cols + 64) * 4);
+    if (!b) {
+        __atomic_store_n(&f->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
+        return;
+    }
+    for (int64_t j = lo * F32_NR; j < MIN(hi * F32_NR, f->CT); j += F32_NR) {
+        int64_t n = MIN(F32_NR, f->CT - j);
+        PACK(b, F32_NR, f->win + j * f->ld, n, f->ld, f->cols, 1);
+        for (int64_t o = 0; o < f->g->O; o += F32_MR)
+            TILE(f->cols, f->grad + o * f->ld, f->ld, 1, b, F32_NR, f->gw + o * f->CT + j, f->CT,
+                 MIN(F32_MR, f->g->O - o), n, 0);
+    }
 }
 static void input(void *ctx, int64_t lo, int64_t hi) { /* panels of (channel, tap) */
     few *f = ctx;
@@ -144,21 +152,19 @@ int64_t few_run(const geom *g, int what, const plane4 *y, const plane4 *x, const
     f.CT = g->C * f.T, f.cols = g->N * f.P, f.pad = ceil_div(f.cols, VW) * VW;
     f.ld = ceil_div(f.pad, 32) * 32 + 16; /* an odd number of cache lines */
     int64_t wins = what != 1 ? f.CT * f.ld : 0, grads = what ? ceil_div(g->O, 8) * 8 * f.ld : 0,
-            outs = what ? f.cols * f.CT : 0, bytes = (wins + grads + outs + 64) * 4;
+            outs = what == 1 ? f.cols * f.CT : 0, bytes = (wins + grads + outs + 64) * 4;
     if (!(f.win = fbc_alloc(bytes))) return FBK_ENOMEM;
-    f.grad = f.win + wins, f.wint = f.out = f.grad + grads;
+    f.grad = f.win + wins, f.out = f.grad + grads;
     if (what != 1) {
         fbk_par(g->C, MAX(1, 8192 / (f.T * f.cols)), windows, &f);
     }
     if (what) gather(&f);
     int64_t panels = ceil_div(g->O, F32_MR), grain = MAX(1, 200000 / (F32_MR * f.CT));
     if (what == 0) fbk_par(panels, grain, forward, &f);
-    else if (what == 1) {
-        fbk_par(ceil_div(f.CT, F32_NR), MAX(1, 200000 / (F32_NR * g->O)), input, &f);
-        fbk_par(g->C, MAX(1, 8192 / (f.T * f.cols)), scatter, &f);
-    } else {
-        PACK(f.wint, (int)f.CT, f.win, f.CT, f.ld, f.cols, 1);
-        fbk_par(panels, grain, weight, &f);
+    else {
+        int64_t across = ceil_div(f.CT, F32_NR);
+        fbk_par(across, MAX(1, 200000 / (F32_NR * g->O)), what == 1 ? input : weight, &f);
+        if (what == 1) fbk_par(g->C, MAX(1, 8192 / (f.T * f.cols)), scatter, &f);
     }
     fbc_free(f.win, bytes);
     return f.rc;

@@ -82,6 +82,25 @@ static void NAME(pack_weights)(void *ctx, int64_t lo, int64_t hi) {
         }
     }
 }
+/* Where a stretch of a panel goes: dv apart from `to` on. */
+typedef struct {
+    int64_t to, at, len;
+} NAME(part);
+static void NAME(spread)(const taps *c, const NAME(part) * part, int np, T *row, const T *from, int acc) {
+    for (int q = 0; q < np; q++) {
+        T *d = row + part[q].to;
+        const T *s = from + part[q].at;
+        int64_t len = part[q].len, dv = c->dv;
+        if (dv == 1 && acc)
+            for (int64_t e = 0; e < len; e++) d[e] += s[e];
+        else if (dv == 1)
+            for (int64_t e = 0; e < len; e++) d[e] = s[e];
+        else if (acc)
+            for (int64_t e = 0; e < len; e++) d[e * dv] += s[e];
+        else
+            for (int64_t e = 0; e < len; e++) d[e * dv] = s[e];
+    }
+}
 static void NAME(col_task)(void *ctx, int64_t lo, int64_t hi) {
     NAME(run) *r = ctx;
     const taps *c = r->c;
@@ -97,15 +116,17 @@ static void NAME(col_task)(void *ctx, int64_t lo, int64_t hi) {
         int64_t i0 = mi * r->mb, i1 = MIN(i0 + r->mb, panels);
         for (int64_t jp = b * r->per; jp < MIN((b + 1) * r->per, r->npan); jp++) {
             NAME(seg) seg[NR];
-            int64_t j0 = jp * NR, n = MIN(NR, r->cols - j0), off[NR], img = j0 / P, u = j0 % P / c->GW,
-                    v = j0 % c->GW;
-            int ns = 0, direct = c->dv == 1 && c->du == c->GW && j0 / P == (j0 + n - 1) / P;
+            NAME(part) part[NR];
+            int64_t j0 = jp * NR, n = MIN(NR, r->cols - j0), img = j0 / P, u = j0 % P / c->GW, v = j0 % c->GW;
+            int ns = 0, np = 0, direct = c->dv == 1 && c->du == c->GW && j0 / P == (j0 + n - 1) / P;
             T *d0 = (T *)c->dst + g * c->M * c->dc + img * c->dn + u * c->du + v * c->dv;
             for (int64_t q = 0; q < n;) {
                 int64_t len = MIN(n - q, c->GW - v);
                 seg[ns++] = (NAME(seg)){(const T *)c->src + img * c->sn + g * c->CH * c->sc, u * c->SH,
                                         v * c->SW, q, len};
-                for (int64_t e = 0; e < len; e++) off[q + e] = img * c->dn + u * c->du + (v + e) * c->dv;
+                int64_t to = img * c->dn + u * c->du + v * c->dv;
+                if (np && part[np - 1].to + part[np - 1].len * c->dv == to) part[np - 1].len += len;
+                else part[np++] = (NAME(part)){to, q, len};
                 q += len, v = 0;
                 if (++u == c->GH) u = 0, img++;
             }
@@ -120,22 +141,15 @@ static void NAME(col_task)(void *ctx, int64_t lo, int64_t hi) {
                         continue;
                     }
                     TILE(k, pa + i * MR * k, pb, tmp, NR, m, n, 0);
-                    for (int64_t l = 0; l < m; l++) {
-                        T *row = (T *)c->dst + (g * c->M + i * MR + l) * c->dc;
-                        if (k0)
-                            for (int64_t e = 0; e < n; e++) row[off[e]] += tmp[l * NR + e];
-                        else
-                            for (int64_t e = 0; e < n; e++) row[off[e]] = tmp[l * NR + e];
-                    }
+                    for (int64_t l = 0; l < m; l++)
+                        NAME(spread)(c, part, np, (T *)c->dst + (g * c->M + i * MR + l) * c->dc, tmp + l * NR, k0 != 0);
                 }
             }
             if (!c->bias) continue;
             for (int64_t l = i0 * MR; l < MIN(i1 * MR, c->M); l++) {
                 T bias = ((const T *)c->bias)[g * c->M + l], *row = (T *)c->dst + (g * c->M + l) * c->dc;
-                if (direct)
-                    for (int64_t e = 0; e < n; e++) row[off[0] + e] += bias;
-                else
-                    for (int64_t e = 0; e < n; e++) row[off[e]] += bias;
+                for (int q = 0; q < np; q++)
+                    for (int64_t e = 0; e < part[q].len; e++) row[part[q].to + e * c->dv] += bias;
             }
         }
     }

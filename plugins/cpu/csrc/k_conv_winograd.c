@@ -20,7 +20,7 @@ typedef struct {
     blocked x;
     int64_t CV, KV, KP;   /* channels and outputs, phases counted; the latter padded */
     int64_t PH, PW, TY, TX, nt, y0, x0; /* outputs of a plane; tiles; the first outputs of the stride's planes */
-    int64_t panels, per;  /* panels of outputs; tiles in a block */
+    int64_t panels, per, shares; /* panels of outputs; tiles in a block; parts of the image's rows */
     float *u, *v;         /* the weights [coefficient][panel][channel][NR]; the tiles, where they are few */
     int64_t ue, ve, rc;   /* distance of coefficients in them */
 } run;
@@ -107,12 +107,19 @@ static void weights_of(const run *r, float *u, int64_t ue, int64_t ld, int64_t k
     else if (r->r == 3) weights_as(3, r, u, ue, ld, k0, v0, v1);
     else weights_as(4, r, u, ue, ld, k0, v0, v1);
 }
-static void weights(void *ctx, int64_t lo, int64_t hi) { /* of channels 8 lo.. */
-    const run *r = ctx;
-    int64_t v0 = 8 * lo, v1 = MIN(8 * hi, r->CV);
-    for (int64_t p = 0; p < r->panels; p++)
-        for (int64_t k0 = begin(r, p); k0 < begin(r, p + 1); k0 += VW)
-            weights_of(r, r->u + (p * r->CV + v0) * F32_NR + k0 - begin(r, p), r->ue, F32_NR, k0, v0, v1);
+static void prepare(void *ctx, int64_t lo, int64_t hi) { /* shares of the image's rows, then the weights of eight channels */
+    run *r = ctx;
+    int64_t rows = r->c->nimg * r->x.CB * r->x.H;
+    for (int64_t i = lo; i < hi; i++) {
+        if (i < r->shares) {
+            blocked_rows(&r->x, i * rows / r->shares, (i + 1) * rows / r->shares);
+            continue;
+        }
+        int64_t v0 = 8 * (i - r->shares), v1 = MIN(v0 + 8, r->CV);
+        for (int64_t p = 0; p < r->panels; p++)
+            for (int64_t k0 = begin(r, p); k0 < begin(r, p + 1); k0 += VW)
+                weights_of(r, r->u + (p * r->CV + v0) * F32_NR + k0 - begin(r, p), r->ue, F32_NR, k0, v0, v1);
+    }
 }
 /* coefficients of the tiles t0..t1, channel blocks cb..cb1: v[coefficient][tile][CSTEP] */
 static void forth(const run *r, float *v, int64_t ve, int64_t t0, int64_t t1, int64_t cb, int64_t cb1) {
@@ -263,17 +270,19 @@ int64_t winograd_run(const winograd *c) {
     r.ue = r.panels * r.CV * F32_NR + 16, r.ve = ceil_div(r.nt, F32_MR) * F32_MR * CSTEP + 16;
     /* a block's coefficients take part of a usual second-level cache, but weights are used 24 times */
     r.per = MAX(24, (3 << 17) / (E * 4 * (CSTEP + r.KP)) / 8 * 8);
+    if (r.nt > r.per) r.per = ceil_div(ceil_div(r.nt, ceil_div(r.nt, 2 * r.per) * 2), 2) * 2; /* blocks of a size, in pairs */
+    r.shares = MAX(1, c->nimg * r.x.CB * r.x.H * r.x.W * VW >> 14);
     int64_t xs = c->nimg * r.x.H * r.x.CB * r.x.W * VW * 4, us = few ? 64 : E * r.ue * 4,
             vs = few ? E * r.ve * steps * 4 : 64;
     r.x.x = fbc_alloc(xs), r.u = fbc_alloc(us), r.v = fbc_alloc(vs);
     if (!r.x.x || !r.u || !r.v) r.rc = FBK_ENOMEM;
-    else r.rc = blocked_fill(&r.x, c->nimg);
-    if (!r.rc && few) {
-        fbk_par(r.x.CB, MAX(1, 64 / r.nt), tiles, &r);
-        fbk_par(r.panels, 1, panels, &r);
-    } else if (!r.rc) {
-        fbk_par(ceil_div(r.CV, 8), MAX(1, 256 / r.KP), weights, &r);
-        fbk_par(ceil_div(r.nt, r.per), 1, blocks, &r);
+    else {
+        fbk_par(r.shares + (few ? 0 : ceil_div(r.CV, 8)), 1, prepare, &r);
+        if (!r.x.rc && few) {
+            fbk_par(r.x.CB, MAX(1, 64 / r.nt), tiles, &r);
+            fbk_par(r.panels, 1, panels, &r);
+        } else if (!r.x.rc) fbk_par(ceil_div(r.nt, r.per), 1, blocks, &r);
+        r.rc |= r.x.rc;
     }
     if (r.x.x) fbc_free(r.x.x, xs);
     if (r.u) fbc_free(r.u, us);

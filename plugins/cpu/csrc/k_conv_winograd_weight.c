@@ -13,11 +13,20 @@ typedef struct {
     int r, n; /* taps and outputs along a tile */
     blocked x, y;
     int64_t CV, TY, TX, CP, KP, vs, gs, ve, ge; /* channels, phases counted; tiles; padded channels and outputs; distances of tiles, of coefficients */
-    int64_t kc, u0, u1, rc;                 /* outputs per task; the tile rows of this block */
+    int64_t kc, u0, u1, rc, shares, xshares; /* outputs per task; the tile rows of this block; parts of y's and x's rows */
     int first, last;
     float *v, *d, *m, *gw; /* coefficients of the image and of the gradient [36][tile][..]; sums [36][KP][CP] */
 } run;
 
+static void prepare(void *ctx, int64_t lo, int64_t hi) {
+    run *r = ctx;
+    for (int64_t i = lo; i < hi; i++) {
+        blocked *b = i < r->xshares ? &r->x : &r->y;
+        int64_t n = i < r->xshares ? r->xshares : r->shares, q = i < r->xshares ? i : i - r->xshares;
+        int64_t rows = r->g->N * b->CB * b->H;
+        blocked_rows(b, q * rows / n, (q + 1) * rows / n);
+    }
+}
 INL void grad_as(const int n, const run *r, const float *s, float *to) {
     vf d[25], o[E];
     for (int i = 0; i < n; i++)
@@ -112,14 +121,14 @@ static int plan(const geom *g, run *r) {
     r->TY = ceil_div(g->OH, r->n), r->TX = ceil_div(g->OW, r->n);
     return 1;
 }
-/* Whether it pays, in vector instructions: a product of all tiles of a block costs twelve more than its steps. */
+/* Whether it pays, in vector instructions: a product of all tiles of a block costs six more than its steps. */
 int winograd_weight_pays(const geom *g) {
     run r;
     if (!plan(g, &r) || r.CV < 16 || g->O < 8) return 0;
     double nt = g->N * r.TY * r.TX, blocks = ceil_div((int64_t)nt, WT), CB = ceil_div(r.CV, VW), KB = ceil_div(g->O, VW);
     double direct = (double)(g->N * g->OH * g->OW * g->kh * g->kw) * g->C * g->O / VW;
-    double own = 36 * (nt + 12 * blocks) * CB * g->O + 150 * CB * g->O + 200 * nt * (CB + KB);
-    return own < 0.9 * direct;
+    double own = 36 * (nt + 6 * blocks) * CB * g->O + 150 * CB * g->O + 200 * nt * (CB + KB);
+    return own < direct;
 }
 int64_t winograd_weight(const geom *g, float *gw, const plane4 *gy, const plane4 *x) {
     run r;
@@ -141,7 +150,9 @@ int64_t winograd_weight(const geom *g, float *gw, const plane4 *gy, const plane4
     if (!r.x.x || !r.y.x || !r.v || !r.m) r.rc = FBK_ENOMEM;
     else {
         r.d = r.v + E * r.ve;
-        r.rc = blocked_fill(&r.x, g->N) | blocked_fill(&r.y, g->N);
+        r.shares = MAX(1, ys >> 16), r.xshares = MAX(1, xs >> 16);
+        fbk_par(r.xshares + r.shares, 1, prepare, &r);
+        r.rc = r.x.rc | r.y.rc;
         for (; r.u0 < units && !r.rc; r.u0 = r.u1, r.first = 0) {
             r.u1 = MIN(units, r.u0 + rows), r.last = r.u1 == units;
             fbk_par((r.u1 - r.u0) * (r.x.CB + r.y.CB), MAX(1, 64 / r.TX), forth, &r);

@@ -76,8 +76,7 @@ static void blocked_phases(const blocked *b, float *d, float *t, int64_t n, int6
     }
     FBC_ISA_NAME(fbk_pack_f32)(d, VW, t, lanes, wide, b->W, 1);
 }
-static void blocked_rows(void *ctx, int64_t lo, int64_t hi) {
-    blocked *b = ctx;
+static void blocked_rows(blocked *b, int64_t lo, int64_t hi) { /* rows of all images' blocks */
     float *t = b->step == 2 ? fbk_scratch(SLOT_D, VW * (b->W + VW) * 4) : NULL;
     if (b->step == 2 && !t) {
         __atomic_store_n(&b->rc, FBK_ENOMEM, __ATOMIC_RELAXED);
@@ -99,10 +98,6 @@ static void blocked_rows(void *ctx, int64_t lo, int64_t hi) {
                                    MIN(VW, b->C - c), b->sc, w, 1);
         memset(d + (b->pw + w) * VW, 0, (size_t)((b->W - b->pw - w) * VW) * 4);
     }
-}
-INL int64_t blocked_fill(blocked *b, int64_t nimg) {
-    fbk_par(nimg * b->CB * b->H, MAX(1, 32768 / (b->W * VW)), blocked_rows, b);
-    return b->rc;
 }
 /* where row y of block c of image n begins */
 INL const float *blocked_at(const blocked *b, int64_t n, int64_t c, int64_t y) {
