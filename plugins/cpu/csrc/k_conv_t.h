@@ -22,6 +22,19 @@ INL void NAME(copy)(T *d, const T *s, int64_t n) {
 static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) * seg, int ns, int64_t n, int64_t k0,
                             int64_t k) {
     int64_t ch = k0 / c->NT, t = k0 % c->NT;
+    if (c->NT == 1 && c->SW == 1 && ns == 1 && n == NR) { /* pointwise: each row comes from a plane of its own */
+        int64_t h = seg->h + c->th[0], w = seg->w + c->tw[0];
+        if (h >= 0 && h < c->IH && w >= 0 && w + NR <= c->IW) {
+            const T *row = seg->base + ch * c->sc + h * c->srow + w;
+            for (int64_t p = 0; p < k; p++, dst += NR, row += c->sc) {
+                _Pragma("GCC unroll 4") for (int i = 0; i < NR; i += VL) STV(dst + i, LDV(row + i));
+                for (int i = 0; i < NR; i += 64 / (int)sizeof(T)) /* the next panel's, to its last line */
+                    __builtin_prefetch(row + NR + i, 0, 2);
+                __builtin_prefetch(row + 2 * NR - 1, 0, 2);
+            }
+            return;
+        }
+    }
     for (int64_t p = 0; p < k; p++, dst += NR) {
         int64_t th = c->th[t], tw = c->tw[t];
         for (int q = 0; q < ns; q++) {
@@ -35,8 +48,6 @@ static void NAME(pack_cols)(const taps *c, T *dst, const NAME(seg) * seg, int ns
             const T *row = s->base + ch * c->sc + h * c->srow;
             if (c->SW == 1) {
                 int64_t lo = w < 0 ? MIN(-w, len) : 0, hi = MAX(lo, MIN(len, c->IW - w));
-                if (c->NT == 1) /* each row comes from a plane of its own: fetch the next panel's ahead */
-                    for (int64_t i = 0; i < NR; i += 64 / (int64_t)sizeof(T)) __builtin_prefetch(row + w + NR + i, 0, 2);
                 for (int64_t i = 0; i < lo; i++) d[i] = 0;
                 NAME(copy)(d + lo, row + w + lo, hi - lo);
                 for (int64_t i = hi; i < len; i++) d[i] = 0;

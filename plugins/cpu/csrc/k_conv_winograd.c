@@ -171,10 +171,17 @@ static void put(const run *r, const float *s, int64_t n, int64_t y, int64_t x0, 
 INL void back_as(const int size, const run *r, const float *m, int64_t me, int64_t ld, float *rows, int64_t t0, int64_t t1,
                  int64_t k0) {
     enum { WIDE = (5 * RUN + 16) * VW };
+    const winograd *c = r->c;
+    const float *to = c->back && c->step == 2 ? NULL : c->dst;
+    int64_t lanes = MIN(VW, r->KV - k0);
     for (int64_t t = t0; t < t1;) {
         int64_t x = t % r->TX, y = t / r->TX % r->TY, n = t / r->TX / r->TY, len = MIN(MIN(t1 - t, r->TX - x), RUN);
         for (int64_t i = 0; i < len; i++, m += ld) {
             vf d[E], o[25];
+            if (i % (16 / size) == 0 && to) /* the lines that will be written, once each */
+                for (int64_t l = 0; l < lanes; l++)
+                    for (int a = 0; a < size; a++)
+                        __builtin_prefetch(to + n * c->dn + (k0 + l) * c->dc + (y * size + a) * c->drow + (x + i) * size, 1, 2);
             for (int e = 0; e < E; e++) __builtin_prefetch(m + e * me + 2 * ld);
             for (int e = 0; e < E; e++) d[e] = ldf(m + e * me);
             wino_outs_2d(size, o, d);
