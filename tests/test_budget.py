@@ -9,7 +9,7 @@ from benchmarks.budgets import code_lines, sizes
 
 #: What the design allows, and what holds now with a little room: the second numbers may only fall.
 MACHINERY, MACHINERY_NOW = 4000, 4770
-WHOLE, WHOLE_NOW = 11000, 11030
+WHOLE, WHOLE_NOW = 11000, 11000
 
 
 def test_the_core_does_not_grow() -> None:
