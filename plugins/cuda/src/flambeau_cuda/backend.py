@@ -316,7 +316,7 @@ class GpuBackend(Backend):
     def plan(
         self, entry: str, outs: Sequence[Spec], ins: Sequence[Spec], args: dict[str, Any]
     ) -> Callable[..., Any] | None:
-        """Prepared launches of programs, reductions, products and copies."""
+        """Prepared launches of programs, reductions, products, copies and some native kernels."""
         if entry == "run_program":
             return plan_program(self, args["program"], outs, ins)
         if entry == "reduce":
@@ -325,7 +325,11 @@ class GpuBackend(Backend):
             return entries.plan_matmul(self, outs[0], ins[0], ins[1])
         if entry == "copy":
             return entries.plan_copy(self, outs[0], ins[0])
-        return None
+        if entry not in self.natives or None in outs or None in ins:
+            return None
+        prepare = getattr(natives.find(self, entry, ins, args), "prepare", None)
+        found: Callable[..., Any] | None = None if prepare is None else prepare(outs, ins)
+        return found
 
     def plan_many(
         self, launches: Sequence[Callable[..., Any]], n_out: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .codegen import C_TYPES
 from .entries import describer, plan_gemm, plan_reduce, take, unravel
 from .launch import Launch, bind
-from .operands import Scratch
+from .operands import Scratch, prepares
 from .sorting import order_places, plan_topk
 from .templates import carried, kernel, q
 
@@ -51,6 +51,7 @@ def _reduction(kind: str) -> Any:
             )
             launch(out.ptr, x.ptr)
 
+        vars(run)["prepare"] = lambda outs, ins: plan_reduce(backend, kind, outs[0], ins[0], dims, extra)
         return run
 
     return make
@@ -171,7 +172,7 @@ def _linear(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs) -> Ru
         with Scratch(backend, slot) as s:
             found(outs[0].ptr, s.dense(x), weight.ptr, *rest)
 
-    return run
+    return prepares(run, found)
 
 
 def _spec(like: Spec, shape: tuple[int, ...], strides: tuple[int, ...]) -> Spec:
@@ -202,6 +203,9 @@ def _topk(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs) -> Run 
         )
         launch(values.ptr, indices.ptr, src.ptr)
 
+    vars(run)["prepare"] = lambda outs, ins: plan_topk(
+        backend, ins[0], dim, largest, k, outs[0].strides, outs[1].strides
+    )
     return run
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .codegen import C_TYPES
 from .entries import describer, unravel
 from .launch import Launch, bind, ceil_div
-from .operands import Scratch
+from .operands import Scratch, prepares
 from .templates import carried, kernel
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _softmax(log: bool) -> Any:
             with Scratch(backend, slot) as s:
                 launch(outs[0].ptr, 0, 0, s.dense(ins[0]), 0, 0, 0, 0)
 
-        return run
+        return prepares(run, lambda out, x: launch(out, 0, 0, x, 0, 0, 0, 0))
 
     return make
 
@@ -163,7 +163,7 @@ def _softmax_backward(log: bool) -> Any:
             with Scratch(backend, slot) as s:
                 launch(outs[0].ptr, 0, 0, s.dense(ins[0]), s.dense(ins[1]), 0, 0, 0)
 
-        return run
+        return prepares(run, lambda out, g, y: launch(out, 0, 0, g, y, 0, 0, 0))
 
     return make
 

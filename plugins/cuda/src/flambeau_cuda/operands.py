@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flambeau.plugin import DTYPES, spec_of
@@ -9,12 +10,24 @@ from flambeau.plugin import DTYPES, spec_of
 from .entries import plan_copy
 
 if TYPE_CHECKING:
+    from flambeau.plugin import Spec
+
     from .backend import GpuBackend
 
-__all__ = ["Scratch"]
+__all__ = ["Scratch", "prepares"]
 
 _BY_C = {"f32": "float32", "f64": "float64"}
 _DTYPES = {d.name: d for d in DTYPES}
+
+
+def prepares(run: Any, launch: Callable[..., Any]) -> Any:
+    """A native kernel that can be launched by addresses alone, the results' first, where all operands are dense."""
+
+    def prepare(outs: Sequence[Spec], ins: Sequence[Spec]) -> Callable[..., Any] | None:
+        return launch if all(s.dense for s in (*outs, *ins)) else None
+
+    run.prepare = prepare
+    return run
 
 
 class Scratch:
