@@ -44,9 +44,13 @@ def report(device: str, index: int) -> list[tuple[str, int]]:
             found[label] = found.get(label, 0) + mem.nbytes
 
     objects = gc.get_objects()
-    modules = [
-        o for o in objects if hasattr(type(o), "named_parameters") and hasattr(type(o), "named_modules")
-    ]
+    types = set(map(type, objects))  # few, where objects are millions
+
+    def those(*names: str) -> list[Any]:
+        wanted = {t for t in types if all(hasattr(t, name) for name in names)}
+        return [o for o in objects if type(o) in wanted]
+
+    modules = those("named_parameters", "named_modules")
     inner = {id(m) for o in modules for name, m in o.named_modules() if name}
     for root in modules:
         if id(root) in inner:
@@ -59,13 +63,14 @@ def report(device: str, index: int) -> list[tuple[str, int]]:
             count(f"{what} of {kind}.{layer}", t)
             if t.grad is not None:
                 count(f"gradients of {kind}.{layer}", t.grad)
-    for o in objects:
-        own = _own(o)
-        if "param_groups" in own and isinstance(own.get("state"), dict):
-            for t in _tensors(list(own["state"].values())):
+    for o in those("step", "zero_grad"):
+        state = _own(o).get("state")
+        if isinstance(state, dict):
+            for t in _tensors(list(state.values())):
                 count(f"state of {type(o).__name__}", t)
+    tensors = {t for t in types if issubclass(t, Tensor)}
     for o in objects:
-        if issubclass(type(o), Tensor):
+        if type(o) in tensors:
             count("saved for backward and results" if o.node is not None else "other tensors", o)
     return sorted(found.items(), key=lambda item: -item[1])
 
