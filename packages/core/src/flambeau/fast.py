@@ -20,7 +20,7 @@ def short(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., A
     Args:
         general: what is called for anything else.
     """
-    general = general or op.__call__
+    general = general or op.general
     table = op.plans
 
     def one(*args: Any, **kwargs: Any) -> Any:
@@ -81,27 +81,29 @@ def short(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., A
         return out
 
     def several(*args: Any, **kwargs: Any) -> Any:
-        if kwargs or WATCHED or not least <= len(args) <= most:
+        n = len(args)
+        if WATCHED or n > most or (kwargs and not (n < least and named[n].issuperset(kwargs))):
             return general(*args, **kwargs)
+        given = args if n >= least else (*args, *[kwargs.get(p.name, p.default) for p in op.params[n:least]])
         key: list[Any] = []
         tensors: list[Any] = []
         numbers: list[Any] = []
         try:
-            for kind, a in zip(taken, args, strict=False):
+            for kind, a in zip(taken, given, strict=False):
                 if kind == "attr":
                     if type(a) in LOOSE:
-                        return general(*args)
+                        return general(*args, **kwargs)
                     key.append(a)
                 elif type(a) in NUMBERS:
                     numbers.append(a)
                     key.append(type(a))
                 else:
-                    if a is not None or kind == "optional":
+                    if a is not None or (kind == "optional" and op.kind != "pointwise"):
                         tensors.append(a)
                     key.append(None if a is None else a.spec)
             plan = table[tuple(key)]
         except (AttributeError, KeyError, TypeError):
-            return general(*args)
+            return general(*args, **kwargs)
         out = plan.run(*tensors, *numbers)
         if not GRAD_OFF or modes.grad:
             for t in tensors:
@@ -123,6 +125,7 @@ def short(op: Any, general: Callable[..., Any] | None = None) -> Callable[..., A
         return one if len(kinds) == 1 else two
     taken = [p.kind for p in op.params[: op.n_positional]]
     least, most = op.tensor_at[-1] + 1, ([*taken, "number"]).index("number")
+    named = [frozenset(op.names[n:least]) for n in range(least)]
     return several
 
 

@@ -92,7 +92,7 @@ class Composite(Op):
         """Whether interceptors see it, and not only what it calls: random ops, and those with a batch rule."""
         return self.batch is not None or "generator" in self.index
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def general(self, /, *args: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         if out is not None:
             from .inplace import put_out, write_out
@@ -124,7 +124,7 @@ class Composite(Op):
         if self.variadic or self.seen or required:
             return general
         if self.via is not None:
-            return self.via.serve(self.__call__)
+            return self.via.serve(self.general)
         least = sum(d is Param.NONE for d in self.defaults[:most])
         spread = most > 0 and self.params[most - 1].kind == "attr"
 

@@ -165,7 +165,16 @@ class Op:
 
     # Calling
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    @cached_property
+    def quick(self) -> Callable[..., Any]:
+        """The op as a function that finds plans at once."""
+        return self.short()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self.quick(*args, **kwargs)
+
+    def general(self, /, *args: Any, **kwargs: Any) -> Any:
+        """A call of any form."""
         if WATCHED and modes.watchers:
             return past_watchers(self, self, args, kwargs)
         if "out" in kwargs:

@@ -102,8 +102,11 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
     Returns itself where nothing changes, unless ``copy=True``.
     """
-    if len(args) == 1 and not kwargs and type(args[0]) is dt.DType:
-        return self if args[0] is self.spec.dtype else _cast(self, args[0])
+    if len(args) == 1 and not kwargs:
+        if type(args[0]) is dt.DType:
+            return self if args[0] is self.spec.dtype else _cast(self, args[0])
+        if isinstance(args[0], (Device, str)) and Device(args[0]) is self.spec.device:
+            return self
     dtype, device = kwargs.get("dtype"), kwargs.get("device")
     copy, memory_format = bool(kwargs.get("copy", False)), kwargs.get("memory_format")
     flags: list[bool] = []

@@ -197,6 +197,8 @@ def setitem(t: Tensor, index: Any, value: Any) -> None:
         IndexError: as for reading.
         RuntimeError: the value doesn't broadcast to what the index names.
     """
+    if type(index) is plans.TENSOR and type(value) in NUMBERS and index.spec.dtype is dt.int64:
+        value = as_value(t, value)
     if type(index) is plans.TENSOR and type(value) is plans.TENSOR and not WATCHED:
         put = _puts.get((t.spec, index.spec, value.spec))
         mem = t.mem
@@ -259,8 +261,9 @@ def _remember_put(t: Tensor, index: Tensor, value: Tensor) -> None:
         return
     fits = v.dtype is s.dtype and not v.flipped and v.device is s.device and i.device is s.device and eager(t)
     shape = (*i.shape, *s.shape[1:])
-    if fits and s.dense and v.shape == shape:
+    if fits and s.dense and (v.shape == shape or not v.ndim):
         places = spec_of(i.dtype, shape, i.device, (*i.strides, *(0,) * (s.ndim - 1)))
+        v = v if v.ndim else spec_of(v.dtype, shape, v.device, (0,) * len(shape))
         _puts.keep(key, backend.plan("scatter", (s,), (places, v), {"dim": 0, "reduce": None}))
 
 

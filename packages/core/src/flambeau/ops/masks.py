@@ -22,7 +22,7 @@ from .slicing import zeros_of
 
 __all__ = ["count_true", "flat_nonzero"]
 
-_where_values, _masked_fill_values = OPS["where_values"].short(), OPS["masked_fill_values"].short()
+_where_values, _masked_fill_values = OPS["where_values"], OPS["masked_fill_values"]
 
 # Where
 
