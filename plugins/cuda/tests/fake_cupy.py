@@ -104,7 +104,8 @@ class Gpus:
     def launch(self, fn: int, *rest: Any) -> None:
         *sizes, stream, params, extra = rest
         assert self.streams[stream] == Device.now, "a kernel is launched on a stream of the current device"
-        self.host.launch(fn, *sizes, 0, params, extra)
+        host: Any = self.host
+        host.launch(fn, *sizes, 0, params, extra)
 
 
 def install(count: int = 1) -> Gpus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flambeau.plugin import DTYPES, spec_of
 
@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Scratch", "prepares"]
 
+R = TypeVar("R", bound=Callable[..., Any])
 _BY_C = {"f32": "float32", "f64": "float64"}
 _DTYPES = {d.name: d for d in DTYPES}
 
 
-def prepares(run: Any, launch: Callable[..., Any]) -> Any:
+def prepares(run: R, launch: Callable[..., Any]) -> R:
     """A native kernel that can be launched by addresses alone, the results' first, where all operands are dense."""
 
     def prepare(outs: Sequence[Spec], ins: Sequence[Spec]) -> Callable[..., Any] | None:
         return launch if all(s.dense for s in (*outs, *ins)) else None
 
-    run.prepare = prepare
+    vars(run)["prepare"] = prepare
     return run
 
 
