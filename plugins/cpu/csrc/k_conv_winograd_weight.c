@@ -6,7 +6,7 @@
 #define PACK FBC_ISA_NAME(fbk_pack_f32)
 #define TILE FBC_ISA_NAME(fbk_tile_any_f32)
 
-enum { WT = 64 }; /* tiles in a block */
+enum { WT = 64 }; /* tiles in a block: longer sums would raise the error */
 
 typedef struct {
     const geom *g;
@@ -124,8 +124,9 @@ static int plan(const geom *g, run *r) {
 /* Whether it pays, in vector instructions: a product of all tiles of a block costs six more than its steps. */
 int winograd_weight_pays(const geom *g) {
     run r;
-    if (!plan(g, &r) || r.CV < 16 || g->O < 8) return 0;
-    double nt = g->N * r.TY * r.TX, blocks = ceil_div((int64_t)nt, WT), CB = ceil_div(r.CV, VW), KB = ceil_div(g->O, VW);
+    if (!plan(g, &r) || r.CV < 8 || g->O < 8) return 0;
+    double CB = ceil_div(r.CV, VW), KB = ceil_div(g->O, VW), nt = g->N * r.TY * r.TX;
+    double blocks = ceil_div((int64_t)nt, WT);
     double direct = (double)(g->N * g->OH * g->OW * g->kh * g->kw) * g->C * g->O / VW;
     double own = 36 * (nt + 6 * blocks) * CB * g->O + 150 * CB * g->O + 200 * nt * (CB + KB);
     return own < direct;
