@@ -47,18 +47,14 @@ typedef struct {
     int flip, what;
 } dctx;
 
-/* one plane forward, R rows of outputs at a time so that they share rows of the input; next: the plane after it, fetched
-   meanwhile */
-INL void forward(const int s, const geom *g, const float *x, int64_t xh, float *y, int64_t yh, const vf *w, float bias,
-                 const float *next) {
+/* one plane forward, R rows of outputs at a time so that they share rows of the input */
+INL void forward(const int s, const geom *g, const float *x, int64_t xh, float *y, int64_t yh, const vf *w, float bias) {
     enum { R = 4 };
-    int64_t lines = ceil_div(g->H * xh / 16 + 1, MAX(1, ceil_div(g->OW, VW) * ceil_div(g->OH, R)));
     for (int64_t v = 0; v < g->OW; v += VW) {
         view at = view_at(s, v * s - g->pw, g->W);
         uint32_t m = inside(v, g->OW);
         for (int64_t u = 0; u < g->OH; u += R) {
             vf o[R], q[3];
-            for (int64_t i = 0; i < lines; i++, next += 16) __builtin_prefetch(next, 0, 2);
             for (int r = 0; r < R; r++) o[r] = splatf(bias);
             _Pragma("GCC unroll 9") for (int i = 0; i < (R - 1) * s + 3; i++) {
                 int64_t h = u * s - g->ph + i;
@@ -136,8 +132,8 @@ static void planes(void *ctx, int64_t lo, int64_t hi) { /* of x: forward (what =
             vf w[9];
             for (int t = 0; t < 9; t++) w[t] = splatf(d->w[o * 9 + (d->flip ? 8 - t : t)]);
             if (d->what) input2(g, x, xh, y, yh, w, bias);
-            else if (g->sw == 1) forward(1, g, x, xh, y, yh, w, bias, x + d->x->c);
-            else forward(2, g, x, xh, y, yh, w, bias, x + d->x->c);
+            else if (g->sw == 1) forward(1, g, x, xh, y, yh, w, bias);
+            else forward(2, g, x, xh, y, yh, w, bias);
         }
     }
 }
