@@ -113,7 +113,7 @@ static void (*const tiles[5][NV])(int64_t, const uint16_t *, int64_t, int64_t, c
 
 /* The rows [m0, m1) and columns [n0, n1) of the product, by one thread. */
 static int64_t block(const fbc_bf16_product *g, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-    enum { BM = 16 * MR, BP = 10 }; /* rows, panels of a round of tiles */
+    enum { BM = 16 * MR, BP = 5 }; /* rows, panels of a round of tiles */
     int64_t pairs = (g->K + 1) / 2, kstep = ceil_div(pairs, ceil_div(pairs, KC));
     const int direct = g->acs == 1 && g->K % 2 == 0 && n1 - n0 <= 4 * NR; /* a is read where it lies */
     uint32_t *pa = fbk_scratch(SLOT_GA, (ceil_div(MIN(m1 - m0, MC), MR) * MR * kstep + 64) * 4);

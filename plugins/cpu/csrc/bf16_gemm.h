@@ -2,7 +2,7 @@
 #ifndef FBC_BF16_GEMM_H
 #define FBC_BF16_GEMM_H
 #include <stdint.h>
-enum { FBC_BF16_DEPTH = 512 }; /* sums of at most so many terms are made in registers */
+enum { FBC_BF16_DEPTH = 1024 }; /* sums of at most so many terms are made in registers */
 typedef struct {
     int64_t M, N, K;
     const uint16_t *a, *b;

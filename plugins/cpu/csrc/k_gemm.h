@@ -29,7 +29,7 @@ typedef struct {
 static inline void fbk_split(int64_t M, int64_t N, int64_t K, int64_t mr, int64_t vl, int dear, int64_t *down, int64_t *across) {
     int64_t threads = fbc_in_parallel() ? 1 : fbc_get_num_threads(), least = 1 << 18;
     double work = (double)M * (double)N * (double)K, best = 0;
-    int64_t blocks = threads * (work < (double)(1 << 27) ? 1 : work < (double)(1 << 30) ? 2 : 4);
+    int64_t blocks = threads * (work < (double)(1 << 28) ? 1 : 2);
     *down = *across = 1;
     if (threads == 1) return;
     if ((double)blocks > work / (double)least) blocks = (int64_t)(work / (double)least);
