@@ -20,7 +20,7 @@ from .fast import short, short_into
 from .layout import Spec, unflipped
 from .plan import Plan, Table, prepared, resolved
 from .rules import Rules
-from .signature import LOOSE, SYNONYMS, Param, read_params
+from .signature import LOOSE, SYNONYMS, Param, frozen, read_params
 from .state import GRAD_OFF, WATCHED, default_device, modes, past_watchers, set_grad
 from .tape import record
 
@@ -230,7 +230,7 @@ class Op:
                 kind = p.kind
                 if kind == "attr":
                     key.append(
-                        v if type(v) not in LOOSE else _freeze(v) if type(v) is list else (type(v), repr(v))
+                        v if type(v) not in LOOSE else frozen(v) if type(v) is list else (type(v), repr(v))
                     )
                 elif kind == "tensors":
                     tensors.extend(v)
@@ -289,7 +289,7 @@ class Op:
             elif p.is_tensor and v is not None:
                 v = v.spec
             elif type(v) is list:
-                v = _freeze(v)
+                v = frozen(v)
             out.append(v)
         return out
 
@@ -404,7 +404,3 @@ class Op:
                     refuse(self.name, wrong, do=do, **got)
                 device = t.spec.device
         return device or default_device()
-
-
-def _freeze(v: Any) -> Any:
-    return tuple(_freeze(e) for e in v) if isinstance(v, (list, tuple)) else v

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["CREATION", "LOOSE", "NUMBERS", "SYNONYMS", "Param", "read_params"]
+__all__ = ["CREATION", "LOOSE", "NUMBERS", "SYNONYMS", "Param", "frozen", "read_params"]
 
 NUMBERS = frozenset({bool, int, float, complex})
 #: Types whose values may equal an int that stands for something else, or be no key (nan); and those without a hash.
 LOOSE = frozenset({float, complex, list})
 #: Other names of parameters that calls may use.
 SYNONYMS = {"input": "self", "self": "input", "axis": "dim", "keepdims": "keepdim", "x": "self"}
+
+
+def frozen(v: Any) -> Any:
+    """A list as a tuple, with what is in it; anything else as it is."""
+    return tuple(frozen(e) for e in v) if isinstance(v, (list, tuple)) else v
 
 
 class Param:
