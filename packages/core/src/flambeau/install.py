@@ -10,6 +10,8 @@ from . import registry
 from ._tensor import Tensor
 from .errors import message
 from .ops.late import METHODS, LateMethod
+from .state import GRAD_OFF, WATCHED, modes
+from .tape import record
 
 __all__ = ["COMPARISONS", "ELSEWHERE", "OPERATORS", "UNARY", "VIEWS", "install"]
 
@@ -61,11 +63,25 @@ def _inplace_method(op: Any, general: Callable[..., Any] | None = None) -> Calla
 
 
 def _reflected(op: Any) -> Callable[..., Any]:
-    def method(self: Tensor, other: Any) -> Any:
+    def swapped(self: Tensor, other: Any) -> Any:
         if not isinstance(self, Tensor):
             kind = AttributeError if op.name == "div" else TypeError
             raise kind(message(op.name, "a reflected operator's first argument must be a Tensor", self=self))
-        return op(other, self)
+        return op.general(other, self)
+
+    general, table = _operator(swapped), op.plans
+
+    def method(self: Tensor, other: Any) -> Any:
+        try:
+            plan = None if WATCHED else table[type(other), self.spec]
+        except (AttributeError, KeyError):
+            plan = None
+        if plan is None:
+            return general(self, other)
+        out = plan.run(self, other)
+        if self.rg and (not GRAD_OFF or modes.grad):
+            record(plan, (self,), (other,), out)
+        return out
 
     return method
 
@@ -125,7 +141,7 @@ def install() -> dict[str, Callable[..., Any]]:
         op = records[name]
         plain = _operator(functions[name]) if op.kind == "composite" else op.short(_operator(op))
         setattr(Tensor, f"__{py}__", plain)
-        setattr(Tensor, f"__r{py}__", _operator(_reflected(op)))
+        setattr(Tensor, f"__r{py}__", _reflected(op))
         if name != "matmul":
             setattr(Tensor, f"__i{py}__", _inplace_method(op, _operator(_inplace_method(op))))
     Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
