@@ -92,12 +92,12 @@ KERNELS["rows.cuh"] = (
         "layer_norm_finish<f32, bf16>",
     ]
     + [
-        "channel_moments<f32, f16>",
+        *(f"channel_moments<f32, f16, {n}>" for n in (1, 8)),
         "channel_finish<f64, f64>",
-        "channel_sums<f32, f32>",
+        *(f"channel_sums<f32, f32, {n}>" for n in (1, 4)),
         "channel_sums_finish<f32, f16>",
     ]
-    + [f"channel_apply<{_NORM}>", f"channel_backward<{_NORM}>"],
+    + [f"{k}<{_NORM}, {n}>" for k in ("channel_apply", "channel_backward") for n in (1, 8)],
 )
 KERNELS["image.cuh ConvParams"] = (
     "ConvParams",

@@ -400,8 +400,39 @@ def _channel_sizes(x: Spec) -> tuple[int, int, int]:
 def _parts(channels: int, total: int) -> tuple[int, int]:
     """Parts of a channel, and the elements of each."""
     parts = max(1, min(ceil_div(total, 4 * BLOCK), ceil_div(1024, channels)))
-    per = ceil_div(total, parts)
+    per = ceil_div(ceil_div(total, parts), 8) * 8  # whole vectors
     return ceil_div(total, per), per
+
+
+def _by_vectors(make: Callable[[int], Launch], width: int, vectors: Sequence[int]) -> Launch:
+    """``make(1)``, or ``make(width)`` where addresses allow vectors.
+
+    Args:
+        vectors: which of the eight addresses are then read as vectors.
+    """
+    if width == 1:
+        return make(1)
+    wide = make(width)
+    plain: list[Launch] = []
+
+    def launch(*values: int) -> None:
+        bits = 0
+        for k in vectors:
+            bits |= values[k]
+        if not bits & 15:
+            wide(*values)
+            return
+        if not plain:
+            plain.append(make(1))
+        plain[0](*values)
+
+    return launch
+
+
+def _vector(x: Spec, inner: int) -> int:
+    """Elements per access of planes of a size."""
+    width = 16 // x.itemsize
+    return 1 if inner % width else width
 
 
 def _batch_norm(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs) -> Run | None:
@@ -418,30 +449,24 @@ def _batch_norm(backend: GpuBackend, ins: Sequence[Spec | None], attrs: Attrs) -
     w = C_TYPES[scale.dtype.name] if scale else t
     r = C_TYPES[mean.dtype.name] if mean else acc
     parts, per = _parts(channels, n * inner)
-    moments = row_launch(
-        backend,
-        f"channel_moments<{acc}, {t}>",
-        slot,
-        0,
-        0,
-        (n, channels, inner, per, 0),
-        (channels, parts),
-        True,
-    )
+    width = _vector(x, inner)
+
+    def make_moments(width: int) -> Launch:
+        call, words = f"channel_moments<{acc}, {t}, {width}>", (n, channels, inner, per, 0)
+        return row_launch(backend, call, slot, 0, 0, words, (channels, parts), True)
+
+    moments = _by_vectors(make_moments, width, (3,))
     finish = row_launch(
         backend, f"channel_finish<{acc}, {r}>", slot, attrs["eps"], attrs["momentum"], (n, channels, inner, parts, 0),
         (ceil_div(channels, BLOCK),), False,
     )  # fmt: skip
-    apply = row_launch(
-        backend,
-        f"channel_apply<{acc}, {t}, {w}>",
-        slot,
-        0,
-        0,
-        (n, channels, inner, 0, 0),
-        (ceil_div(x.numel, BLOCK),),
-        False,
-    )
+    numel = x.numel
+
+    def make_apply(width: int) -> Launch:
+        call, grid = f"channel_apply<{acc}, {t}, {w}, {width}>", (ceil_div(numel, BLOCK * width),)
+        return row_launch(backend, call, slot, 0, 0, (n, channels, inner, 0, 0), grid, False)
+
+    apply = _by_vectors(make_apply, width, (0, 3))
     room = channels * parts * 3 * (8 if acc == "f64" else 4)
 
     def run(outs: Sequence[Any], ins: Sequence[Any], attrs: Attrs) -> None:
@@ -465,9 +490,13 @@ def _batch_norm_backward(backend: GpuBackend, ins: Sequence[Spec | None], attrs:
     w = C_TYPES[weight.dtype.name] if weight else t
     parts, per = _parts(channels, n * inner)
     words = (n, channels, inner)
-    sums = row_launch(
-        backend, f"channel_sums<{acc}, {t}>", slot, 0, 0, (*words, per, 0), (channels, parts), True
-    )
+    width, numel = _vector(x, inner), x.numel
+
+    def make_sums(width: int) -> Launch:
+        call = f"channel_sums<{acc}, {t}, {width}>"
+        return row_launch(backend, call, slot, 0, 0, (*words, per, 0), (channels, parts), True)
+
+    sums = _by_vectors(make_sums, width, (3, 4))
     finish = row_launch(
         backend,
         f"channel_sums_finish<{acc}, {w}>",
@@ -478,16 +507,12 @@ def _batch_norm_backward(backend: GpuBackend, ins: Sequence[Spec | None], attrs:
         (ceil_div(channels, BLOCK),),
         False,
     )
-    back = row_launch(
-        backend,
-        f"channel_backward<{acc}, {t}, {w}>",
-        slot,
-        0,
-        0,
-        (*words, 0, 0),
-        (ceil_div(x.numel, BLOCK),),
-        False,
-    )
+
+    def make_back(width: int) -> Launch:
+        call, grid = f"channel_backward<{acc}, {t}, {w}, {width}>", (ceil_div(numel, BLOCK * width),)
+        return row_launch(backend, call, slot, 0, 0, (*words, 0, 0), grid, False)
+
+    back = _by_vectors(make_back, width, (0, 3, 4))
     pair = 2 * (8 if acc == "f64" else 4)
     training = attrs["training"]
 

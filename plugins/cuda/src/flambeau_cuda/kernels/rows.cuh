@@ -333,16 +333,42 @@ struct JoinThree {
         return {n, a.mean + d * (b.n / n), a.m2 + b.m2 + d * d * (a.n / n * b.n)};
     }
 };
-template <class A, class T> FB_DEV void channel_moments(const RowParams &p) {
+// The place of a channel's k-th element, and the channel of a place. 32-bit divisions where they do: a 64-bit one takes
+// as long as the memory of many elements.
+FB_DEV i64 channel_place(const RowParams &p, i64 k, i64 c) {
+    if (p.lines * p.inner < 0x7fffffff) {
+        u32 n = (u32)k / (u32)p.inner, rest = (u32)k - n * (u32)p.inner;
+        return ((i64)n * p.count + c) * p.inner + rest;
+    }
+    return (k / p.inner * p.count + c) * p.inner + k % p.inner;
+}
+FB_DEV i64 channel_of(const RowParams &p, i64 at) {
+    if (p.lines * p.count * p.inner < 0x7fffffff) return (u32)at / (u32)p.inner % (u32)p.count;
+    return at / p.inner % p.count;
+}
+// N: elements per access; the parts and the inner size are multiples of it.
+template <class A, class T, int N> FB_DEV void channel_moments(const RowParams &p) {
     SHARED(Three<A>, room, ROW_BLOCK);
     i64 c = blockIdx.x, total = p.lines * p.inner, first = blockIdx.y * p.flag;
     i64 end = first + p.flag < total ? first + p.flag : total;
-    Three<A> s = {0, 0, 0};
-    for (i64 k = first + threadIdx.x; k < end; k += blockDim.x) {
-        A x = cast<A>(((const T *)p.x)[(k / p.inner * p.count + c) * p.inner + k % p.inner]), d = x - s.mean;
-        s.n += 1;
-        s.mean += d / s.n;
-        s.m2 += d * (x - s.mean);
+    // Sums of what is left of a thread's elements when its first one is taken away: small where the variance is.
+    A shift = 0, n = 0, sum = 0, squares = 0;
+    for (i64 k = first + (i64)threadIdx.x * N; k < end; k += (i64)blockDim.x * N) {
+        vec<T, N> x = *(const vec<T, N> *)((const T *)p.x + channel_place(p, k, c));
+        if (n == 0) shift = cast<A>(x.v[0]);
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            A d = cast<A>(x.v[i]) - shift;
+            sum += d;
+            squares += d * d;
+        }
+        n += N;
+    }
+    Three<A> s = {n, 0, 0};
+    if (n > 0) {
+        A m2 = squares - sum * (sum / n);
+        s.mean = shift + sum / n;
+        s.m2 = m2 < 0 ? (A)0 : m2;
     }
     s = block_join(s, room, JoinThree());
     if (threadIdx.x == 0) ((Three<A> *)p.out)[c * gridDim.y + blockIdx.y] = s;
@@ -362,18 +388,23 @@ template <class A, class R> FB_DEV void channel_finish(const RowParams &p) {
         *r = cast<R>(cast<A>(*r) * (A)(1 - p.g) + var * (s.n / (s.n > 1 ? s.n - 1 : (A)1)) * (A)p.g);
     }
 }
-template <class A, class T> FB_DEV void channel_sums(const RowParams &p) {
+template <class A, class T, int N> FB_DEV void channel_sums(const RowParams &p) {
     SHARED(Two<A>, room, ROW_BLOCK);
     i64 c = blockIdx.x, total = p.lines * p.inner, first = blockIdx.y * p.flag;
     i64 end = first + p.flag < total ? first + p.flag : total;
     A mean = ((const A *)p.w)[c], rstd = ((const A *)p.v)[c];
     Two<A> s = {0, 0};
-    for (i64 k = first + threadIdx.x; k < end; k += blockDim.x) {
-        i64 at = (k / p.inner * p.count + c) * p.inner + k % p.inner;
-        A g = cast<A>(((const T *)p.y)[at]);
-        s.a += g;
-        s.b += g * (cast<A>(((const T *)p.x)[at]) - mean) * rstd;
+    for (i64 k = first + (i64)threadIdx.x * N; k < end; k += (i64)blockDim.x * N) {
+        i64 at = channel_place(p, k, c);
+        vec<T, N> grad = *(const vec<T, N> *)((const T *)p.y + at), x = *(const vec<T, N> *)((const T *)p.x + at);
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            A g = cast<A>(grad.v[i]);
+            s.a += g;
+            s.b += g * (cast<A>(x.v[i]) - mean);
+        }
     }
+    s.b *= rstd;
     s = block_join(s, room, Plus());
     if (threadIdx.x == 0) ((Two<A> *)p.out)[c * gridDim.y + blockIdx.y] = s;
 }
@@ -388,26 +419,38 @@ template <class A, class W> FB_DEV void channel_sums_finish(const RowParams &p) 
     if (p.out3) ((W *)p.out3)[c] = cast<W>(s.a);
 }
 // y = (x - mean) * rstd * weight + bias; z: weight or 0, y: bias or 0.
-template <class A, class T, class W> FB_DEV void channel_apply(const RowParams &p) {
-    i64 at = thread_number();
+template <class A, class T, class W, int N> FB_DEV void channel_apply(const RowParams &p) {
+    i64 at = thread_number() * N;
     if (at >= p.lines * p.count * p.inner) return;
-    i64 c = at / p.inner % p.count;
-    A v = (cast<A>(((const T *)p.x)[at]) - ((const A *)p.w)[c]) * ((const A *)p.v)[c];
-    if (p.z) v *= cast<A>(((const W *)p.z)[c]);
-    if (p.y) v += cast<A>(((const W *)p.y)[c]);
-    ((T *)p.out)[at] = cast<T>(v);
+    i64 c = channel_of(p, at);
+    A mean = ((const A *)p.w)[c], rstd = ((const A *)p.v)[c];
+    A scale = p.z ? cast<A>(((const W *)p.z)[c]) : (A)1, shift = p.y ? cast<A>(((const W *)p.y)[c]) : (A)0;
+    vec<T, N> x = *(const vec<T, N> *)((const T *)p.x + at);
+#pragma unroll
+    for (int i = 0; i < N; i++) x.v[i] = cast<T>((cast<A>(x.v[i]) - mean) * rstd * scale + shift);
+    *(vec<T, N> *)((T *)p.out + at) = x;
 }
 // The gradient of the input; y: gradient, out2: pairs of sums or 0 (statistics were fixed).
-template <class A, class T, class W> FB_DEV void channel_backward(const RowParams &p) {
-    i64 at = thread_number();
+template <class A, class T, class W, int N> FB_DEV void channel_backward(const RowParams &p) {
+    i64 at = thread_number() * N;
     if (at >= p.lines * p.count * p.inner) return;
-    i64 c = at / p.inner % p.count;
-    A rstd = ((const A *)p.v)[c], v = cast<A>(((const T *)p.y)[at]);
+    i64 c = channel_of(p, at);
+    A rstd = ((const A *)p.v)[c], mean = 0, a = 0, b = 0;
+    A scale = p.z ? cast<A>(((const W *)p.z)[c]) * rstd : rstd;
+    vec<T, N> g = *(const vec<T, N> *)((const T *)p.y + at), x = g;
     if (p.out2) {
         Two<A> s = ((const Two<A> *)p.out2)[c];
-        A n = (A)(p.lines * p.inner), normal = (cast<A>(((const T *)p.x)[at]) - ((const A *)p.w)[c]) * rstd;
-        v = v - s.a / n - normal * (s.b / n);
+        A n = (A)(p.lines * p.inner);
+        x = *(const vec<T, N> *)((const T *)p.x + at);
+        mean = ((const A *)p.w)[c];
+        a = s.a / n;
+        b = s.b / n * rstd;
     }
-    if (p.z) v *= cast<A>(((const W *)p.z)[c]);
-    ((T *)p.out)[at] = cast<T>(v * rstd);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        A v = cast<A>(g.v[i]);
+        if (p.out2) v = v - a - (cast<A>(x.v[i]) - mean) * b;
+        g.v[i] = cast<T>(v * scale);
+    }
+    *(vec<T, N> *)((T *)p.out + at) = g;
 }
