@@ -170,8 +170,8 @@ static inline int has_chunks(slot_t *slot) {
 
 /* Workers stay off their caller's CPU. Left alone, Linux often wakes a worker there, where the two take turns while another CPU lies
    idle, above all on virtual machines, whose idle CPUs count as taken away by the host; it may be milliseconds until one is moved. So
-   the caller's CPU is taken out of what the workers may use whenever it has changed: by the caller before it wakes them, by a worker
-   that finds itself there. All else is left to the system. */
+   the caller's CPU is taken out of what the workers may use whenever it has changed: by the caller before it shares its work, by a
+   worker that finds itself there. All else is left to the system. */
 #ifdef __linux__
 static _Atomic int kept_off = -1;       /* the CPU that workers stay off */
 static _Atomic int64_t kept_at;         /* when that was changed, ms */
@@ -187,6 +187,7 @@ static void keep_off(int cpu, int only) { /* only: 0, or the one worker that cal
     atomic_store(&kept_at, ms);
     if (only) {
         sched_setaffinity(0, sizeof may, &may);
+        atomic_store(&kept_off, -1); /* the others may still stay off another one */
         return;
     }
     atomic_store(&kept_off, cpu);
@@ -278,6 +279,7 @@ void fbc_parallel(int64_t n_chunks, fbc_chunk_fn fn, void *ctx) {
     }
     slot->fn = fn, slot->ctx = ctx;
     int cpu = this_cpu();
+    if (cpu != kept_off) keep_off(cpu, 0);
     atomic_store_explicit(&slot->cpu, cpu, memory_order_relaxed);
     atomic_store_explicit(&slot->n, n_chunks, memory_order_relaxed);
     atomic_store_explicit(&slot->stretches, threads, memory_order_relaxed);
@@ -285,10 +287,7 @@ void fbc_parallel(int64_t n_chunks, fbc_chunk_fn fn, void *ctx) {
         atomic_store_explicit(&slot->stretch[s].next, s ? stretch_end(n_chunks, threads, s - 1) : 0, memory_order_relaxed);
     atomic_store(&slot->state, OPEN);
     atomic_fetch_add(&epoch, 1);
-    if (atomic_load(&sleepers)) {
-        if (cpu != kept_off) keep_off(cpu, 0);
-        wake(&epoch, atomic_load(&started) < threads ? threads - 1 : MAX_THREADS);
-    }
+    if (atomic_load(&sleepers)) wake(&epoch, atomic_load(&started) < threads ? threads - 1 : MAX_THREADS);
     inside = 1;
     run_chunks(slot, 0);
     inside = 0;
