@@ -69,9 +69,10 @@ INL void weights_as(const int taps, const run *r, float *u, int64_t ue, int64_t 
     enum { ROOM = 72 };
     int64_t T = c->kh * c->kw, phases = c->back ? 1 : c->step * c->step, most = c->wc == T ? MAX(1, ROOM / T) : 1;
     int64_t lanes = MIN(VW, c->K - k0), spread = c->back && c->step == 2, from[4][16];
-    int32_t at[16][VW];
+    int at[16 * VW], to_[16 * VW], many_at = 0; /* where lanes of phases find their taps */
     vf w[ROOM + 1], g[16], half[24];
     w[ROOM] = (vf){0};
+    for (int t = 0; t < taps * taps; t++) g[t] = (vf){0};
     for (int t = 0; t < taps * taps; t++) {
         for (int p = 0; p < 4; p++) {
             from[p][t] = tap_at(r, p, t / taps, t % taps);
@@ -79,7 +80,8 @@ INL void weights_as(const int taps, const run *r, float *u, int64_t ue, int64_t 
         }
         for (int l = 0; l < VW && spread; l++) {
             int64_t k = k0 + l, i = tap_at(r, k % 4, t / taps, t % taps);
-            at[t][l] = i < 0 || k >= r->KV ? -1 : (int32_t)(k / 4 * c->wk + i);
+            if (i < 0 || k >= r->KV) continue;
+            at[many_at] = (int)(k / 4 * c->wk + i), to_[many_at++] = t * VW + l;
         }
     }
     for (int64_t v = v0; v < v1;) {
@@ -91,10 +93,8 @@ INL void weights_as(const int taps, const run *r, float *u, int64_t ue, int64_t 
         }
         for (int64_t l = 0; l < many * phases && v < v1; l++, v++) {
             const int64_t *f = from[l % phases];
-            for (int t = 0; t < taps * taps; t++)
-                if (spread)
-                    for (int i = 0; i < VW; i++) ((float *)(g + t))[i] = at[t][i] < 0 ? 0 : c->w[ch * c->wc + at[t][i]];
-                else g[t] = w[f[t] == ROOM ? ROOM : l / phases * T + f[t]];
+            for (int i = 0; i < many_at; i++) ((float *)g)[to_[i]] = c->w[ch * c->wc + at[i]];
+            for (int t = 0; t < taps * taps && !spread; t++) g[t] = w[f[t] == ROOM ? ROOM : l / phases * T + f[t]];
             vf *to = (vf *)(u + (v - v0) * ld);
             int64_t e = ue / VW;
             for (int j = 0; j < taps; j++) wino_taps(taps, half + j, g + j, taps, taps);

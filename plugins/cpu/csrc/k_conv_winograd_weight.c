@@ -64,6 +64,16 @@ static void forth(void *ctx, int64_t lo, int64_t hi) { /* coefficients of a chan
 INL void back_as(const int taps, const run *r, const float *m, int64_t me, int64_t k0, int64_t k1) {
     const geom *g = r->g;
     int64_t T = g->kh * g->kw, whole = taps == g->kh && taps == g->kw;
+    int from[16 * VW], to_[16 * VW], many[VW + 1]; /* of a vector's lanes below n, many[n] taps: where they are, where they go */
+    many[0] = 0;
+    for (int l = 0; l < VW && !whole; l++) {
+        many[l + 1] = many[l];
+        for (int t = 0; t < taps * taps; t++) {
+            int64_t y = g->sh * (t / taps) + l / 2 % 2, x = g->sh * (t % taps) + l % 2;
+            if (y >= g->kh || x >= g->kw) continue;
+            from[many[l + 1]] = t * VW + l, to_[many[l + 1]++] = (int)(l / 4 * T + y * g->kw + x);
+        }
+    }
     for (int64_t k = k0; k < k1; k++)
         for (int64_t c0 = 0; c0 < r->CV; c0 += VW) {
             const float *q = m + (k - k0) * r->CP + c0;
@@ -78,13 +88,8 @@ INL void back_as(const int taps, const run *r, const float *m, int64_t me, int64
                 if (n < VW) memcpy(to, t, (size_t)(T * n) * 4);
                 continue;
             }
-            for (int i = 0; i < taps; i++)
-                for (int j = 0; j < taps; j++)
-                    for (int64_t l = 0; l < n; l++) {
-                        int64_t v = c0 + l, y = g->sh * i + v / 2 % 2, x = g->sh * j + v % 2;
-                        if (y < g->kh && x < g->kw)
-                            r->gw[(k * g->C + v / 4) * T + y * g->kw + x] = ((float *)(o + taps * i + j))[l];
-                    }
+            float *to = r->gw + (k * g->C + c0 / 4) * T;
+            for (int i = 0; i < many[n]; i++) to[to_[i]] = ((float *)o)[from[i]];
         }
 }
 static void back(const run *r, const float *m, int64_t me, int64_t k0, int64_t k1) {
