@@ -59,6 +59,17 @@ def test_a_missing_barrier_shows(backend: Any) -> None:
     assert bool(x.isnan().any())
 
 
+def test_threads_without_barriers_run_in_several_orders(backend: Any) -> None:
+    """The last to write to one place wins, and isn't always the same: first or last thread, of the first or last block."""
+    seen = set()
+    x = fb.zeros(1, device="cuda-sim")
+    fn = backend.function(source("*(f32 *)p.out = thread_number();", False), "k", 0)
+    for _ in range(4):
+        bind(backend, 0, fn, "QQq", b"", (2,), (8,))(x.ptr, 0, 0)
+        seen.add(float(x))
+    assert seen == {0.0, 7.0, 8.0, 15.0}
+
+
 def test_shuffles(backend: Any) -> None:
     x = fb.zeros(64, device="cuda-sim")
     body = "((f32 *)p.out)[threadIdx.x] = __shfl_xor_sync(~0u, (f32)threadIdx.x, 3);"

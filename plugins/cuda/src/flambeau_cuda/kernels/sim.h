@@ -103,12 +103,11 @@ template <class P, void (*F)(const P &), bool Barriers> static void sim_run(cons
         blockIdx = {(unsigned)(b % l->gx), (unsigned)(b / l->gx % l->gy), (unsigned)(b / l->gx / l->gy)};
         if (Barriers) l->rt->run_block(sim_thread<P, F>, (void *)l->params, l->bx, l->by, l->bz, l->smem);
         else
-            for (unsigned z = 0; z < l->bz; z++)
-                for (unsigned y = 0; y < l->by; y++)
-                    for (unsigned x = 0; x < l->bx; x++) {
-                        l->rt->thread = {x, y, z};
-                        F(*(const P *)l->params);
-                    }
+            for (unsigned n = l->bx * l->by * l->bz, k = 0; k < n; k++) {
+                unsigned t = l->order / 2 % 2 ? n - 1 - k : k;
+                l->rt->thread = {t % l->bx, t / l->bx % l->by, t / l->bx / l->by};
+                F(*(const P *)l->params);
+            }
     }
 }
 
