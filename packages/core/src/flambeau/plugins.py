@@ -45,7 +45,7 @@ class PluginWarning(UserWarning):
 class Entry(NamedTuple):
     """One entry point.
 
-    Attributes:
+    Args:
         group: ``backends``, ``namespaces`` or ``hooks``.
         name: what it provides.
         value: where that is: ``module`` or ``module:attribute``.
