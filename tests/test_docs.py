@@ -27,6 +27,12 @@ SHIMS = {ROOT / "packages" / "core" / "src" / "flambeau" / name for name in FIRS
 FENCE = re.compile(r"^```(?:\{(doctest|testcode|testoutput)\}|python)\n(.*?)^```$", re.M | re.S)
 
 
+@pytest.fixture(autouse=True)
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What examples register is forgotten after them."""
+    monkeypatch.setattr("flambeau.hooks._registries", {})
+
+
 def runs(page: Path) -> bool:
     text = page.read_text()
     return ">>>" in text or "{testcode}" in text
