@@ -7,6 +7,7 @@ import importlib
 import inspect
 import io
 import re
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 import flambeau
 from flambeau._alias import FIRST_PARTY
-from flambeau.hooks import HookSpecs
+from flambeau.hooks import HookSpecs, refresh
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -28,9 +29,10 @@ FENCE = re.compile(r"^```(?:\{(doctest|testcode|testoutput)\}|python)\n(.*?)^```
 
 
 @pytest.fixture(autouse=True)
-def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+def registries() -> Iterator[None]:
     """What examples register is forgotten after them."""
-    monkeypatch.setattr("flambeau.hooks._registries", {})
+    yield
+    refresh()
 
 
 def runs(page: Path) -> bool:

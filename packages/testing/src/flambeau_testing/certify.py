@@ -46,7 +46,9 @@ class _Collector:
         if report.failed:
             self.failing[name.removeprefix("test_")] = str(report.longrepr).strip().rpartition("\n")[2]
             self.outcomes[name] = "failing"
-        elif report.skipped and hasattr(report, "wasxfail"):
+        elif report.skipped and hasattr(
+            report, "wasxfail"
+        ):  # printed with the reason that the suite declares
             self.expected[name.removeprefix("test_")] = report.wasxfail
             self.outcomes[name] = "expected"
         elif report.skipped:

@@ -13,6 +13,7 @@ __all__ = [
 
 
 def _refuse(op: str, d: DType, needed: str, do: str = "Convert with .to(dtype).") -> None:
+    # PyTorch's exception type for a dtype that an op refuses
     raise NotImplementedError(f'[{op}] "{op}" not implemented for {d.name!r}: needed: {needed}. {do}')
 
 

@@ -290,7 +290,7 @@ def _ends(op: str, dtype: dt.DType, *ends: Any) -> tuple[Any, ...]:
     """Bounds as Python numbers.
 
     Raises:
-        NotImplementedError: the dtype is bool.
+        NotImplementedError: the dtype is bool (PyTorch's exception type for a dtype that an op refuses).
         RuntimeError: the dtype can't hold them.
     """
     if dtype is dt.bool_:

@@ -44,7 +44,11 @@ def upload(buffer: Any, shape: tuple[int, ...], dtype: DType, device: Device) ->
 
 
 def host_bytes(t: Tensor) -> Any:
-    """A tensor's values in row-major order as a bytes-like object on the host."""
+    """A tensor's values in row-major order as a bytes-like object on the host.
+
+    Raises:
+        NotImplementedError: a meta tensor, which holds none (PyTorch's exception type for it).
+    """
     spec = t.spec
     if spec.device.type == "meta":
         wrong = f"Cannot copy out of meta tensor; no data: got {describe(t)}"

@@ -78,7 +78,9 @@ class SuiteBase:
     def _expected(self, request: pytest.FixtureRequest) -> Iterator[None]:
         node = request.node
         reason = expected_failure(type(self), node.name)
-        if reason is not None:
+        if (
+            reason is not None
+        ):  # declared by the backend's author; strict: one that passes must be taken off the list
             node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
         before = sum(f.calls for f in explain_fallbacks())
         yield

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
-from flambeau.plugin import OPS, call, message, named, no_complex, only_float, only_int, select
+from flambeau.plugin import OPS, call, named, no_complex, only_float, only_int, refuse, select
 
 from .._records import Space
 
@@ -27,7 +27,7 @@ def _same(op: str, *tensors: Any) -> None:
     """
     if len({t.spec.dtype for t in tensors}) > 1:
         got = {f"operand{k}": t for k, t in enumerate(tensors)}
-        raise RuntimeError(message(op, "operands must have the same dtype", do="Convert one.", **got))
+        refuse(op, "operands must have the same dtype", do="Convert one.", **got)
 
 
 @top.pointwise(name="polar_values", result="complex", public=False, check=only_float)
@@ -49,7 +49,7 @@ def float_power(self: Tensor | Number, exponent: Tensor | Number) -> Tensor:
     """``self ** exponent`` in float64 (complex128 where either is complex)."""
     both: tuple[Any, Any] = (self, exponent)
     if not any(hasattr(v, "spec") for v in both):
-        raise TypeError(message("float_power", "needs at least one Tensor", self=self, exponent=exponent))
+        refuse("float_power", "needs at least one Tensor", self=self, exponent=exponent, error=TypeError)
     wide = any(v.is_complex() if hasattr(v, "spec") else isinstance(v, complex) for v in both)
     d = fb.complex128 if wide else fb.float64
     a, b = (v.to(d) if hasattr(v, "spec") else v for v in both)

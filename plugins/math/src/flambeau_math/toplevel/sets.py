@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import flambeau as fb
-from flambeau.plugin import message, wrap_dim
+from flambeau.plugin import refuse, wrap_dim
 
 from .._records import Space
 
@@ -54,9 +54,7 @@ def _unique(op: str, self: Any, sort: bool, inverse: bool, counts: bool, dim: in
         d = wrap_dim(dim, self.spec.ndim, op)
         back = self.movedim(d, 0)
         if 0 in back.spec.shape[1:]:
-            raise RuntimeError(
-                message(op, "there are 0 sized dimensions, so unique cannot be applied", self=self)
-            )
+            refuse(op, "there are 0 sized dimensions, so unique cannot be applied", self=self)
         rows = back.flatten(1) if back.spec.ndim > 1 else back.unsqueeze(1)
     order = _order_of_rows(rows) if sort else None
     values, place, number = _distinct(rows if order is None else rows.index_select(0, order), order)
@@ -156,12 +154,13 @@ def searchsorted(
     if seq.spec.ndim != 1 and (
         seq.spec.ndim == 0 or x.spec.shape[:-1] != seq.spec.shape[:-1] or not x.spec.ndim
     ):
-        raise RuntimeError(
-            message(
-                "searchsorted", "boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
-                "tensor and input value tensor must match", sorted_sequence=seq, self=x,
-            )
-        )  # fmt: skip
+        refuse(
+            "searchsorted",
+            "boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+            "tensor and input value tensor must match",
+            sorted_sequence=seq,
+            self=x,
+        )
     if sorter is not None:
         seq = seq.gather(-1, sorter)
     shape = x.spec.shape
@@ -187,9 +186,7 @@ def bucketize(
 ) -> Tensor:
     """The number of the bucket between sorted boundaries that each value falls into."""
     if boundaries.spec.ndim != 1:
-        raise RuntimeError(
-            message("bucketize", "boundaries tensor must be 1 dimension", boundaries=boundaries)
-        )
+        refuse("bucketize", "boundaries tensor must be 1 dimension", boundaries=boundaries)
     return searchsorted(boundaries, self, out_int32=out_int32, right=right)  # type: ignore[no-any-return]
 
 
@@ -204,19 +201,12 @@ def bincount(self: Tensor, weights: Tensor | None = None, minlength: int = 0) ->
         RuntimeError: not a vector of non-negative integers.
     """
     if self.spec.ndim != 1 or self.spec.dtype.rank != 1 or (self.spec.numel and int(self.amin()) < 0):
-        raise RuntimeError(
-            message("bincount", "bincount only supports 1-d non-negative integral inputs", self=self)
-        )
+        refuse("bincount", "bincount only supports 1-d non-negative integral inputs", self=self)
     if minlength < 0:
         raise RuntimeError(f"[bincount] minlength should be >= 0: got {minlength}.")
     if weights is not None and weights.spec.shape != self.spec.shape:
-        raise RuntimeError(
-            message(
-                "bincount",
-                "weights should be 1-d and have the same length as input",
-                self=self,
-                weights=weights,
-            )
+        refuse(
+            "bincount", "weights should be 1-d and have the same length as input", self=self, weights=weights
         )
     n = max(int(self.amax()) + 1 if self.spec.numel else 0, minlength)
     if weights is None:
